@@ -1,0 +1,103 @@
+"""What a connector is: it turns a committed request into something that happens in the world, and reports the outcome.
+
+The rules, checked by the conformance suite for every connector:
+
+1. `start` returns at once and never raises for anything that the world or the user's arguments do: that is an outcome.
+2. Each started attempt is answered by exactly one `post`, also after `cancel`. The outcome may still be Done.
+3. `cancel` of an attempt that is not (or no longer) running does nothing.
+4. `post` may be called from any thread, and from inside `start`.
+5. An attempt with `is_resumed` may have been started by a process that died: the connector finds out what it can. If it
+   cannot know whether the effect happened: with `is_once` it fails as `lost`, otherwise it does it again (for a process:
+   Failed with `should_retry`, so that the next attempt gets a number of its own).
+6. A connector holds no job state that a crash could lose. It is a constructor argument away from a different world.
+
+It must not know the machine, the engine or the faces.
+"""
+
+from __future__ import annotations
+
+from fmsh.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Protocol
+
+    from fmsh.values import ErrorValue, Secret, Value
+else:
+    Protocol = object
+
+
+class AttemptId(Record):
+    job_id: int
+    step: int
+    attempt: int
+
+
+class Attempt(Record):
+    """One try of one request, after its intent was committed.
+
+    `environment` is the job's, changed by the task. `directory` is the task's. `idempotency_key` is the same for every
+    attempt of the step. `terminal` says that this attempt may use the descriptors of this process (foreground job, not in
+    a concurrent block). `requested_at_ms` is when the step's intent was committed, the first time.
+    """
+
+    id: AttemptId
+    job_uid: str
+    operation: str
+    arguments: dict[str, Value]
+    environment: Mapping[str, str | Secret]
+    directory: str
+    idempotency_key: str
+    requested_at_ms: int
+    is_resumed: bool = False
+    is_once: bool = False
+    terminal: Terminal | None = None
+
+
+class Terminal(Record):
+    """The descriptors that a displayed foreground process inherits. `is_tty`: stdin is a terminal that we own."""
+
+    stdin: int
+    stdout: int
+    stderr: int
+    is_tty: bool
+
+
+class Done(Record):
+    """The effect happened; `value` is its answer."""
+
+    value: Value
+
+
+class Failed(Record):
+    """The effect failed. `should_retry`: it is safe and sensible to try again, if tries are left.
+
+    `retry_after_ms`: the world asked to wait that long. `attempts_max`: how many attempts the request allows in all
+    (None: no limit of its own, as for a process that must be run again after a reboot).
+    """
+
+    error: ErrorValue
+    should_retry: bool = False
+    retry_after_ms: int | None = None
+    attempts_max: int | None = None
+
+
+class Cancelled(Record):
+    """The effect was stopped (or never started) because of `cancel`."""
+
+
+Outcome = Done | Failed | Cancelled
+
+if TYPE_CHECKING:
+    Post = Callable[[AttemptId, Outcome], None]
+
+
+class Connector(Protocol):
+    def start(self, attempt: Attempt, post: Post) -> None: ...
+
+    def cancel(self, id: AttemptId) -> None: ...
+
+    def close(self) -> None:
+        """Lets go of everything; running processes live on, open requests are dropped without an outcome."""
+        ...

@@ -1,0 +1,61 @@
+"""What a job asks of the world: the only things that leave the machine.
+
+A `Request` is recorded before anything acts on it and gets exactly one `Outcome`, also when it is cancelled. An
+`Observe` (clock, randomness) is answered at once and recorded with the next commit. The machine does not know what any
+connector or operation means.
+"""
+
+from __future__ import annotations
+
+from fmsh.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fmsh.values import ErrorValue, Value
+
+
+class Request(Record):
+    """An effect that the machine asks for. `step` counts the requests of a job from 1; `task` is the path of the task.
+
+    `is_once`: inside `once { }`: if it stays unknown whether it happened, it is not done again but fails as `lost`.
+    """
+
+    step: int
+    task: str
+    connector: str
+    operation: str
+    arguments: dict[str, Value]
+    node: int
+    is_once: bool = False
+
+
+class CancelRequest(Record):
+    """The answer to this step is not wanted any more; its outcome must still come."""
+
+    step: int
+
+
+class Observe(Record):
+    """A question that the engine answers at once: `now`, `random`, `uuid`, …  `number` counts them from 1."""
+
+    number: int
+    operation: str
+    arguments: dict[str, Value]
+
+
+class Display(Record):
+    """Text for whoever looks. `stream` is "out" or "err"."""
+
+    text: str
+    stream: str = "out"
+
+
+class End(Record):
+    """The job is over: with a value, or with an error (`cancelled` is one), or by `exit` (then `status` is set)."""
+
+    value: Value = None
+    error: ErrorValue | None = None
+    status: int | None = None
+
+
+Effect = Request | CancelRequest | Observe | Display | End

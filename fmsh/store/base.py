@@ -1,0 +1,305 @@
+"""The store: the only way in and out of a job. This module says what every store guarantees.
+
+**The guarantees.** `tests/conformance/` proves each of them for every implementation.
+
+1. *Append, all or nothing.* `commit` makes everything in its batch durable, or nothing of it: events, snapshot, summary,
+   blobs, consumed inbox rows. When it returns, the batch survives `kill -9` and loss of power.
+2. *Fenced.* Only the holder of a job's current lease appends. An append with an older epoch, or not exactly after the
+   job's head, changes nothing and answers `StoreFenced` for that job; other jobs in the same batch are not touched by it.
+3. *History never changes.* No event is updated. Events are deleted only below `trimmed_seq` or of ended jobs.
+4. *Chained.* Each event carries a keyed hash over its bytes and the hash before it; reading verifies it and raises
+   `StoreCorrupt` for the job, not for the others.
+5. *Everybody else knocks.* A callback, signal, cancel or answer is a row in the job's inbox, taken by the holder in row
+   order, at most once per `dedupe_id`. `deliver` returning means that the row is durable.
+6. *A lease is taken only from nobody or from the dead*: nobody holds it, its holder's boot is over, its holder's lock can
+   be had, or the contender has itself seen the holder's renewals stand still for a whole TTL of a clock that stops in
+   suspend. Taking it adds one to the epoch.
+7. *A write that cannot be made durable raises* `StoreFull`, `StoreBusy` or `StoreError`, and has no effect.
+8. *An unlinked or replaced store fails closed*: the next commit raises `StoreError` and has no effect.
+
+Times are milliseconds since 1970 in UTC. Texts named `*_json` are the wire form (`fmsh.wire`) or plain JSON; the store
+never looks inside. Nothing here assumes SQLite: a server database can hold to all of it.
+"""
+
+from __future__ import annotations
+
+from fmsh.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Protocol
+
+    from fmsh.errors import StoreError
+else:
+    Protocol = object
+
+ACTIVE_STATES = ("running", "waiting", "paused", "parked")
+ENDED_STATES = ("succeeded", "failed", "cancelled")
+
+RENEWAL_TTL_S = 15.0  # a stopped holder loses its lease after this long; renewals come every third of it
+
+
+class NewEvent(Record):
+    """An event to append. `step` is the request that it belongs to, if any; `node` the syntax node, if any."""
+
+    type: str
+    at_ms: int
+    data_json: str
+    step: int | None = None
+
+
+class StoredEvent(Record):
+    job_id: int
+    seq: int  # 1 is the first
+    epoch: int
+    at_ms: int
+    type: str
+    step: int | None
+    data_json: str
+
+
+class Snapshot(Record):
+    """The state of a job's machine after event `seq`, as text."""
+
+    seq: int
+    state_json: str
+
+
+class Summary(Record):
+    """What lists and queries show of a job, kept in its row and changed only together with its events.
+
+    `wake_at_ms`: when an unowned job wants to be loaded: 0 at once, None never by itself (an inbox row still wakes it).
+    """
+
+    state: str
+    wake_at_ms: int | None = None
+    steps: int = 0
+    waiting_for_json: str = "[]"
+    value_json: str | None = None
+    error_json: str | None = None
+    exit_status: int | None = None
+    ended_at_ms: int | None = None
+    at_terminal: bool = False  # a process of the job is at its holder's terminal: only the holder's death frees the job
+
+
+class NewProgram(Record):
+    """A source with its versioned tree, stored once by hash."""
+
+    hash: str
+    name: str
+    text: str
+    tree_json: str
+
+
+class NewJob(Record):
+    uid: str
+    source: str  # the file's name, or `-c`
+    command: str  # as typed, for people
+    created_at_ms: int
+    program: NewProgram
+    key: str | None = None
+    name: str | None = None
+    tags_json: str = "{}"
+    is_detached: bool = False
+    parent_id: int | None = None
+
+
+class Job(Record):
+    """A job's row."""
+
+    id: int
+    uid: str
+    key: str | None
+    name: str | None
+    tags_json: str
+    source: str
+    command: str
+    program_hash: str
+    parent_id: int | None
+    is_detached: bool
+    created_at_ms: int
+    ended_at_ms: int | None
+    state: str
+    wake_at_ms: int | None
+    head: int  # seq of the last event
+    epoch: int
+    owner_id: str | None
+    steps: int
+    waiting_for_json: str
+    value_json: str | None
+    error_json: str | None
+    exit_status: int | None
+    trimmed_seq: int
+
+
+class Owner(Record):
+    """A process that holds leases. It holds a lock for life; `is_alive` is whether that lock is held."""
+
+    id: str
+    kind: str  # shell, daemon
+    pid: int
+    host: str
+    boot_id: str
+
+
+class Lease:
+    """The right to append to one job. The store moves `head` and `chain` on with each commit."""
+
+    __slots__ = ("chain", "epoch", "head", "job_id")
+
+    def __init__(self, job_id: int, epoch: int, head: int, chain: bytes) -> None:
+        self.job_id = job_id
+        self.epoch = epoch
+        self.head = head
+        self.chain = chain  # the hash of the last event
+
+
+class Append(Record):
+    """What one job adds in one commit.
+
+    `blobs` are (hash, bytes), stored once. `taken` are the ids of inbox rows that became events here. With `release` the
+    lease is given back in the same transaction; the job is then taken up by whoever finds it due.
+    """
+
+    lease: Lease
+    events: tuple[NewEvent, ...] | list[NewEvent]
+    summary: Summary
+    taken: tuple[int, ...] | list[int] = ()
+    snapshot: Snapshot | None = None
+    blobs: tuple[tuple[str, bytes], ...] | list[tuple[str, bytes]] = ()
+    release: bool = False
+    detach: bool = False  # also marks the job as detached (its terminal is gone)
+
+
+class InboxRow(Record):
+    id: int
+    job_id: int
+    at_ms: int
+    kind: str  # callback, cancel, retry, answer, pause, resume, signal, …
+    data_json: str
+
+
+class NewCallback(Record):
+    """An address under which one job can be called. Only the SHA-256 of its token is kept."""
+
+    job_id: int
+    handle_id: str
+    token_hash: bytes
+    expires_at_ms: int | None
+    methods: tuple[str, ...] = ("POST", "PUT")
+    is_many: bool = False
+
+
+class Delivery(Record):
+    """What the store says of a delivery to a callback address."""
+
+    job_id: int
+    is_repeat: bool
+
+
+class JobFilter(Record):
+    """Newest first, active before ended. `states` empty: all."""
+
+    states: tuple[str, ...] = ()
+    tags: tuple[tuple[str, str], ...] = ()
+    limit: int | None = None
+
+
+class EventStore(Protocol):
+    """See the module's docstring for what each method guarantees."""
+
+    owner: Owner
+
+    # -- jobs
+    def create_job(self, new: NewJob, append: Sequence[NewEvent], summary: Summary, *, lease: bool) -> tuple[Job, Lease | None, bool]:
+        """Creates a job with its first events in one commit. With `lease` this process holds it from the start.
+
+        If a job with the same `key` exists, that one is returned and nothing is written; the last answer is then False.
+        """
+        ...
+
+    def job(self, job_id: int) -> Job | None: ...
+    def job_by_key(self, key: str) -> Job | None: ...
+    def jobs_by_name(self, name: str) -> list[Job]: ...
+    def last_job(self) -> Job | None: ...
+    def jobs(self, filter: JobFilter) -> list[Job]: ...
+    def count_by_state(self) -> Mapping[str, int]: ...
+    def program(self, program_hash: str) -> NewProgram: ...
+    def blob(self, blob_hash: str) -> bytes: ...
+
+    # -- history
+    def commit(self, appends: Sequence[Append]) -> list[StoreError | None]:
+        """Appends for several jobs in one durable transaction. One answer per append: None, or its StoreFenced."""
+        ...
+
+    def events(self, job_id: int, *, after: int = 0, limit: int | None = None) -> Iterator[StoredEvent]:
+        """Yields verified events in order. Raises: StoreCorrupt at the first that is not what was written."""
+        ...
+
+    def snapshot(self, job_id: int, *, at: int | None = None) -> Snapshot | None:
+        """Gives the newest snapshot, or the newest at or before event `at`. A damaged one is passed over."""
+        ...
+
+    # -- leases
+    def acquire(self, job_id: int) -> Lease | None: ...
+    def release(self, lease: Lease, *, wake_at_ms: int | None) -> None: ...
+    def renew(self) -> None:
+        """Counts one renewal of this owner; to be called every third of `RENEWAL_TTL_S`."""
+        ...
+
+    def reap(self) -> list[int]:
+        """Frees the jobs of owners that are dead (lock free or other boot) and makes them due at once; gives their ids."""
+        ...
+
+    def due(self, now_ms: int, *, limit: int) -> list[int]:
+        """Ids of unowned jobs that are running or waiting with `wake_at_ms <= now_ms`, or that have inbox rows."""
+        ...
+
+    def next_due_ms(self) -> int | None:
+        """The earliest `wake_at_ms` of unowned jobs that are running or waiting."""
+        ...
+
+    def owners(self) -> list[Owner]: ...
+    def is_alive(self, owner_id: str) -> bool: ...
+
+    # -- inbox and callbacks
+    def deliver(self, job_id: int, kind: str, data_json: str, *, dedupe_id: str) -> bool:
+        """Puts a row into a job's inbox and wakes its holder (or the daemon). False: `dedupe_id` was there before."""
+        ...
+
+    def inbox(self, job_id: int) -> list[InboxRow]: ...
+    def open_callback(self, new: NewCallback) -> None:
+        """Opens an address; opening the same (job, handle) again replaces its token."""
+        ...
+
+    def deliver_callback(self, token_hash: bytes, data_json: str, *, dedupe_id: str, method: str, now_ms: int) -> Delivery | None:
+        """Accepts a call of an address, in one transaction with its inbox row (kind `callback`, the data given).
+
+        None: unknown, expired, or used with another `dedupe_id`; callers cannot tell which.
+        """
+        ...
+
+    # -- settings of this store (the kept port, the instance key) and secrets, already encrypted
+    def setting(self, name: str) -> str | None: ...
+    def set_setting(self, name: str, value: str) -> None: ...
+    def secret(self, name: str) -> bytes | None: ...
+    def set_secret(self, name: str, ciphertext: bytes) -> None: ...
+
+    # -- waking
+    def wake_fileno(self) -> int:
+        """A descriptor that becomes readable when another process changed something for this one."""
+        ...
+
+    def drain_wakeups(self) -> None: ...
+    def wake_daemon(self) -> None:
+        """Tells the daemon of this store, if one lives, to look for due jobs and dead owners."""
+        ...
+
+    def data_version(self) -> int:
+        """Changes whenever another connection committed: the net below the datagrams, and what watchers poll."""
+        ...
+
+    def close(self) -> None: ...
+
+
