@@ -2,18 +2,18 @@
 
 **The guarantees.** `tests/conformance/` proves each of them for every implementation.
 
-1. *Append, all or nothing.* `commit` makes everything in its batch durable, or nothing of it: events, snapshot, summary,
-   blobs, consumed inbox rows. When it returns, the batch survives `kill -9` and loss of power.
+1. *Append, all or nothing.* `commit` makes everything in its batch durable, or nothing of it: events, snapshot,
+   summary, blobs, consumed inbox rows. When it returns, the batch survives `kill -9` and loss of power.
 2. *Fenced.* Only the holder of a job's current lease appends. An append with an older epoch, or not exactly after the
-   job's head, changes nothing and answers `StoreFenced` for that job; other jobs in the same batch are not touched by it.
+   job's head, changes nothing and answers `StoreFenced` for that job; other jobs in the same batch are not touched.
 3. *History never changes.* No event is updated. Events are deleted only below `trimmed_seq` or of ended jobs.
 4. *Chained.* Each event carries a keyed hash over its bytes and the hash before it; reading verifies it and raises
    `StoreCorrupt` for the job, not for the others.
 5. *Everybody else knocks.* A callback, signal, cancel or answer is a row in the job's inbox, taken by the holder in row
    order, at most once per `dedupe_id`. `deliver` returning means that the row is durable.
-6. *A lease is taken only from nobody or from the dead*: nobody holds it, its holder's boot is over, its holder's lock can
-   be had, or the contender has itself seen the holder's renewals stand still for a whole TTL of a clock that stops in
-   suspend. Taking it adds one to the epoch.
+6. *A lease is taken only from nobody or from the dead*: nobody holds it, its holder's boot is over, its holder's lock
+   can be had, or the contender has itself seen the holder's renewals stand still for a whole TTL of a clock that stops
+   in suspend (and then only if the job is not `at_terminal`). Taking it adds one to the epoch.
 7. *A write that cannot be made durable raises* `StoreFull`, `StoreBusy` or `StoreError`, and has no effect.
 8. *An unlinked or replaced store fails closed*: the next commit raises `StoreError` and has no effect.
 
@@ -158,8 +158,8 @@ class Lease:
 class Append(Record):
     """What one job adds in one commit.
 
-    `blobs` are (hash, bytes), stored once. `taken` are the ids of inbox rows that became events here. With `release` the
-    lease is given back in the same transaction; the job is then taken up by whoever finds it due.
+    `blobs` are (hash, bytes), stored once. `taken` are the ids of inbox rows that became events here. With `release`
+    the lease is given back in the same transaction; the job is then taken up by whoever finds it due.
     """
 
     lease: Lease
@@ -212,7 +212,9 @@ class EventStore(Protocol):
     owner: Owner
 
     # -- jobs
-    def create_job(self, new: NewJob, append: Sequence[NewEvent], summary: Summary, *, lease: bool) -> tuple[Job, Lease | None, bool]:
+    def create_job(
+        self, new: NewJob, append: Sequence[NewEvent], summary: Summary, *, lease: bool
+    ) -> tuple[Job, Lease | None, bool]:
         """Creates a job with its first events in one commit. With `lease` this process holds it from the start.
 
         If a job with the same `key` exists, that one is returned and nothing is written; the last answer is then False.
@@ -241,15 +243,33 @@ class EventStore(Protocol):
         """Gives the newest snapshot, or the newest at or before event `at`. A damaged one is passed over."""
         ...
 
+    def quarantine(self, job_id: int, *, error_json: str) -> None:
+        """Parks a job whose history is corrupt, without an event, and gives back its lease if this process has it."""
+        ...
+
+    def trim(self, lease: Lease, *, below_seq: int) -> None:
+        """Deletes the events below `below_seq`. Raises: StoreError: no sound snapshot stands at it or later."""
+        ...
+
+    def remove_job(self, job_id: int) -> None:
+        """Deletes an ended job with its whole history. Raises: StoreError: it is active."""
+        ...
+
     # -- leases
-    def acquire(self, job_id: int) -> Lease | None: ...
+    def acquire(self, job_id: int) -> Lease | None:
+        """Takes the lease of an active job. None: there is no such job, or somebody who may keep it holds it.
+
+        A job that this process holds already is never given twice.
+        """
+        ...
+
     def release(self, lease: Lease, *, wake_at_ms: int | None) -> None: ...
     def renew(self) -> None:
         """Counts one renewal of this owner; to be called every third of `RENEWAL_TTL_S`."""
         ...
 
     def reap(self) -> list[int]:
-        """Frees the jobs of owners that are dead (lock free or other boot) and makes them due at once; gives their ids."""
+        """Frees the jobs of dead or stalled owners (guarantee 6), makes them due at once, and gives their ids."""
         ...
 
     def due(self, now_ms: int, *, limit: int) -> list[int]:
@@ -273,7 +293,9 @@ class EventStore(Protocol):
         """Opens an address; opening the same (job, handle) again replaces its token."""
         ...
 
-    def deliver_callback(self, token_hash: bytes, data_json: str, *, dedupe_id: str, method: str, now_ms: int) -> Delivery | None:
+    def deliver_callback(
+        self, token_hash: bytes, data_json: str, *, dedupe_id: str, method: str, now_ms: int
+    ) -> Delivery | None:
         """Accepts a call of an address, in one transaction with its inbox row (kind `callback`, the data given).
 
         None: unknown, expired, or used with another `dedupe_id`; callers cannot tell which.

@@ -1,0 +1,125 @@
+"""One connection to the SQLite database, and the one way to write through it.
+
+Invariants
+- Every transaction is BEGIN IMMEDIATE, inside the gate, short, and made durable by its COMMIT (WAL, synchronous FULL).
+- Before each COMMIT the files must still be those that were opened.
+- No statement stays open between two calls: an open read would pin an old state of the database.
+- Any error leaves the database as it was before the transaction. A COMMIT of unknown outcome is settled by looking.
+
+A connection belongs to one thread at a time.
+
+Why apsw and not the standard library: SQLite 3.7.0 to 3.51.2 can lose a commit when two connections checkpoint while a
+third one commits, which is what several shells and a daemon do, and most Pythons are linked with such a version.
+"""
+
+from __future__ import annotations
+
+import apsw
+
+from fmsh.errors import StoreError
+from fmsh.store import faults, files, migrations
+from fmsh.store.gate import Gate
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any, Protocol, Self, TypeVar
+
+    Result = TypeVar("Result")
+
+    class Cursor(Protocol):
+        """What the statements of a transaction run on: apsw's cursor, with rows of any type."""
+
+        def execute(self, sql: str, values: Sequence[Any] = ..., /) -> Self: ...
+        def executemany(self, sql: str, rows: Sequence[Sequence[Any]], /) -> Self: ...
+        def fetchall(self) -> list[tuple[Any, ...]]: ...
+        def __iter__(self) -> Self: ...
+        def __next__(self) -> tuple[Any, ...]: ...
+
+SQLITE_MIN = (3, 51, 3)
+BUSY_TIMEOUT_MS = 30_000  # a backstop only: writers queue at the gate
+
+PRAGMAS = """
+PRAGMA synchronous = FULL; PRAGMA mmap_size = 0; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF;
+PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY;
+"""
+
+
+class Database:
+    """An open database. `path` is its file, `key` keys its hashes (`fmsh.store.chain`)."""
+
+    __slots__ = ("_connection", "_identity", "gate", "key", "path")
+
+    def __init__(self, directory: str) -> None:
+        _require_sqlite()
+        self.path = directory + "/store.db"
+        is_new = files.prepare_database(self.path)
+        self.gate = Gate(directory + "/store.gate")
+        try:
+            self._connection = apsw.Connection(self.path, flags=apsw.SQLITE_OPEN_READWRITE, statementcachesize=200)
+            self._connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+            self._connection.execute(PRAGMAS)
+            migrations.bring_up_to_date(self._connection, self.path, self.gate, is_new=is_new)
+            self.key = bytes.fromhex(self.read("SELECT value FROM setting WHERE name = 'chain_key'")[0][0])
+        except apsw.Error as fault:
+            raise faults.from_sqlite(fault, self.path) from fault
+        self._identity = files.Identity(self.path)
+
+    def read(self, sql: str, values: Sequence[Any] | dict[str, Any] = ()) -> list[tuple[Any, ...]]:
+        """Gives all rows of a query."""
+        try:
+            return self._connection.execute(sql, values).fetchall()
+        except apsw.Error as fault:
+            raise faults.from_sqlite(fault, self.path) from fault
+
+    def write(self, work: Callable[[Cursor], Result], *, is_settled: Callable[[], bool] | None = None) -> Result:
+        """Runs `work` in one durable transaction and gives its answer; anything that it raises undoes all of it.
+
+        `is_settled` says after a COMMIT of unknown outcome whether the work is there.
+        """
+        cursor: Cursor = self._connection.cursor()  # apsw types each value of a row as a union
+        try:
+            with self.gate:
+                try:
+                    cursor.execute("BEGIN IMMEDIATE")
+                    result = work(cursor)
+                    self._identity.check()
+                    self._commit(cursor, is_settled)
+                except BaseException:
+                    self._undo()
+                    raise
+        except apsw.Error as fault:
+            raise faults.from_sqlite(fault, self.path) from fault
+        return result
+
+    def _commit(self, cursor: Cursor, is_settled: Callable[[], bool] | None) -> None:
+        try:
+            cursor.execute("COMMIT")
+        except apsw.Error:
+            self._undo()
+            if is_settled is None or not is_settled():
+                raise
+
+    def _undo(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    def data_version(self) -> int:
+        return int(self.read("PRAGMA data_version")[0][0])
+
+    def close(self) -> None:
+        """Closes the connection; the last one of all processes also folds the log into the database."""
+        with self.gate:
+            self._connection.close()
+        self.gate.close()
+
+
+def _require_sqlite() -> None:
+    version = apsw.sqlite_lib_version()
+    if tuple(int(part) for part in version.split(".")) < SQLITE_MIN:
+        wanted = ".".join(str(part) for part in SQLITE_MIN)
+        raise StoreError(
+            f"SQLite {wanted} or later is needed, and apsw brought {version}, which can lose commits",
+            hint="Upgrade the package apsw.",
+        )
+

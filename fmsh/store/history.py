@@ -1,0 +1,276 @@
+"""The history of jobs in SQLite: appending events under a lease, and reading them back verified.
+
+Hashes and rows are made before the gate is entered, so that a commit holds it for little more than the disk's own time.
+The statement that moves a job's summary is also the check of the lease: it finds no row for a stale one, and nothing
+else of that append is then written. The triggers of the schema check each event once more.
+"""
+
+from __future__ import annotations
+
+import apsw
+
+from fmsh.errors import InternalError, StoreCorrupt, StoreError, StoreFenced, StoreMissing
+from fmsh.record import Record
+from fmsh.store import chain
+from fmsh.store.base import ENDED_STATES, Job, Lease, Snapshot, StoredEvent
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+    from fmsh.store.base import Append, NewEvent, Summary
+    from fmsh.store.database import Cursor, Database
+
+PAGE_EVENTS = 1000  # read at once, so that no statement stays open while the reader works
+
+UPDATE_JOB = """
+UPDATE job SET state = ?, wake_at_ms = ?, steps = ?, waiting_for_json = ?, value_json = ?, error_json = ?,
+    exit_status = ?, ended_at_ms = ?, at_terminal = ?, is_detached = is_detached OR ?
+WHERE id = ? AND epoch = ? AND head = ? AND owner_id = ? RETURNING id
+"""
+INSERT_EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+SELECT_EVENTS = """
+SELECT job_id, seq, epoch, at_ms, type, step, data_json, hash FROM event
+WHERE job_id = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?
+"""
+
+
+class Refused(StoreError):
+    """The database refused one append of a transaction; the whole transaction was undone."""
+
+
+class Plan:
+    """An append with everything that can be known before the transaction."""
+
+    __slots__ = ("append", "chains", "event_rows", "head", "job_row")
+
+    def __init__(self, key: bytes, append: Append, owner_id: str) -> None:
+        lease = append.lease
+        self.append = append
+        self.head = lease.head
+        self.chains = link(key, lease, append.events)
+        self.event_rows = event_rows(lease, append.events, self.chains)
+        self.job_row = (*_summary_row(append.summary), append.detach, lease.job_id, lease.epoch, lease.head, owner_id)
+
+
+def link(key: bytes, lease: Lease, events: Sequence[NewEvent]) -> list[bytes]:
+    """Gives the hashes of new events, each over the one before it."""
+    before, seq, chains = lease.chain, lease.head, []
+    for event in events:
+        seq += 1
+        before = chain.event_hash(key, before, lease.job_id, seq, lease.epoch, event)
+        chains.append(before)
+    return chains
+
+
+def event_rows(lease: Lease, events: Sequence[NewEvent], chains: list[bytes]) -> list[tuple[Any, ...]]:
+    job_id, epoch = lease.job_id, lease.epoch
+    return [
+        (job_id, seq, epoch, event.at_ms, event.type, event.step, event.data_json, hash)
+        for seq, (event, hash) in enumerate(zip(events, chains, strict=True), lease.head + 1)
+    ]
+
+
+def _summary_row(summary: Summary) -> tuple[Any, ...]:
+    return (
+        summary.state, summary.wake_at_ms, summary.steps, summary.waiting_for_json, summary.value_json,
+        summary.error_json, summary.exit_status, summary.ended_at_ms, summary.at_terminal,
+    )  # fmt: skip
+
+
+def commit(database: Database, owner_id: str, appends: Sequence[Append]) -> list[StoreError | None]:
+    """Appends for several jobs in one transaction; a damaged job does not keep the others from theirs."""
+    if len({append.lease.job_id for append in appends}) < len(appends):
+        raise InternalError("one job twice in one commit")
+    plans = [Plan(database.key, append, owner_id) for append in appends]
+    try:
+        return _commit_together(database, plans)
+    except Refused as refusal:
+        if len(plans) == 1:
+            return [refusal]
+        return [answer for plan in plans for answer in _commit_alone(database, plan)]
+
+
+def _commit_alone(database: Database, plan: Plan) -> list[StoreError | None]:
+    try:
+        return _commit_together(database, [plan])
+    except Refused as refusal:
+        return [refusal]
+
+
+def _commit_together(database: Database, plans: list[Plan]) -> list[StoreError | None]:
+    held = database.write(
+        lambda cursor: _append(cursor, database.key, plans), is_settled=lambda: _is_settled(database, plans)
+    )
+    answers: list[StoreError | None] = []
+    for plan in plans:
+        lease = plan.append.lease
+        if lease.job_id not in held:
+            answers.append(StoreFenced(f"the lease of job {lease.job_id} was taken over", hint=""))
+            continue
+        if plan.chains:
+            lease.head, lease.chain = plan.head + len(plan.chains), plan.chains[-1]
+        answers.append(None)
+    return answers
+
+
+def _append(cursor: Cursor, key: bytes, plans: list[Plan]) -> set[int]:
+    """Writes what the plans hold, and gives the ids of the jobs whose lease is still ours."""
+    try:
+        held = {row[0] for row in cursor.executemany(UPDATE_JOB, [plan.job_row for plan in plans])}
+        if len(held) < len(plans):
+            plans = [plan for plan in plans if plan.append.lease.job_id in held]
+        cursor.executemany(INSERT_EVENT, [row for plan in plans for row in plan.event_rows])
+        for plan in plans:
+            if plan.append.taken or plan.append.snapshot or plan.append.blobs:
+                _append_rest(cursor, key, plan)
+    except apsw.ConstraintError as fault:
+        raise Refused(f"a history does not end where its job says: {fault}", hint="Run `fmsh doctor`.") from fault
+    freed = [(plan.append.lease.job_id,) for plan in plans if _is_freeing(plan.append)]
+    if freed:
+        cursor.executemany("UPDATE job SET owner_id = NULL WHERE id = ?", freed)
+    return held
+
+
+def _is_freeing(append: Append) -> bool:
+    return append.release or append.summary.state in ENDED_STATES
+
+
+def _append_rest(cursor: Cursor, key: bytes, plan: Plan) -> None:
+    append = plan.append
+    job_id = append.lease.job_id
+    if append.taken:
+        rows = [(inbox_id, job_id) for inbox_id in append.taken]
+        taken = cursor.executemany("DELETE FROM inbox WHERE id = ? AND job_id = ? RETURNING id", rows).fetchall()
+        if len(taken) < len(rows):
+            raise Refused(f"job {job_id} took an inbox row that is not there: {append.taken}")
+    for hash, data in append.blobs:
+        cursor.execute("INSERT OR IGNORE INTO blob VALUES (?, ?, ?)", (hash, data, chain.row_sum(key, hash, data)))
+    if append.snapshot is not None:
+        _keep_snapshot(cursor, key, plan, append.snapshot)
+
+
+def _keep_snapshot(cursor: Cursor, key: bytes, plan: Plan, snapshot: Snapshot) -> None:
+    lease = plan.append.lease
+    if not plan.head <= snapshot.seq <= plan.head + len(plan.chains):
+        raise InternalError(f"a snapshot of job {lease.job_id} after event {snapshot.seq}, which is not of this commit")
+    at = plan.chains[snapshot.seq - plan.head - 1] if snapshot.seq > plan.head else lease.chain
+    row = cursor.execute(f"SELECT {', '.join(Job.fields)} FROM job WHERE id = ?", (lease.job_id,)).fetchall()[0]
+    sum = chain.snapshot_sum(key, chain.identity_hash(key, Job(*row)), snapshot.seq, at, snapshot.state_json)
+    values = (lease.job_id, snapshot.seq, snapshot.state_json, at, sum)
+    cursor.execute("INSERT OR REPLACE INTO snapshot VALUES (?, ?, ?, ?, ?)", values)
+
+
+def quarantine(cursor: Cursor, owner_id: str, job_id: int, error_json: str) -> None:
+    """Parks a job without an event, unless another process holds it."""
+    cursor.execute(
+        """UPDATE job SET state = 'parked', error_json = ?, wake_at_ms = NULL, owner_id = NULL
+        WHERE id = ? AND (owner_id IS NULL OR owner_id = ?)""",
+        (error_json, job_id, owner_id),
+    )
+
+
+def insert_events(cursor: Cursor, lease: Lease, events: Sequence[NewEvent], chains: list[bytes]) -> None:
+    cursor.executemany(INSERT_EVENT, event_rows(lease, events, chains))
+
+
+def _is_settled(database: Database, plans: list[Plan]) -> bool:
+    """Says after a COMMIT of unknown outcome whether it happened: all of it did if one of its events is there."""
+    sql = "SELECT 1 FROM event WHERE job_id = ? AND epoch = ? AND seq = ? AND hash = ?"
+    for plan in plans:
+        for job_id, seq, epoch, *_, hash in plan.event_rows:
+            if database.read(sql, (job_id, epoch, seq, hash)):
+                return True
+    return False
+
+
+def events(database: Database, job_id: int, after: int, limit: int | None) -> Iterator[StoredEvent]:
+    """Yields verified events from `after` on, or from the first that was not trimmed."""
+    start = _start(database, job_id, after)
+    seq, before, last = start.after, start.chain, start.head
+    if limit is not None:
+        last = min(last, seq + limit)
+    while seq < last:
+        rows = database.read(SELECT_EVENTS, (job_id, seq, last, PAGE_EVENTS))
+        if not rows:
+            raise _gap(database, job_id, seq + 1)
+        for *values, hash in rows:
+            event = StoredEvent(*values)
+            seq += 1
+            if event.seq != seq:
+                raise _gap(database, job_id, seq)
+            if chain.event_hash(database.key, before, job_id, seq, event.epoch, event) != hash:
+                raise StoreCorrupt(f"event {seq} of job {job_id} is not what was written", hint="Run `fmsh doctor`.")
+            before = hash
+            yield event
+
+
+class Start(Record):
+    """Where reading a history starts: after which event, with which hash, and where it ends."""
+
+    after: int
+    chain: bytes
+    head: int
+
+
+def _start(database: Database, job_id: int, after: int) -> Start:
+    rows = database.read(
+        f"""SELECT trimmed_chain, (SELECT max(seq) FROM event WHERE job_id = job.id), {", ".join(Job.fields)}
+        FROM job WHERE id = ?""",
+        (job_id,),
+    )
+    if not rows:
+        raise StoreMissing(f"there is no job {job_id}")
+    trimmed_chain, newest, *values = rows[0]
+    job = Job(*values)
+    if (newest or 0) != job.head:
+        raise StoreCorrupt(
+            f"the history of job {job_id} ends at event {newest}, and its row says {job.head}",
+            hint="Run `fmsh doctor`.",
+        )
+    if after < job.trimmed_seq:
+        return Start(job.trimmed_seq - 1, trimmed_chain, job.head)
+    if after == 0:
+        return Start(0, chain.identity_hash(database.key, job), job.head)
+    return Start(after, _hash_at(database, job_id, after) or b"", job.head)
+
+
+def _hash_at(database: Database, job_id: int, seq: int) -> bytes | None:
+    rows = database.read("SELECT hash FROM event WHERE job_id = ? AND seq = ?", (job_id, seq))
+    return rows[0][0] if rows else None
+
+
+def _gap(database: Database, job_id: int, seq: int) -> StoreError:
+    """Tells an event that was lost from one that was removed, with its job or by trimming, while we read."""
+    if not database.read("SELECT 1 FROM job WHERE id = ? AND trimmed_seq <= ?", (job_id, seq)):
+        return StoreMissing(f"event {seq} of job {job_id} was removed while it was read")
+    return StoreCorrupt(f"event {seq} of job {job_id} is missing", hint="Run `fmsh doctor`.")
+
+
+def snapshot(database: Database, job_id: int, at: int | None) -> Snapshot | None:
+    """Gives the newest sound snapshot at or before event `at`."""
+    seq = at if at is not None else (1 << 62)
+    sql = "SELECT seq, state_json, chain, sum FROM snapshot WHERE job_id = ? AND seq <= ? ORDER BY seq DESC LIMIT 1"
+    rows = database.read(f"SELECT {', '.join(Job.fields)} FROM job WHERE id = ?", (job_id,))
+    if not rows:
+        return None
+    job = Job(*rows[0])
+    identity = chain.identity_hash(database.key, job)
+    while rows := database.read(sql, (job_id, seq)):
+        found, state_json, link, sum = rows[0]
+        is_sound = chain.snapshot_sum(database.key, identity, found, link, state_json) == sum
+        if is_sound and (found < job.trimmed_seq or found == 0 or _hash_at(database, job_id, found) == link):
+            return Snapshot(found, state_json)
+        seq = found - 1
+    return None
+
+
+def blob(database: Database, blob_hash: str) -> bytes:
+    rows = database.read("SELECT data, sum FROM blob WHERE hash = ?", (blob_hash,))
+    if not rows:
+        raise StoreMissing(f"the store has no value {blob_hash}", hint="Outputs expire before histories do.")
+    data, sum = rows[0]
+    if chain.row_sum(database.key, blob_hash, data) != sum:
+        raise StoreCorrupt(f"the value {blob_hash} is not what was written", hint="Run `fmsh doctor`.")
+    return bytes(data)

@@ -1,0 +1,95 @@
+"""How others reach a job in SQLite: rows in its inbox, and the addresses under which the world may call it."""
+
+from __future__ import annotations
+
+import time
+
+from fmsh.errors import StoreCorrupt, StoreMissing
+from fmsh.store import chain
+from fmsh.store.base import ENDED_STATES, Delivery, InboxRow
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fmsh.store.base import NewCallback
+    from fmsh.store.database import Cursor, Database
+
+
+class Knock:
+    """What a delivery found: whether it was new, and who has to be woken for it."""
+
+    __slots__ = ("holder_id", "is_new")
+
+    def __init__(self, *, is_new: bool, holder_id: str | None) -> None:
+        self.is_new = is_new
+        self.holder_id = holder_id
+
+
+def deliver(cursor: Cursor, key: bytes, job_id: int, kind: str, data_json: str, dedupe_id: str) -> Knock:
+    """Puts a row into the inbox of a job, unless `dedupe_id` was there before."""
+    rows = cursor.execute("SELECT owner_id FROM job WHERE id = ?", (job_id,)).fetchall()
+    if not rows:
+        raise StoreMissing(f"there is no job {job_id}")
+    fresh = "INSERT OR IGNORE INTO delivered VALUES (?, ?) RETURNING 1"
+    if not cursor.execute(fresh, (job_id, dedupe_id)).fetchall():
+        return Knock(is_new=False, holder_id=rows[0][0])
+    cursor.execute(
+        "INSERT INTO inbox (job_id, at_ms, kind, data_json, sum) VALUES (?, ?, ?, ?, ?)",
+        (job_id, time.time_ns() // 1_000_000, kind, data_json, chain.row_sum(key, job_id, kind, data_json)),
+    )
+    return Knock(is_new=True, holder_id=rows[0][0])
+
+
+def rows(database: Database, job_id: int) -> list[InboxRow]:
+    """Gives what waits in the inbox of a job, in the order of its arrival."""
+    sql = "SELECT id, job_id, at_ms, kind, data_json, sum FROM inbox WHERE job_id = ? ORDER BY id"
+    found = []
+    for *values, sum in database.read(sql, (job_id,)):
+        row = InboxRow(*values)
+        if chain.row_sum(database.key, row.job_id, row.kind, row.data_json) != sum:
+            raise StoreCorrupt(f"inbox row {row.id} of job {job_id} is not what was written", hint="Run `fmsh doctor`.")
+        found.append(row)
+    return found
+
+
+def open_callback(cursor: Cursor, new: NewCallback) -> None:
+    """Opens an address, or gives an open one a new token. One that was used up stays used up."""
+    cursor.execute(
+        """INSERT INTO callback VALUES (?, ?, ?, ?, ?, ?, NULL) ON CONFLICT (job_id, handle_id) DO UPDATE SET
+        token_hash = excluded.token_hash, expires_at_ms = excluded.expires_at_ms, methods = excluded.methods,
+        is_many = excluded.is_many""",
+        (new.token_hash, new.job_id, new.handle_id, new.expires_at_ms, " ".join(new.methods), new.is_many),
+    )
+
+
+class Call:
+    """One call of an address, as it came."""
+
+    __slots__ = ("data_json", "dedupe_id", "method", "now_ms", "token_hash")
+
+    def __init__(self, token_hash: bytes, data_json: str, *, dedupe_id: str, method: str, now_ms: int) -> None:
+        self.token_hash = token_hash
+        self.data_json = data_json
+        self.dedupe_id = dedupe_id
+        self.method = method
+        self.now_ms = now_ms
+
+
+def deliver_callback(cursor: Cursor, key: bytes, call: Call) -> tuple[Delivery, Knock] | None:
+    """Accepts a call of an address, or says nothing of why not. A repeat is still a repeat after use and expiry."""
+    found = cursor.execute(
+        f"""SELECT job_id, handle_id, expires_at_ms, methods, is_many, used_by, state IN {ENDED_STATES}
+        FROM callback JOIN job ON job.id = job_id WHERE token_hash = ?""",
+        (call.token_hash,),
+    ).fetchall()
+    if not found or call.method not in found[0][3].split():
+        return None
+    job_id, handle_id, expires_at_ms, _, is_many, used_by, has_ended = found[0]
+    dedupe_id = f"callback {handle_id} {call.dedupe_id}"
+    sql = "SELECT 1 FROM delivered WHERE job_id = ? AND dedupe_id = ?"
+    if cursor.execute(sql, (job_id, dedupe_id)).fetchall():
+        return Delivery(job_id, True), Knock(is_new=False, holder_id=None)
+    is_over = has_ended or (expires_at_ms is not None and expires_at_ms <= call.now_ms)
+    if is_over or (used_by is not None and not is_many):
+        return None
+    cursor.execute("UPDATE callback SET used_by = ? WHERE token_hash = ?", (call.dedupe_id, call.token_hash))
+    return Delivery(job_id, False), deliver(cursor, key, job_id, "callback", call.data_json, dedupe_id)

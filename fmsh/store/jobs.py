@@ -1,0 +1,127 @@
+"""Jobs and programs in SQLite: making and finding them."""
+
+from __future__ import annotations
+
+from fmsh.errors import StoreCorrupt, StoreMissing
+from fmsh.store import chain, history
+from fmsh.store.base import ACTIVE_STATES, ENDED_STATES, Job, Lease, NewProgram
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from fmsh.store.base import JobFilter, NewEvent, NewJob, Summary
+    from fmsh.store.database import Cursor, Database
+
+COLUMNS = ", ".join(Job.fields)
+DETACHED_AT = Job.fields.index("is_detached")
+ENDED = str(ENDED_STATES)
+ACTIVE = str(ACTIVE_STATES)
+
+INSERT_JOB = """
+INSERT INTO job (uid, key, name, tags_json, source, command, program_hash, parent_id, created_at_ms, is_detached,
+    state, wake_at_ms, steps, waiting_for_json, value_json, error_json, exit_status, ended_at_ms, at_terminal, owner_id)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id
+"""
+
+
+def job_of(row: tuple[Any, ...]) -> Job:
+    job = Job(*row)
+    job.is_detached = bool(job.is_detached)  # type: ignore[misc]  # SQLite has no booleans; nobody else has it yet
+    return job
+
+
+def find(database: Database, where: str, *values: object) -> list[Job]:
+    """Gives jobs by a condition, newest first."""
+    return [job_of(row) for row in database.read(f"SELECT {COLUMNS} FROM job WHERE {where} ORDER BY id DESC", values)]
+
+
+def one(database: Database, where: str, *values: object) -> Job | None:
+    found = find(database, f"{where}", *values)
+    return found[0] if found else None
+
+
+def exists(database: Database, uid: str) -> bool:
+    return bool(database.read("SELECT 1 FROM job WHERE uid = ?", (uid,)))
+
+
+def last(database: Database) -> Job | None:
+    rows = database.read(f"SELECT {COLUMNS} FROM job ORDER BY id DESC LIMIT 1")
+    return job_of(rows[0]) if rows else None
+
+
+def create(
+    cursor: Cursor, key: bytes, new: NewJob, events: Sequence[NewEvent], summary: Summary, owner_id: str | None
+) -> tuple[Job, Lease | None, bool]:
+    """Makes a job with its first events, unless one with its key exists."""
+    if new.key is not None:
+        rows = cursor.execute(f"SELECT {COLUMNS} FROM job WHERE key = ?", (new.key,)).fetchall()
+        if rows:
+            return job_of(rows[0]), None, False
+    _keep_program(cursor, key, new.program)
+    job_id = _insert(cursor, new, summary, None if summary.state in ENDED_STATES else owner_id)
+    lease = Lease(job_id, 1, 0, b"")
+    lease.chain = chain.identity_hash(key, _row(cursor, job_id))
+    chains = history.link(key, lease, events)
+    history.insert_events(cursor, lease, events, chains)
+    if events:
+        lease.head, lease.chain = len(events), chains[-1]
+    job = _row(cursor, job_id)
+    return job, lease if job.owner_id is not None else None, True
+
+
+def _insert(cursor: Cursor, new: NewJob, summary: Summary, owner_id: str | None) -> int:
+    values = (
+        new.uid, new.key, new.name, new.tags_json, new.source, new.command, new.program.hash, new.parent_id,
+        new.created_at_ms, new.is_detached, summary.state, summary.wake_at_ms, summary.steps, summary.waiting_for_json,
+        summary.value_json, summary.error_json, summary.exit_status, summary.ended_at_ms, summary.at_terminal, owner_id,
+    )  # fmt: skip
+    return int(cursor.execute(INSERT_JOB, values).fetchall()[0][0])
+
+
+def _row(cursor: Cursor, job_id: int) -> Job:
+    return job_of(cursor.execute(f"SELECT {COLUMNS} FROM job WHERE id = ?", (job_id,)).fetchall()[0])
+
+
+def _keep_program(cursor: Cursor, key: bytes, program: NewProgram) -> None:
+    values = (program.hash, program.name, program.text, program.tree_json)
+    cursor.execute("INSERT OR IGNORE INTO program VALUES (?, ?, ?, ?, ?)", (*values, chain.row_sum(key, *values)))
+
+
+def matching(database: Database, filter: JobFilter) -> list[Job]:
+    """Gives the jobs that a filter lets through: the active ones, then the ended ones, each newest first."""
+    found: list[Job] = []
+    for states in (ACTIVE_STATES, ENDED_STATES):
+        wanted = tuple(state for state in states if not filter.states or state in filter.states)
+        if wanted and (filter.limit is None or len(found) < filter.limit):
+            found += _matching_in(database, wanted, filter, len(found))
+    return found
+
+
+def _matching_in(database: Database, states: tuple[str, ...], filter: JobFilter, already: int) -> list[Job]:
+    where = f"state IN ({', '.join(repr(state) for state in states)})"
+    values: list[object] = []
+    for name, value in filter.tags:
+        where += " AND EXISTS (SELECT 1 FROM json_each(tags_json) WHERE json_each.key = ? AND json_each.value = ?)"
+        values += (name, value)
+    limit = -1 if filter.limit is None else filter.limit - already
+    rows = database.read(f"SELECT {COLUMNS} FROM job WHERE {where} ORDER BY id DESC LIMIT ?", (*values, limit))
+    return [job_of(row) for row in rows]
+
+
+def count_by_state(database: Database) -> Mapping[str, int]:
+    counts = {state: 0 for state in ACTIVE_STATES + ENDED_STATES}
+    for states in (ACTIVE, ENDED):
+        counts |= dict(database.read(f"SELECT state, count(*) FROM job WHERE state IN {states} GROUP BY state"))
+    return counts
+
+
+def program(database: Database, program_hash: str) -> NewProgram:
+    rows = database.read("SELECT hash, name, text, tree_json, sum FROM program WHERE hash = ?", (program_hash,))
+    if not rows:
+        raise StoreMissing(f"the store has no program {program_hash}", hint="Run `fmsh doctor`.")
+    *values, kept = rows[0]
+    if chain.row_sum(database.key, *values) != kept:
+        raise StoreCorrupt(f"the program {program_hash} is not what was written", hint="Run `fmsh doctor`.")
+    return NewProgram(*values)

@@ -1,0 +1,150 @@
+"""Leases in SQLite: who may append to a job, and from whom that right may be taken.
+
+A lease is taken from nobody, from the dead, or from an owner that we ourselves have watched not renewing for a TTL.
+None of this is needed for safety, which lies in the epoch that every append names: it only decides when to take over.
+The clock of the watching is one that stops in suspend, so that a closed lid does not look like a stopped process.
+"""
+
+from __future__ import annotations
+
+import time
+
+from fmsh.store.base import ENDED_STATES, Lease, Owner
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fmsh.store.database import Cursor, Database
+    from fmsh.store.presence import Presence
+
+ENDED = str(ENDED_STATES)
+OWNER_COLUMNS = ", ".join(Owner.fields)
+
+DUE = f"""
+SELECT id FROM job
+WHERE owner_id IS NULL AND wake_at_ms IS NOT NULL AND state IN ('running', 'waiting') AND wake_at_ms <= ?1
+UNION
+SELECT job.id FROM inbox JOIN job ON job.id = inbox.job_id
+WHERE job.owner_id IS NULL AND job.state NOT IN {ENDED}
+LIMIT ?2
+"""
+NEXT_DUE = """
+SELECT min(wake_at_ms) FROM job
+WHERE owner_id IS NULL AND wake_at_ms IS NOT NULL AND state IN ('running', 'waiting')
+"""
+
+
+class Watch:
+    """Since when the renewals of each owner have stood still, as far as this process has seen it."""
+
+    __slots__ = ("_now_s", "_seen", "ttl_s")
+
+    def __init__(self, ttl_s: float, now_s: Callable[[], float] = time.monotonic) -> None:
+        self.ttl_s = ttl_s
+        self._now_s = now_s
+        self._seen: dict[str, tuple[int, float]] = {}
+
+    def has_stalled(self, owner_id: str, renewals: int) -> bool:
+        """Says whether we have looked at this count of renewals for a whole TTL."""
+        now_s = self._now_s()
+        before = self._seen.get(owner_id)
+        if before is None or before[0] != renewals:
+            self._seen[owner_id] = (renewals, now_s)
+            return False
+        return now_s - before[1] >= self.ttl_s
+
+
+def register(cursor: Cursor, presence: Presence) -> None:
+    """Writes this process down as an owner, and strikes out the dead that left no job behind."""
+    idle = "SELECT id FROM owner WHERE NOT EXISTS (SELECT 1 FROM job WHERE owner_id = owner.id)"
+    for (owner_id,) in cursor.execute(idle).fetchall():
+        if not presence.is_locked(owner_id):
+            _strike_out(cursor, presence, owner_id)
+    owner = presence.owner
+    values = (owner.id, owner.kind, owner.pid, owner.host, owner.boot_id)
+    cursor.execute(f"INSERT OR IGNORE INTO owner ({OWNER_COLUMNS}) VALUES (?, ?, ?, ?, ?)", values)
+
+
+def _strike_out(cursor: Cursor, presence: Presence, owner_id: str) -> None:
+    cursor.execute("DELETE FROM owner WHERE id = ?", (owner_id,))
+    presence.bury(owner_id)
+
+
+def acquire(cursor: Cursor, presence: Presence, watch: Watch, job_id: int) -> Lease | None:
+    """Takes the lease of a job if nobody who may keep it has it."""
+    rows = cursor.execute(
+        f"SELECT owner_id, head, at_terminal FROM job WHERE id = ? AND state NOT IN {ENDED}", (job_id,)
+    ).fetchall()
+    if not rows:
+        return None
+    holder_id, head, at_terminal = rows[0]
+    if holder_id is not None and not _may_take_from(cursor, presence, watch, holder_id, bool(at_terminal)):
+        return None
+    sql = "UPDATE job SET owner_id = ?, epoch = epoch + 1 WHERE id = ? RETURNING epoch"
+    epoch = cursor.execute(sql, (presence.owner.id, job_id)).fetchall()[0][0]
+    return Lease(job_id, epoch, head, _chain_at(cursor, job_id, head))
+
+
+def _may_take_from(
+    cursor: Cursor, presence: Presence, watch: Watch, holder_id: str, at_terminal: bool
+) -> bool:
+    if holder_id == presence.owner.id:
+        return False
+    rows = cursor.execute(f"SELECT {OWNER_COLUMNS}, renewals FROM owner WHERE id = ?", (holder_id,)).fetchall()
+    if not rows:
+        return True
+    *values, renewals = rows[0]
+    if not presence.is_alive(Owner(*values)):
+        return True
+    return watch.has_stalled(holder_id, renewals) and not at_terminal
+
+
+def _chain_at(cursor: Cursor, job_id: int, seq: int) -> bytes:
+    """Gives the hash to go on from. It is verified by whoever loads the job; a gap is not hidden by what follows it."""
+    rows = cursor.execute("SELECT hash FROM event WHERE job_id = ? AND seq = ?", (job_id, seq)).fetchall()
+    return rows[0][0] if rows else b""
+
+
+def release(cursor: Cursor, owner_id: str, lease: Lease, wake_at_ms: int | None) -> None:
+    """Gives a lease back; does nothing if it is ours no longer."""
+    cursor.execute(
+        "UPDATE job SET owner_id = NULL, wake_at_ms = ? WHERE id = ? AND epoch = ? AND owner_id = ?",
+        (wake_at_ms, lease.job_id, lease.epoch, owner_id),
+    )
+
+
+def reap(cursor: Cursor, presence: Presence, watch: Watch) -> list[int]:
+    """Frees the jobs of the dead and of those that have stalled; gives the ids of these jobs."""
+    freed: list[int] = []
+    for *values, renewals in cursor.execute(f"SELECT {OWNER_COLUMNS}, renewals FROM owner").fetchall():
+        owner = Owner(*values)
+        if owner.id == presence.owner.id:
+            continue
+        if not presence.is_alive(owner):
+            freed += _free(cursor, owner.id, "")
+            _strike_out(cursor, presence, owner.id)
+        elif watch.has_stalled(owner.id, renewals):
+            freed += _free(cursor, owner.id, "AND NOT at_terminal")
+    orphans = "SELECT DISTINCT owner_id FROM job WHERE owner_id IS NOT NULL AND owner_id NOT IN (SELECT id FROM owner)"
+    for (owner_id,) in cursor.execute(orphans).fetchall():
+        freed += _free(cursor, owner_id, "")
+    return sorted(freed)
+
+
+def _free(cursor: Cursor, owner_id: str, condition: str) -> list[int]:
+    sql = f"UPDATE job SET owner_id = NULL, wake_at_ms = 0 WHERE owner_id = ? {condition} RETURNING id"
+    return [row[0] for row in cursor.execute(sql, (owner_id,)).fetchall()]
+
+
+def due(database: Database, now_ms: int, limit: int) -> list[int]:
+    return [row[0] for row in database.read(DUE, (now_ms, limit))]
+
+
+def next_due_ms(database: Database) -> int | None:
+    found = database.read(NEXT_DUE)[0][0]
+    return None if found is None else int(found)
+
+
+def owners(database: Database) -> list[Owner]:
+    return [Owner(*row) for row in database.read(f"SELECT {OWNER_COLUMNS} FROM owner ORDER BY id")]

@@ -1,0 +1,82 @@
+"""Brings a database to the schema of this version of fmsh: makes a new one, or migrates an older one after a backup.
+
+A database names its schema by a number, `user_version`. A newer fmsh migrates; an older one refuses, because it would
+not keep promises that it does not know.
+"""
+
+from __future__ import annotations
+
+import os
+
+import apsw
+
+from fmsh.errors import StoreError, StoreTooNew
+from fmsh.store import chain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fmsh.store.gate import Gate
+
+SCHEMA_VERSION = 1
+MIGRATIONS: Mapping[int, str] = {}  # from that version to the next one: SQL
+
+
+def bring_up_to_date(connection: apsw.Connection, path: str, gate: Gate, *, is_new: bool) -> None:
+    """Raises: StoreTooNew: a newer fmsh wrote this database."""
+    version = _version(connection)
+    if version == SCHEMA_VERSION and not is_new:
+        return
+    if version > SCHEMA_VERSION:
+        raise StoreTooNew(
+            f"the store {path} has schema {version}; this fmsh knows schemas up to {SCHEMA_VERSION}",
+            hint="Use the newer fmsh, or set FMSH_STATE_DIR to another directory.",
+        )
+    with gate:  # whoever waited here finds it done
+        version = _version(connection)
+        if version == 0:
+            _create(connection)
+        elif version < SCHEMA_VERSION:
+            _migrate(connection, path, version)
+
+
+def _version(connection: apsw.Connection) -> int:
+    return int(connection.pragma("user_version"))
+
+
+def _create(connection: apsw.Connection) -> None:
+    connection.execute("PRAGMA journal_mode = WAL").fetchall()
+    with open(os.path.dirname(__file__) + "/schema.sql") as file:
+        schema = file.read()
+    key = os.urandom(chain.KEY_BYTES).hex()
+    _transact(connection, f"{schema};INSERT INTO setting VALUES ('chain_key', '{key}')", SCHEMA_VERSION)
+
+
+def _migrate(connection: apsw.Connection, path: str, version: int) -> None:
+    missing = [step for step in range(version, SCHEMA_VERSION) if step not in MIGRATIONS]
+    if missing:
+        raise StoreError(f"the store {path} has schema {version}, which this fmsh can no longer migrate")
+    back_up(connection, f"{path}.schema-{version}")
+    for step in range(version, SCHEMA_VERSION):
+        _transact(connection, MIGRATIONS[step], step + 1)
+
+
+def back_up(connection: apsw.Connection, target: str) -> None:
+    """Copies the whole database to `target`, which must not exist unless an earlier migration was cut short."""
+    if os.path.lexists(target):
+        os.unlink(target)
+    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    connection.execute("VACUUM INTO ?", (target,)).fetchall()
+    with open(target, "rb") as file:
+        os.fsync(file.fileno())
+
+
+def _transact(connection: apsw.Connection, sql: str, version: int) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute(f"{sql};PRAGMA user_version = {version};COMMIT").fetchall()
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

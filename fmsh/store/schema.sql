@@ -1,0 +1,176 @@
+-- The life of a job, told as tables.
+--
+-- Somebody types a line, or starts a script. Its text and tree are kept once, however many jobs run it. `sum`, here and
+-- below, is a keyed hash of the row's content: a bit that flips on the disk is found when the row is read.
+
+CREATE TABLE program (
+    hash TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    text TEXT NOT NULL,
+    tree_json TEXT NOT NULL,
+    sum BLOB NOT NULL
+) STRICT;
+
+-- Each run of a program is a job. The first block never changes. The second is what lists show, and changes only together
+-- with the job's events. The third says how far the history goes and who may write it. A number is never given twice.
+
+CREATE TABLE job (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    uid TEXT NOT NULL UNIQUE,
+    key TEXT,
+    name TEXT,
+    tags_json TEXT NOT NULL,
+    source TEXT NOT NULL,
+    command TEXT NOT NULL,
+    program_hash TEXT NOT NULL,
+    parent_id INTEGER,
+    created_at_ms INTEGER NOT NULL,
+
+    is_detached INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('running', 'waiting', 'paused', 'parked', 'succeeded', 'failed', 'cancelled')),
+    wake_at_ms INTEGER,
+    steps INTEGER NOT NULL,
+    waiting_for_json TEXT NOT NULL,
+    value_json TEXT,
+    error_json TEXT,
+    exit_status INTEGER,
+    ended_at_ms INTEGER,
+    at_terminal INTEGER NOT NULL,
+
+    head INTEGER NOT NULL DEFAULT 0,
+    epoch INTEGER NOT NULL DEFAULT 1,
+    owner_id TEXT,
+    trimmed_seq INTEGER NOT NULL DEFAULT 0,
+    trimmed_chain BLOB
+) STRICT;
+
+-- An idempotent start finds the job that was started before. An unowned job is found when it is due, and costs nothing
+-- while it is not. The lists of the active and of the ended change only when a job ends. Columns that every commit sets
+-- are in no index that holds an owned job: this keeps a commit at one page of jobs and one of events.
+
+CREATE UNIQUE INDEX job_by_key ON job (key) WHERE key IS NOT NULL;
+CREATE INDEX job_by_name ON job (name) WHERE name IS NOT NULL;
+CREATE INDEX job_by_program ON job (program_hash);
+CREATE INDEX job_by_owner ON job (owner_id) WHERE owner_id IS NOT NULL;
+CREATE INDEX job_due ON job (wake_at_ms)
+    WHERE owner_id IS NULL AND wake_at_ms IS NOT NULL AND state IN ('running', 'waiting');
+CREATE INDEX job_active ON job (id) WHERE state IN ('running', 'waiting', 'paused', 'parked');
+CREATE INDEX job_ended ON job (state, id) WHERE state IN ('succeeded', 'failed', 'cancelled');
+
+-- What happened in a job is its events, one after the other. `hash` is keyed and covers the row and the hash before it.
+
+CREATE TABLE event (
+    job_id INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    step INTEGER,
+    data_json TEXT NOT NULL,
+    hash BLOB NOT NULL,
+    PRIMARY KEY (job_id, seq)
+) STRICT, WITHOUT ROWID;
+
+-- An event is the next one of its job, written under the job's current lease, or it is not written at all. The head moves
+-- here and nowhere else, so no writer, however stale or mistaken, can leave a gap or a second version of the past.
+
+CREATE TRIGGER event_is_next_and_in_epoch AFTER INSERT ON event BEGIN
+    UPDATE job SET head = new.seq WHERE id = new.job_id AND head = new.seq - 1 AND epoch = new.epoch;
+    SELECT RAISE(ABORT, 'fenced: not the next event of the current epoch') WHERE changes() = 0;
+END;
+
+CREATE TRIGGER event_never_changes BEFORE UPDATE ON event BEGIN
+    SELECT RAISE(ABORT, 'history never changes');
+END;
+
+CREATE TRIGGER event_outlives_its_job BEFORE DELETE ON event
+WHEN EXISTS (
+    SELECT 1 FROM job
+    WHERE id = old.job_id AND old.seq >= trimmed_seq AND state NOT IN ('succeeded', 'failed', 'cancelled')
+) BEGIN
+    SELECT RAISE(ABORT, 'history of an active job is only deleted below trimmed_seq');
+END;
+
+-- The head goes only forward, and so does the epoch: a lease that was taken over never becomes valid again.
+
+CREATE TRIGGER job_only_goes_forward BEFORE UPDATE OF epoch, trimmed_seq ON job
+WHEN new.epoch < old.epoch OR new.trimmed_seq < old.trimmed_seq OR new.trimmed_seq > old.head BEGIN
+    SELECT RAISE(ABORT, 'epochs and trimming only go forward');
+END;
+
+-- Now and then the state of a job's machine is kept, so that loading need not start at the first event. `chain` is the hash
+-- of event `seq`: while events are kept a snapshot is a cache; once they are trimmed it is the truth.
+
+CREATE TABLE snapshot (
+    job_id INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    state_json TEXT NOT NULL,
+    chain BLOB NOT NULL,
+    sum BLOB NOT NULL,
+    UNIQUE (job_id, seq)
+) STRICT;
+
+-- Large values stand beside the events that name them.
+
+CREATE TABLE blob (
+    hash TEXT PRIMARY KEY,
+    data BLOB NOT NULL,
+    sum BLOB NOT NULL
+) STRICT;
+
+-- The shells and daemons that hold leases. Each holds the lock `run/<id>.lock` for life and counts `renewals` while it runs.
+
+CREATE TABLE owner (
+    id TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    host TEXT NOT NULL,
+    boot_id TEXT NOT NULL,
+    renewals INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+
+-- Everybody else knocks: a row here becomes an event of the job in its holder's next commit, in row order. What was
+-- delivered once is remembered for as long as the job, so that it is never delivered twice.
+
+CREATE TABLE inbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    job_id INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    data_json TEXT NOT NULL,
+    sum BLOB NOT NULL
+) STRICT;
+
+CREATE INDEX inbox_by_job ON inbox (job_id);
+
+CREATE TABLE delivered (
+    job_id INTEGER NOT NULL,
+    dedupe_id TEXT NOT NULL,
+    PRIMARY KEY (job_id, dedupe_id)
+) STRICT, WITHOUT ROWID;
+
+-- An address under which the world calls a job. Only the hash of its token is known here. `used_by` is the delivery that
+-- used up an address that serves once: the same delivery again is a repeat, another one finds nothing.
+
+CREATE TABLE callback (
+    token_hash BLOB PRIMARY KEY,
+    job_id INTEGER NOT NULL,
+    handle_id TEXT NOT NULL,
+    expires_at_ms INTEGER,
+    methods TEXT NOT NULL,
+    is_many INTEGER NOT NULL,
+    used_by TEXT,
+    UNIQUE (job_id, handle_id)
+) STRICT;
+
+-- What belongs to the store itself: its keys and kept settings, and secrets, which arrive here already encrypted.
+
+CREATE TABLE setting (
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE secret (
+    name TEXT PRIMARY KEY,
+    ciphertext BLOB NOT NULL
+) STRICT;

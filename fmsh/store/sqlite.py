@@ -1,0 +1,271 @@
+"""The store in a state directory: SQLite in WAL mode, shared by the shells and the daemon of one user on one machine.
+
+`SqliteStore` only joins the parts: `database` (connection, gate, transactions), `jobs`, `history`, `leases` and `inbox`
+(all the SQL, as functions over a cursor), and `presence` (that this process lives, and how to wake it).
+
+One store object belongs to one thread. Another thread takes `reopen()`: the same owner with a connection of its own.
+Nobody forks with an open store.
+"""
+
+from __future__ import annotations
+
+import time
+
+from fmsh.store import deletion, files, history, inbox, jobs, leases
+from fmsh.store.base import RENEWAL_TTL_S
+from fmsh.store.database import Database
+from fmsh.store.leases import Watch
+from fmsh.store.presence import Presence
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import Literal
+
+    from fmsh.errors import StoreError
+    from fmsh.store.base import (
+        Append,
+        Delivery,
+        InboxRow,
+        Job,
+        JobFilter,
+        Lease,
+        NewCallback,
+        NewEvent,
+        NewJob,
+        NewProgram,
+        Owner,
+        Snapshot,
+        StoredEvent,
+        Summary,
+    )
+    from fmsh.store.database import Cursor
+    from fmsh.store.inbox import Knock
+
+    OwnerKind = Literal["shell", "daemon"]
+
+
+class SqliteStore:
+    """See `fmsh.store.base` for what each method guarantees."""
+
+    def __init__(self, directory: str, presence: Presence, watch: Watch, *, is_first: bool) -> None:
+        self.owner: Owner = presence.owner
+        self._directory = directory
+        self._presence = presence
+        self._watch = watch
+        self._is_first = is_first
+        self._is_registered = False
+        self._database = Database(directory)
+
+    @classmethod
+    def open(
+        cls,
+        directory: str,
+        *,
+        kind: OwnerKind,
+        ttl_s: float = RENEWAL_TTL_S,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> SqliteStore:
+        """Opens the store in a state directory, and makes both where they are missing.
+
+        Raises: StoreError, StoreTooNew, StoreFull: what is wrong, where, and what to do about it.
+        """
+        path = files.prepare_directory(directory)
+        return cls(path, Presence(path, kind), Watch(ttl_s, now_s), is_first=True)
+
+    def reopen(self) -> SqliteStore:
+        """Gives a second store object of the same owner, for another thread; to be closed before this one."""
+        return type(self)(self._directory, self._presence, self._watch, is_first=False)
+
+    # -- jobs
+
+    def create_job(
+        self, new: NewJob, append: Sequence[NewEvent], summary: Summary, *, lease: bool
+    ) -> tuple[Job, Lease | None, bool]:
+        owner_id = self.owner.id if lease else None
+        if lease:
+            self._presence.hold_lock()
+
+        def work(cursor: Cursor) -> tuple[Job, Lease | None, bool]:
+            if lease:
+                self._register(cursor)
+            return jobs.create(cursor, self._database.key, new, append, summary, owner_id)
+
+        job, held, is_new = self._database.write(work, is_settled=lambda: jobs.exists(self._database, new.uid))
+        self._is_registered |= lease
+        if is_new and held is None:
+            self._poke_if_due(job.wake_at_ms)
+        return job, held, is_new
+
+    def job(self, job_id: int) -> Job | None:
+        return jobs.one(self._database, "id = ?", job_id)
+
+    def job_by_key(self, key: str) -> Job | None:
+        return jobs.one(self._database, "key = ?", key)
+
+    def jobs_by_name(self, name: str) -> list[Job]:
+        return jobs.find(self._database, "name = ?", name)
+
+    def last_job(self) -> Job | None:
+        return jobs.last(self._database)
+
+    def jobs(self, filter: JobFilter) -> list[Job]:
+        return jobs.matching(self._database, filter)
+
+    def count_by_state(self) -> Mapping[str, int]:
+        return jobs.count_by_state(self._database)
+
+    def program(self, program_hash: str) -> NewProgram:
+        return jobs.program(self._database, program_hash)
+
+    def blob(self, blob_hash: str) -> bytes:
+        return history.blob(self._database, blob_hash)
+
+    # -- history
+
+    def commit(self, appends: Sequence[Append]) -> list[StoreError | None]:
+        answers = history.commit(self._database, self.owner.id, appends)
+        for append, answer in zip(appends, answers, strict=True):
+            if append.release and answer is None and append.summary.wake_at_ms is not None:
+                self.wake_daemon()
+                break
+        return answers
+
+    def events(self, job_id: int, *, after: int = 0, limit: int | None = None) -> Iterator[StoredEvent]:
+        return history.events(self._database, job_id, after, limit)
+
+    def snapshot(self, job_id: int, *, at: int | None = None) -> Snapshot | None:
+        return history.snapshot(self._database, job_id, at)
+
+    def quarantine(self, job_id: int, *, error_json: str) -> None:
+        self._database.write(lambda cursor: history.quarantine(cursor, self.owner.id, job_id, error_json))
+
+    def trim(self, lease: Lease, *, below_seq: int) -> None:
+        newest = self.snapshot(lease.job_id)
+        snapshot_seq = -1 if newest is None else newest.seq
+        self._database.write(lambda cursor: deletion.trim(cursor, self.owner.id, lease, below_seq, snapshot_seq))
+
+    def remove_job(self, job_id: int) -> None:
+        self._database.write(lambda cursor: deletion.remove_job(cursor, job_id))
+
+    # -- leases
+
+    def acquire(self, job_id: int) -> Lease | None:
+        self._presence.hold_lock()
+
+        def work(cursor: Cursor) -> Lease | None:
+            self._register(cursor)
+            return leases.acquire(cursor, self._presence, self._watch, job_id)
+
+        lease = self._database.write(work)
+        self._is_registered = True
+        return lease
+
+    def release(self, lease: Lease, *, wake_at_ms: int | None) -> None:
+        self._database.write(lambda cursor: leases.release(cursor, self.owner.id, lease, wake_at_ms))
+        self._poke_if_due(wake_at_ms)
+
+    def renew(self) -> None:
+        sql = "UPDATE owner SET renewals = renewals + 1 WHERE id = ?"
+        self._database.write(lambda cursor: cursor.execute(sql, (self.owner.id,)))
+
+    def reap(self) -> list[int]:
+        return self._database.write(lambda cursor: leases.reap(cursor, self._presence, self._watch))
+
+    def due(self, now_ms: int, *, limit: int) -> list[int]:
+        return leases.due(self._database, now_ms, limit)
+
+    def next_due_ms(self) -> int | None:
+        return leases.next_due_ms(self._database)
+
+    def owners(self) -> list[Owner]:
+        return leases.owners(self._database)
+
+    def is_alive(self, owner_id: str) -> bool:
+        return any(self._presence.is_alive(owner) for owner in self.owners() if owner.id == owner_id)
+
+    # -- inbox and callbacks
+
+    def deliver(self, job_id: int, kind: str, data_json: str, *, dedupe_id: str) -> bool:
+        key = self._database.key
+        knock = self._database.write(lambda cursor: inbox.deliver(cursor, key, job_id, kind, data_json, dedupe_id))
+        self._poke_holder(knock)
+        return knock.is_new
+
+    def inbox(self, job_id: int) -> list[InboxRow]:
+        return inbox.rows(self._database, job_id)
+
+    def open_callback(self, new: NewCallback) -> None:
+        self._database.write(lambda cursor: inbox.open_callback(cursor, new))
+
+    def deliver_callback(
+        self, token_hash: bytes, data_json: str, *, dedupe_id: str, method: str, now_ms: int
+    ) -> Delivery | None:
+        call = inbox.Call(token_hash, data_json, dedupe_id=dedupe_id, method=method, now_ms=now_ms)
+        found = self._database.write(lambda cursor: inbox.deliver_callback(cursor, self._database.key, call))
+        if found is None:
+            return None
+        delivery, knock = found
+        self._poke_holder(knock)
+        return delivery
+
+    # -- settings and secrets
+
+    def setting(self, name: str) -> str | None:
+        rows = self._database.read("SELECT value FROM setting WHERE name = ?", (name,))
+        return rows[0][0] if rows else None
+
+    def set_setting(self, name: str, value: str) -> None:
+        sql = "INSERT OR REPLACE INTO setting VALUES (?, ?)"
+        self._database.write(lambda cursor: cursor.execute(sql, (name, value)))
+
+    def secret(self, name: str) -> bytes | None:
+        rows = self._database.read("SELECT ciphertext FROM secret WHERE name = ?", (name,))
+        return rows[0][0] if rows else None
+
+    def set_secret(self, name: str, ciphertext: bytes) -> None:
+        sql = "INSERT OR REPLACE INTO secret VALUES (?, ?)"
+        self._database.write(lambda cursor: cursor.execute(sql, (name, ciphertext)))
+
+    # -- waking
+
+    def wake_fileno(self) -> int:
+        fileno = self._presence.socket_fileno()
+        if self.owner.kind == "daemon" and not self._is_registered:
+            self._presence.hold_lock()
+            self._database.write(self._register)
+            self._is_registered = True
+        return fileno
+
+    def drain_wakeups(self) -> None:
+        self._presence.drain()
+
+    def wake_daemon(self) -> None:
+        daemons = [owner.id for owner in self.owners() if owner.kind == "daemon"]
+        if daemons:
+            self._presence.poke(daemons)
+
+    def data_version(self) -> int:
+        return self._database.data_version()
+
+    def close(self) -> None:
+        """Closes this store object. With the first of an owner, the owner ends: the jobs that it holds are free."""
+        self._database.close()
+        if self._is_first:
+            self._presence.end()
+
+    def _register(self, cursor: Cursor) -> None:
+        if not self._is_registered:
+            leases.register(cursor, self._presence)
+
+    def _poke_if_due(self, wake_at_ms: int | None) -> None:
+        if wake_at_ms is not None:
+            self.wake_daemon()
+
+    def _poke_holder(self, knock: Knock) -> None:
+        if not knock.is_new:
+            return
+        if knock.holder_id is None:
+            self.wake_daemon()
+        else:
+            self._presence.poke([knock.holder_id])
