@@ -1,0 +1,29 @@
+# `make check` is what a change must pass. BIN is where the tools are: by default the checkout's own environment.
+BIN ?= .venv/bin
+
+.PHONY: install check format lint types layers test bench
+
+install:
+	python3 -m venv .venv
+	.venv/bin/pip install --editable '.[dev]'
+
+check: format lint types layers test
+
+format:
+	$(BIN)/ruff format --check .
+
+lint:
+	$(BIN)/ruff check .
+
+types:
+	$(BIN)/mypy --strict
+
+layers:
+	$(BIN)/lint-imports
+
+test:
+	$(BIN)/pytest
+
+bench:
+	@test -n "$(wildcard benchmarks/*.py)" || { echo "there are no benchmarks yet" >&2; exit 1; }
+	for file in $(sort $(wildcard benchmarks/bench_*.py)); do $(BIN)/python $$file || exit 1; done
