@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         def __iter__(self) -> Self: ...
         def __next__(self) -> tuple[Any, ...]: ...
 
+
 SQLITE_MIN = (3, 51, 3)
 BUSY_TIMEOUT_MS = 30_000  # a backstop only: writers queue at the gate
 
@@ -122,4 +123,3 @@ def _require_sqlite() -> None:
             f"SQLite {wanted} or later is needed, and apsw brought {version}, which can lose commits",
             hint="Upgrade the package apsw.",
         )
-

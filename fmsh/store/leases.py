@@ -2,21 +2,17 @@
 
 A lease is taken from nobody, from the dead, or from an owner that we ourselves have watched not renewing for a TTL.
 None of this is needed for safety, which lies in the epoch that every append names: it only decides when to take over.
-The clock of the watching is one that stops in suspend, so that a closed lid does not look like a stopped process.
 """
 
 from __future__ import annotations
-
-import time
 
 from fmsh.store.base import ENDED_STATES, Lease, Owner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fmsh.store.database import Cursor, Database
     from fmsh.store.presence import Presence
+    from fmsh.store.watch import Watch
 
 ENDED = str(ENDED_STATES)
 OWNER_COLUMNS = ", ".join(Owner.fields)
@@ -33,26 +29,6 @@ NEXT_DUE = """
 SELECT min(wake_at_ms) FROM job
 WHERE owner_id IS NULL AND wake_at_ms IS NOT NULL AND state IN ('running', 'waiting')
 """
-
-
-class Watch:
-    """Since when the renewals of each owner have stood still, as far as this process has seen it."""
-
-    __slots__ = ("_now_s", "_seen", "ttl_s")
-
-    def __init__(self, ttl_s: float, now_s: Callable[[], float] = time.monotonic) -> None:
-        self.ttl_s = ttl_s
-        self._now_s = now_s
-        self._seen: dict[str, tuple[int, float]] = {}
-
-    def has_stalled(self, owner_id: str, renewals: int) -> bool:
-        """Says whether we have looked at this count of renewals for a whole TTL."""
-        now_s = self._now_s()
-        before = self._seen.get(owner_id)
-        if before is None or before[0] != renewals:
-            self._seen[owner_id] = (renewals, now_s)
-            return False
-        return now_s - before[1] >= self.ttl_s
 
 
 def register(cursor: Cursor, presence: Presence) -> None:
@@ -86,9 +62,7 @@ def acquire(cursor: Cursor, presence: Presence, watch: Watch, job_id: int) -> Le
     return Lease(job_id, epoch, head, _chain_at(cursor, job_id, head))
 
 
-def _may_take_from(
-    cursor: Cursor, presence: Presence, watch: Watch, holder_id: str, at_terminal: bool
-) -> bool:
+def _may_take_from(cursor: Cursor, presence: Presence, watch: Watch, holder_id: str, at_terminal: bool) -> bool:
     if holder_id == presence.owner.id:
         return False
     rows = cursor.execute(f"SELECT {OWNER_COLUMNS}, renewals FROM owner WHERE id = ?", (holder_id,)).fetchall()

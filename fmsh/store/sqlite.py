@@ -14,8 +14,8 @@ import time
 from fmsh.store import deletion, files, history, inbox, jobs, leases
 from fmsh.store.base import RENEWAL_TTL_S
 from fmsh.store.database import Database
-from fmsh.store.leases import Watch
 from fmsh.store.presence import Presence
+from fmsh.store.watch import Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,0 +1,409 @@
+"""A store in memory for tests: fast, breakable on purpose, and held to the same conformance suite as the real one.
+
+Each `MemoryStore` on a `MemoryDisk` is one process. `MemoryStore.crash()` is `kill -9`: the process is gone and gave
+nothing back. While `MemoryDisk.fault` is set, every write raises it and does nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from fmsh.errors import InternalError, StoreCorrupt, StoreError, StoreFenced, StoreMissing
+from fmsh.store import chain
+from fmsh.store.base import (
+    ACTIVE_STATES,
+    ENDED_STATES,
+    RENEWAL_TTL_S,
+    Delivery,
+    InboxRow,
+    Job,
+    Lease,
+    Owner,
+    StoredEvent,
+)
+from fmsh.store.memory_disk import KEY, KeptCallback, KeptJob, MemoryDisk, apply, kept_job
+from fmsh.store.watch import Watch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from fmsh.store.base import (
+        Append,
+        JobFilter,
+        NewCallback,
+        NewEvent,
+        NewJob,
+        NewProgram,
+        Snapshot,
+        Summary,
+    )
+
+
+class Writing:
+    """A transaction: one at a time, refused by a failing disk, seen by the others when it ends."""
+
+    __slots__ = ("_store",)
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    def __enter__(self) -> MemoryDisk:
+        disk = self._store.disk
+        disk.mutex.acquire()
+        fault = StoreError("this process is gone") if self._store.is_over else disk.fault
+        if fault is not None:
+            disk.mutex.release()
+            raise fault
+        return disk
+
+    def __exit__(self, *_: object) -> None:
+        self._store.disk.version += 1
+        self._store.own_writes += 1
+        self._store.disk.mutex.release()
+
+
+class MemoryStore:
+    """See `fmsh.store.base` for what each method guarantees."""
+
+    def __init__(
+        self,
+        disk: MemoryDisk,
+        *,
+        kind: str = "shell",
+        boot_id: str = "boot",
+        ttl_s: float = RENEWAL_TTL_S,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.disk = disk
+        self.owner = Owner(os.urandom(16).hex(), kind, os.getpid(), "memory", boot_id)
+        self.is_over = False
+        self.own_writes = 0
+        self._watch = Watch(ttl_s, now_s)
+        self._pipe: tuple[int, int] | None = None
+        disk.alive.add(self.owner.id)
+
+    def crash(self) -> None:
+        """Ends this process as `kill -9` does."""
+        with self.disk.mutex:
+            self.is_over = True
+            self.disk.alive.discard(self.owner.id)
+            self.disk.sockets.pop(self.owner.id, None)
+            for fd in self._pipe or ():
+                os.close(fd)
+            self._pipe = None
+
+    close = crash  # whoever closes gives nothing back either, and is as dead as after a kill
+
+    # -- jobs
+
+    def create_job(
+        self, new: NewJob, append: Sequence[NewEvent], summary: Summary, *, lease: bool
+    ) -> tuple[Job, Lease | None, bool]:
+        with Writing(self) as disk:
+            existing = None if new.key is None else self.job_by_key(new.key)
+            if existing is not None:
+                return existing, None, False
+            disk.programs.setdefault(new.program.hash, new.program)
+            kept = kept_job(disk.next_id("job"), new, summary, self.owner.id if lease else None)
+            disk.jobs[kept.job.id] = kept
+            held = Lease(kept.job.id, 1, 0, kept.chain_at(0))
+            held.chain = kept.append(held, append)
+            held.head = len(append)
+            self._register(disk)
+        if kept.job.owner_id is None:
+            self._poke_if_due(kept.job.wake_at_ms)
+            return kept.job, None, True
+        return kept.job, held, True
+
+    def job(self, job_id: int) -> Job | None:
+        kept = self.disk.jobs.get(job_id)
+        return None if kept is None else kept.job
+
+    def job_by_key(self, key: str) -> Job | None:
+        return next((job for job in self._jobs() if job.key == key), None)
+
+    def jobs_by_name(self, name: str) -> list[Job]:
+        return [job for job in self._jobs() if job.name == name]
+
+    def last_job(self) -> Job | None:
+        return next(iter(self._jobs()), None)
+
+    def jobs(self, filter: JobFilter) -> list[Job]:
+        import json
+
+        found = [
+            job
+            for job in sorted(self._jobs(), key=lambda job: job.state in ENDED_STATES)
+            if (not filter.states or job.state in filter.states)
+            and all(json.loads(job.tags_json).get(name) == value for name, value in filter.tags)
+        ]
+        return found if filter.limit is None else found[: filter.limit]
+
+    def _jobs(self) -> list[Job]:
+        with self.disk.mutex:
+            return [self.disk.jobs[job_id].job for job_id in sorted(self.disk.jobs, reverse=True)]
+
+    def count_by_state(self) -> Mapping[str, int]:
+        counts = dict.fromkeys(ACTIVE_STATES + ENDED_STATES, 0)
+        for job in self._jobs():
+            counts[job.state] += 1
+        return counts
+
+    def program(self, program_hash: str) -> NewProgram:
+        if program_hash not in self.disk.programs:
+            raise StoreMissing(f"the store has no program {program_hash}")
+        return self.disk.programs[program_hash]
+
+    def blob(self, blob_hash: str) -> bytes:
+        if blob_hash not in self.disk.blobs:
+            raise StoreMissing(f"the store has no value {blob_hash}")
+        return self.disk.blobs[blob_hash]
+
+    # -- history
+
+    def commit(self, appends: Sequence[Append]) -> list[StoreError | None]:
+        if len({append.lease.job_id for append in appends}) < len(appends):
+            raise InternalError("one job twice in one commit")
+        with Writing(self) as disk:
+            answers = [self._refusal(append) for append in appends]
+            for append, refusal in zip(appends, answers, strict=True):
+                if refusal is None:
+                    apply(disk, append)
+        if any(append.release and append.summary.wake_at_ms is not None for append in appends):
+            self.wake_daemon()
+        return answers
+
+    def _refusal(self, append: Append) -> StoreError | None:
+        lease, kept = append.lease, self.disk.jobs.get(append.lease.job_id)
+        if kept is None or not self._holds(kept, lease) or kept.job.head != lease.head:
+            return StoreFenced(f"the lease of job {lease.job_id} was taken over")
+        if len(set(append.taken) & set(kept.inbox)) < len(append.taken):
+            return StoreError(f"job {lease.job_id} took an inbox row that is not there: {append.taken}")
+        last = lease.head + len(append.events)
+        if append.snapshot is not None and not lease.head <= append.snapshot.seq <= last:
+            raise InternalError(f"a snapshot of job {lease.job_id} after event {append.snapshot.seq}")
+        return None
+
+    def _holds(self, kept: KeptJob, lease: Lease) -> bool:
+        return kept.job.epoch == lease.epoch and kept.job.owner_id == self.owner.id
+
+    def events(self, job_id: int, *, after: int = 0, limit: int | None = None) -> Iterator[StoredEvent]:
+        kept = self._kept(job_id)
+        seq, before = after, kept.chain_at(after)
+        if after < kept.job.trimmed_seq:
+            seq, before = kept.job.trimmed_seq - 1, kept.trimmed_chain
+        last = kept.job.head if limit is None else min(kept.job.head, seq + limit)
+        while seq < last:
+            seq += 1
+            if seq not in kept.events:
+                raise StoreCorrupt(f"event {seq} of job {job_id} is missing")
+            event, hash = kept.events[seq]
+            if chain.event_hash(KEY, before, job_id, seq, event.epoch, event) != hash:
+                raise StoreCorrupt(f"event {seq} of job {job_id} is not what was written")
+            before = hash
+            yield event
+
+    def snapshot(self, job_id: int, *, at: int | None = None) -> Snapshot | None:
+        kept = self.disk.jobs.get(job_id)
+        if kept is None:
+            return None
+        for seq in sorted(kept.snapshots, reverse=True):
+            snapshot, link = kept.snapshots[seq]
+            if (at is None or seq <= at) and (seq < kept.job.trimmed_seq or kept.chain_at(seq) == link):
+                return snapshot
+        return None
+
+    def _kept(self, job_id: int) -> KeptJob:
+        if job_id not in self.disk.jobs:
+            raise StoreMissing(f"there is no job {job_id}")
+        return self.disk.jobs[job_id]
+
+    # -- deletion
+
+    def quarantine(self, job_id: int, *, error_json: str) -> None:
+        with Writing(self) as disk:
+            kept = disk.jobs.get(job_id)
+            if kept is not None and kept.job.owner_id in (None, self.owner.id):
+                kept.set(state="parked", error_json=error_json, wake_at_ms=None, owner_id=None)
+
+    def trim(self, lease: Lease, *, below_seq: int) -> None:
+        with Writing(self):
+            kept, newest = self._kept(lease.job_id), self.snapshot(lease.job_id)
+            if newest is None or not 0 < below_seq <= newest.seq:
+                raise StoreError(f"job {lease.job_id} has no snapshot at or after event {below_seq}")
+            if not self._holds(kept, lease):
+                raise StoreFenced(f"the lease of job {lease.job_id} was taken over")
+            if below_seq > max(kept.job.trimmed_seq, 1):
+                kept.trimmed_chain = kept.chain_at(below_seq - 1)
+                kept.events = {seq: event for seq, event in kept.events.items() if seq >= below_seq}
+                kept.snapshots = {seq: found for seq, found in kept.snapshots.items() if seq >= below_seq}
+                kept.set(trimmed_seq=below_seq)
+
+    def remove_job(self, job_id: int) -> None:
+        with Writing(self) as disk:
+            if not self._kept(job_id).has_ended:
+                raise StoreError(f"job {job_id} is active, and only ended jobs are removed")
+            del disk.jobs[job_id]
+            disk.callbacks = {at: found for at, found in disk.callbacks.items() if at[0] != job_id}
+
+    # -- leases
+
+    def acquire(self, job_id: int) -> Lease | None:
+        with Writing(self) as disk:
+            kept = disk.jobs.get(job_id)
+            if kept is None or kept.has_ended or not self._may_take(kept):
+                return None
+            self._register(disk)
+            kept.set(owner_id=self.owner.id, epoch=kept.job.epoch + 1)
+            return Lease(job_id, kept.job.epoch, kept.job.head, kept.chain_at(kept.job.head))
+
+    def _may_take(self, kept: KeptJob) -> bool:
+        holder_id = kept.job.owner_id
+        if holder_id is None:
+            return True
+        if holder_id == self.owner.id:
+            return False
+        return not self.is_alive(holder_id) or (self._has_stalled(holder_id) and not kept.at_terminal)
+
+    def _has_stalled(self, owner_id: str) -> bool:
+        return self._watch.has_stalled(owner_id, self.disk.renewals[owner_id])
+
+    def release(self, lease: Lease, *, wake_at_ms: int | None) -> None:
+        with Writing(self) as disk:
+            kept = disk.jobs.get(lease.job_id)
+            if kept is not None and self._holds(kept, lease):
+                kept.set(owner_id=None, wake_at_ms=wake_at_ms)
+        self._poke_if_due(wake_at_ms)
+
+    def renew(self) -> None:
+        with Writing(self) as disk:
+            if self.owner.id in disk.renewals:
+                disk.renewals[self.owner.id] += 1
+
+    def reap(self) -> list[int]:
+        freed = []
+        with Writing(self) as disk:
+            dead = {owner_id for owner_id in disk.owners if not self.is_alive(owner_id)}
+            others = set(disk.owners) - dead - {self.owner.id}
+            stalled = {owner_id for owner_id in others if self._has_stalled(owner_id)}
+            for kept in disk.jobs.values():
+                if kept.job.owner_id in dead or (kept.job.owner_id in stalled and not kept.at_terminal):
+                    kept.set(owner_id=None, wake_at_ms=0)
+                    freed.append(kept.job.id)
+            for owner_id in dead:
+                del disk.owners[owner_id], disk.renewals[owner_id]
+        return sorted(freed)
+
+    def due(self, now_ms: int, *, limit: int) -> list[int]:
+        unowned = [kept for kept in self.disk.jobs.values() if kept.job.owner_id is None and not kept.has_ended]
+        found = {job.id for job in self._sleeping() if job.wake_at_ms is not None and job.wake_at_ms <= now_ms}
+        return sorted(found | {kept.job.id for kept in unowned if kept.inbox})[:limit]
+
+    def next_due_ms(self) -> int | None:
+        return min((job.wake_at_ms for job in self._sleeping() if job.wake_at_ms is not None), default=None)
+
+    def _sleeping(self) -> list[Job]:
+        return [job for job in self._jobs() if job.owner_id is None and job.state in ("running", "waiting")]
+
+    def owners(self) -> list[Owner]:
+        return [self.disk.owners[owner_id] for owner_id in sorted(self.disk.owners)]
+
+    def is_alive(self, owner_id: str) -> bool:
+        owner = self.disk.owners.get(owner_id)
+        return owner is not None and owner.boot_id == self.owner.boot_id and owner_id in self.disk.alive
+
+    def _register(self, disk: MemoryDisk) -> None:
+        disk.owners.setdefault(self.owner.id, self.owner)
+        disk.renewals.setdefault(self.owner.id, 0)
+
+    # -- inbox and callbacks
+
+    def deliver(self, job_id: int, kind: str, data_json: str, *, dedupe_id: str) -> bool:
+        with Writing(self) as disk:
+            kept = self._kept(job_id)
+            if dedupe_id in kept.delivered:
+                return False
+            kept.delivered.add(dedupe_id)
+            row = InboxRow(disk.next_id("inbox"), job_id, time.time_ns() // 1_000_000, kind, data_json)
+            kept.inbox[row.id] = row
+        if kept.job.owner_id is None:
+            self.wake_daemon()
+        else:
+            self.disk.poke(kept.job.owner_id)
+        return True
+
+    def inbox(self, job_id: int) -> list[InboxRow]:
+        kept = self.disk.jobs.get(job_id)
+        return [] if kept is None else list(kept.inbox.values())
+
+    def open_callback(self, new: NewCallback) -> None:
+        with Writing(self) as disk:
+            before = disk.callbacks.get((new.job_id, new.handle_id))
+            disk.callbacks[new.job_id, new.handle_id] = KeptCallback(new, before.used_by if before else None)
+
+    def deliver_callback(
+        self, token_hash: bytes, data_json: str, *, dedupe_id: str, method: str, now_ms: int
+    ) -> Delivery | None:
+        with Writing(self) as disk:
+            found = next((kept for kept in disk.callbacks.values() if kept.new.token_hash == token_hash), None)
+            if found is None or method not in found.new.methods:
+                return None
+            new, kept = found.new, self._kept(found.new.job_id)
+            dedupe_id = f"callback {new.handle_id} {dedupe_id}"
+            if dedupe_id in kept.delivered:
+                return Delivery(new.job_id, True)
+            is_over = kept.has_ended or (new.expires_at_ms is not None and new.expires_at_ms <= now_ms)
+            if is_over or (found.used_by is not None and not new.is_many):
+                return None
+            found.used_by = dedupe_id
+            self.deliver(new.job_id, "callback", data_json, dedupe_id=dedupe_id)
+            return Delivery(new.job_id, False)
+
+    # -- settings and secrets
+
+    def setting(self, name: str) -> str | None:
+        return self.disk.settings.get(name)
+
+    def set_setting(self, name: str, value: str) -> None:
+        with Writing(self) as disk:
+            disk.settings[name] = value
+
+    def secret(self, name: str) -> bytes | None:
+        return self.disk.secrets.get(name)
+
+    def set_secret(self, name: str, ciphertext: bytes) -> None:
+        with Writing(self) as disk:
+            disk.secrets[name] = ciphertext
+
+    # -- waking
+
+    def wake_fileno(self) -> int:
+        if self._pipe is None:
+            self._pipe = os.pipe()
+            os.set_blocking(self._pipe[0], False)
+            with Writing(self) as disk:
+                disk.sockets[self.owner.id] = self._pipe[1]
+                self._register(disk)
+        return self._pipe[0]
+
+    def drain_wakeups(self) -> None:
+        if self._pipe is not None:
+            try:
+                while os.read(self._pipe[0], 4096):
+                    pass
+            except BlockingIOError:
+                return
+
+    def wake_daemon(self) -> None:
+        for owner in self.owners():
+            if owner.kind == "daemon":
+                self.disk.poke(owner.id)
+
+    def data_version(self) -> int:
+        return self.disk.version - self.own_writes
+
+    def _poke_if_due(self, wake_at_ms: int | None) -> None:
+        if wake_at_ms is not None:
+            self.wake_daemon()

@@ -1,0 +1,143 @@
+"""What the stores in memory share: the disk, on which jobs and everything that belongs to them is kept."""
+
+from __future__ import annotations
+
+import _thread
+import os
+
+from fmsh.store import chain
+from fmsh.store.base import ENDED_STATES, Job, StoredEvent
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fmsh.errors import StoreError
+    from fmsh.store.base import (
+        Append,
+        InboxRow,
+        Lease,
+        NewCallback,
+        NewEvent,
+        NewJob,
+        NewProgram,
+        Owner,
+        Snapshot,
+        Summary,
+    )
+
+KEY = b"the key of stores in memory"
+SUMMARY_FIELDS = (
+    "state", "wake_at_ms", "steps", "waiting_for_json", "value_json", "error_json", "exit_status", "ended_at_ms",
+)  # fmt: skip
+
+
+class KeptJob:
+    """A job on the disk: its row, and everything that belongs to it."""
+
+    __slots__ = ("at_terminal", "delivered", "events", "inbox", "job", "snapshots", "trimmed_chain")
+
+    def __init__(self, job: Job, *, at_terminal: bool) -> None:
+        self.job = job
+        self.at_terminal = at_terminal
+        self.events: dict[int, tuple[StoredEvent, bytes]] = {}
+        self.snapshots: dict[int, tuple[Snapshot, bytes]] = {}
+        self.inbox: dict[int, InboxRow] = {}
+        self.delivered: set[str] = set()
+        self.trimmed_chain = b""
+
+    @property
+    def has_ended(self) -> bool:
+        return self.job.state in ENDED_STATES
+
+    def set(self, **changes: object) -> None:
+        self.job = self.job.replace(**changes)
+
+    def append(self, lease: Lease, events: Sequence[NewEvent]) -> bytes:
+        """Adds events and gives the hash of the last one."""
+        before, seq = lease.chain, lease.head
+        for event in events:
+            seq += 1
+            before = chain.event_hash(KEY, before, lease.job_id, seq, lease.epoch, event)
+            values = (lease.job_id, seq, lease.epoch, event.at_ms, event.type, event.step, event.data_json)
+            self.events[seq] = (StoredEvent(*values), before)
+        self.set(head=seq)
+        return before
+
+    def chain_at(self, seq: int) -> bytes:
+        if seq == 0:
+            return chain.identity_hash(KEY, self.job)
+        return self.events[seq][1] if seq in self.events else b""
+
+
+class KeptCallback:
+    __slots__ = ("new", "used_by")
+
+    def __init__(self, new: NewCallback, used_by: str | None) -> None:
+        self.new = new
+        self.used_by = used_by
+
+
+class MemoryDisk:
+    """What all processes share and what outlives them."""
+
+    def __init__(self) -> None:
+        self.mutex = _thread.RLock()
+        self.fault: StoreError | None = None
+        self.version = 0
+        self.jobs: dict[int, KeptJob] = {}
+        self.programs: dict[str, NewProgram] = {}
+        self.blobs: dict[str, bytes] = {}
+        self.callbacks: dict[tuple[int, str], KeptCallback] = {}
+        self.settings: dict[str, str] = {}
+        self.secrets: dict[str, bytes] = {}
+        self.owners: dict[str, Owner] = {}
+        self.renewals: dict[str, int] = {}
+        self.alive: set[str] = set()  # the owners whose lock is held
+        self.sockets: dict[str, int] = {}
+        self.ids = {"job": 0, "inbox": 0}
+
+    def next_id(self, kind: str) -> int:
+        self.ids[kind] += 1
+        return self.ids[kind]
+
+    def damage_event(self, job_id: int, seq: int) -> None:
+        """Changes what is kept of an event without its hash, as a flipped bit does."""
+        event, hash = self.jobs[job_id].events[seq]
+        self.jobs[job_id].events[seq] = (event.replace(data_json=event.data_json + " "), hash)
+
+    def poke(self, owner_id: str) -> None:
+        if owner_id in self.sockets:
+            os.write(self.sockets[owner_id], b"\0")
+
+
+def kept_job(job_id: int, new: NewJob, summary: Summary, owner_id: str | None) -> KeptJob:
+    job = Job(
+        id=job_id, uid=new.uid, key=new.key, name=new.name, tags_json=new.tags_json, source=new.source,
+        command=new.command, program_hash=new.program.hash, parent_id=new.parent_id, is_detached=new.is_detached,
+        created_at_ms=new.created_at_ms, ended_at_ms=summary.ended_at_ms, state=summary.state,
+        wake_at_ms=summary.wake_at_ms, head=0, epoch=1, owner_id=None if summary.state in ENDED_STATES else owner_id,
+        steps=summary.steps, waiting_for_json=summary.waiting_for_json, value_json=summary.value_json,
+        error_json=summary.error_json, exit_status=summary.exit_status, trimmed_seq=0,
+    )  # fmt: skip
+    return KeptJob(job, at_terminal=summary.at_terminal)
+
+
+def apply(disk: MemoryDisk, append: Append) -> None:
+    """Makes an append part of the disk, once nothing can refuse it any more."""
+    lease, kept, summary = append.lease, disk.jobs[append.lease.job_id], append.summary
+    head = lease.head
+    lease.chain = kept.append(lease, append.events)
+    lease.head = head + len(append.events)
+    kept.set(**{field: getattr(summary, field) for field in SUMMARY_FIELDS})
+    kept.at_terminal = summary.at_terminal
+    if append.detach:
+        kept.set(is_detached=True)
+    if append.release or kept.has_ended:
+        kept.set(owner_id=None)
+    for inbox_id in append.taken:
+        del kept.inbox[inbox_id]
+    if append.snapshot is not None:
+        kept.snapshots[append.snapshot.seq] = (append.snapshot, kept.chain_at(append.snapshot.seq))
+    for hash, data in append.blobs:
+        disk.blobs.setdefault(hash, data)
