@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fmsh.errors import StoreError, StoreFenced, StoreMissing
-from fmsh.store.base import ENDED_STATES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def trim(cursor: Cursor, owner_id: str, lease: Lease, below_seq: int, snapshot_s
 
 def remove_job(cursor: Cursor, job_id: int) -> None:
     """Deletes an ended job. Its program goes with the last job that runs it."""
-    rows = cursor.execute(f"SELECT state IN {ENDED_STATES}, program_hash FROM job WHERE id = ?", (job_id,)).fetchall()
+    rows = cursor.execute("SELECT ended_as IS NOT NULL, program_hash FROM job WHERE id = ?", (job_id,)).fetchall()
     if not rows:
         raise StoreMissing(f"there is no job {job_id}")
     has_ended, program_hash = rows[0]

@@ -11,7 +11,7 @@ import apsw
 
 from fmsh.errors import InternalError, StoreCorrupt, StoreError, StoreFenced, StoreMissing
 from fmsh.record import Record
-from fmsh.store import chain
+from fmsh.store import chain, leases
 from fmsh.store.base import ENDED_STATES, Job, Lease, Snapshot, StoredEvent
 
 TYPE_CHECKING = False
@@ -27,7 +27,7 @@ PAGE_EVENTS = 1000  # read at once, so that no statement stays open while the re
 UPDATE_JOB = """
 UPDATE job SET state = ?, wake_at_ms = ?, steps = ?, waiting_for_json = ?, value_json = ?, error_json = ?,
     exit_status = ?, ended_at_ms = ?, at_terminal = ?, is_detached = is_detached OR ?
-WHERE id = ? AND epoch = ? AND head = ? AND owner_id = ? RETURNING id
+WHERE id = ? AND epoch = ? AND head = ? AND owner_id = ?
 """
 INSERT_EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 SELECT_EVENTS = """
@@ -100,37 +100,47 @@ def _commit_alone(database: Database, plan: Plan) -> list[StoreError | None]:
 
 
 def _commit_together(database: Database, plans: list[Plan]) -> list[StoreError | None]:
-    held = database.write(
+    written = database.write(
         lambda cursor: _append(cursor, database.key, plans), is_settled=lambda: _is_settled(database, plans)
     )
-    answers: list[StoreError | None] = []
-    for plan in plans:
-        lease = plan.append.lease
-        if lease.job_id not in held:
-            answers.append(StoreFenced(f"the lease of job {lease.job_id} was taken over", hint=""))
-            continue
+    for plan in written:
         if plan.chains:
+            lease = plan.append.lease
             lease.head, lease.chain = plan.head + len(plan.chains), plan.chains[-1]
-        answers.append(None)
-    return answers
+    if len(written) == len(plans):
+        return [None] * len(plans)
+    held = {plan.append.lease.job_id for plan in written}
+    return [None if (job_id := plan.append.lease.job_id) in held else _fenced(job_id) for plan in plans]
 
 
-def _append(cursor: Cursor, key: bytes, plans: list[Plan]) -> set[int]:
-    """Writes what the plans hold, and gives the ids of the jobs whose lease is still ours."""
+def _fenced(job_id: int) -> StoreFenced:
+    return StoreFenced(f"the lease of job {job_id} was taken over", hint="Its new holder goes on with it.")
+
+
+def _append(cursor: Cursor, key: bytes, plans: list[Plan]) -> list[Plan]:
+    """Writes what the plans hold for the jobs whose lease is still ours, and gives these plans."""
     try:
-        held = {row[0] for row in cursor.executemany(UPDATE_JOB, [plan.job_row for plan in plans])}
-        if len(held) < len(plans):
-            plans = [plan for plan in plans if plan.append.lease.job_id in held]
+        plans = _update_jobs(cursor, plans)
         cursor.executemany(INSERT_EVENT, [row for plan in plans for row in plan.event_rows])
         for plan in plans:
             if plan.append.taken or plan.append.snapshot or plan.append.blobs:
                 _append_rest(cursor, key, plan)
     except apsw.ConstraintError as fault:
         raise Refused(f"a history does not end where its job says: {fault}", hint="Run `fmsh doctor`.") from fault
-    freed = [(plan.append.lease.job_id,) for plan in plans if _is_freeing(plan.append)]
+    freed = [plan.append.lease.job_id for plan in plans if _is_freeing(plan.append)]
     if freed:
-        cursor.executemany("UPDATE job SET owner_id = NULL WHERE id = ?", freed)
-    return held
+        leases.free(cursor, freed)
+    return plans
+
+
+def _update_jobs(cursor: Cursor, plans: list[Plan]) -> list[Plan]:
+    """Moves the summaries of the jobs whose lease is still ours, and gives the plans for these."""
+    before = cursor.connection.total_changes()
+    cursor.executemany(UPDATE_JOB, [plan.job_row for plan in plans])
+    if cursor.connection.total_changes() - before == len(plans):
+        return plans
+    sql = "SELECT 1 FROM job WHERE id = ? AND epoch = ? AND head = ? AND owner_id = ?"
+    return [plan for plan in plans if cursor.execute(sql, plan.job_row[-4:]).fetchall()]
 
 
 def _is_freeing(append: Append) -> bool:
@@ -165,7 +175,7 @@ def _keep_snapshot(cursor: Cursor, key: bytes, plan: Plan, snapshot: Snapshot) -
 def quarantine(cursor: Cursor, owner_id: str, job_id: int, error_json: str) -> None:
     """Parks a job without an event, unless another process holds it."""
     cursor.execute(
-        """UPDATE job SET state = 'parked', error_json = ?, wake_at_ms = NULL, owner_id = NULL
+        """UPDATE job SET state = 'parked', error_json = ?, wake_at_ms = NULL, owner_id = NULL, due_at_ms = NULL
         WHERE id = ? AND (owner_id IS NULL OR owner_id = ?)""",
         (error_json, job_id, owner_id),
     )

@@ -6,7 +6,7 @@ import time
 
 from fmsh.errors import StoreCorrupt, StoreMissing
 from fmsh.store import chain
-from fmsh.store.base import ENDED_STATES, Delivery, InboxRow
+from fmsh.store.base import Delivery, InboxRow
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Call:
 def deliver_callback(cursor: Cursor, key: bytes, call: Call) -> tuple[Delivery, Knock] | None:
     """Accepts a call of an address, or says nothing of why not. A repeat is still a repeat after use and expiry."""
     found = cursor.execute(
-        f"""SELECT job_id, handle_id, expires_at_ms, methods, is_many, used_by, state IN {ENDED_STATES}
+        """SELECT job_id, handle_id, expires_at_ms, methods, is_many, used_by, ended_as IS NOT NULL
         FROM callback JOIN job ON job.id = job_id WHERE token_hash = ?""",
         (call.token_hash,),
     ).fetchall()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fmsh.errors import StoreCorrupt, StoreMissing
-from fmsh.store import chain, history
+from fmsh.store import chain, history, leases
 from fmsh.store.base import ACTIVE_STATES, ENDED_STATES, Job, Lease, NewProgram
 
 TYPE_CHECKING = False
@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     from fmsh.store.database import Cursor, Database
 
 COLUMNS = ", ".join(Job.fields)
+IS = {"state": "ended_as IS NULL", "ended_as": "ended_as IS NOT NULL"}  # active, ended: as the indexes say it
 DETACHED_AT = Job.fields.index("is_detached")
-ENDED = str(ENDED_STATES)
-ACTIVE = str(ACTIVE_STATES)
 
 INSERT_JOB = """
 INSERT INTO job (uid, key, name, tags_json, source, command, program_hash, parent_id, created_at_ms, is_detached,
@@ -60,7 +59,9 @@ def create(
         if rows:
             return job_of(rows[0]), None, False
     _keep_program(cursor, key, new.program)
-    job_id = _insert(cursor, new, summary, None if summary.state in ENDED_STATES else owner_id)
+    job_id = _insert(cursor, new, summary, owner_id)
+    if owner_id is None or summary.state in ENDED_STATES:
+        leases.free(cursor, [job_id])
     lease = Lease(job_id, 1, 0, b"")
     lease.chain = chain.identity_hash(key, _row(cursor, job_id))
     chains = history.link(key, lease, events)
@@ -92,15 +93,15 @@ def _keep_program(cursor: Cursor, key: bytes, program: NewProgram) -> None:
 def matching(database: Database, filter: JobFilter) -> list[Job]:
     """Gives the jobs that a filter lets through: the active ones, then the ended ones, each newest first."""
     found: list[Job] = []
-    for states in (ACTIVE_STATES, ENDED_STATES):
-        wanted = tuple(state for state in states if not filter.states or state in filter.states)
+    for of_all, column in ((ACTIVE_STATES, "state"), (ENDED_STATES, "ended_as")):
+        wanted = [state for state in of_all if not filter.states or state in filter.states]
         if wanted and (filter.limit is None or len(found) < filter.limit):
-            found += _matching_in(database, wanted, filter, len(found))
+            among = f"{column} IN ({', '.join(map(repr, wanted))})" if filter.states else "TRUE"
+            found += _matching_in(database, f"{IS[column]} AND {among}", filter, len(found))
     return found
 
 
-def _matching_in(database: Database, states: tuple[str, ...], filter: JobFilter, already: int) -> list[Job]:
-    where = f"state IN ({', '.join(repr(state) for state in states)})"
+def _matching_in(database: Database, where: str, filter: JobFilter, already: int) -> list[Job]:
     values: list[object] = []
     for name, value in filter.tags:
         where += " AND EXISTS (SELECT 1 FROM json_each(tags_json) WHERE json_each.key = ? AND json_each.value = ?)"
@@ -111,9 +112,9 @@ def _matching_in(database: Database, states: tuple[str, ...], filter: JobFilter,
 
 
 def count_by_state(database: Database) -> Mapping[str, int]:
-    counts = {state: 0 for state in ACTIVE_STATES + ENDED_STATES}
-    for states in (ACTIVE, ENDED):
-        counts |= dict(database.read(f"SELECT state, count(*) FROM job WHERE state IN {states} GROUP BY state"))
+    counts = dict.fromkeys(ACTIVE_STATES + ENDED_STATES, 0)
+    for column, condition in IS.items():
+        counts |= dict(database.read(f"SELECT {column}, count(*) FROM job WHERE {condition} GROUP BY {column}"))
     return counts
 
 

@@ -6,7 +6,7 @@ None of this is needed for safety, which lies in the epoch that every append nam
 
 from __future__ import annotations
 
-from fmsh.store.base import ENDED_STATES, Lease, Owner
+from fmsh.store.base import Lease, Owner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,21 +14,20 @@ if TYPE_CHECKING:
     from fmsh.store.presence import Presence
     from fmsh.store.watch import Watch
 
-ENDED = str(ENDED_STATES)
 OWNER_COLUMNS = ", ".join(Owner.fields)
 
-DUE = f"""
-SELECT id FROM job
-WHERE owner_id IS NULL AND wake_at_ms IS NOT NULL AND state IN ('running', 'waiting') AND wake_at_ms <= ?1
+# What holds of every job that nobody holds; `job` in the schema says what the two last columns are for.
+FREE = """
+owner_id = NULL, due_at_ms = CASE WHEN state IN ('running', 'waiting') THEN wake_at_ms END,
+ended_as = CASE WHEN state IN ('succeeded', 'failed', 'cancelled') THEN state END
+"""
+DUE = """
+SELECT id FROM job WHERE due_at_ms <= ?1
 UNION
-SELECT job.id FROM inbox JOIN job ON job.id = inbox.job_id
-WHERE job.owner_id IS NULL AND job.state NOT IN {ENDED}
+SELECT job_id FROM inbox JOIN job ON job.id = job_id WHERE owner_id IS NULL AND ended_as IS NULL
 LIMIT ?2
 """
-NEXT_DUE = """
-SELECT min(wake_at_ms) FROM job
-WHERE owner_id IS NULL AND wake_at_ms IS NOT NULL AND state IN ('running', 'waiting')
-"""
+NEXT_DUE = "SELECT min(due_at_ms) FROM job WHERE due_at_ms IS NOT NULL"
 
 
 def register(cursor: Cursor, presence: Presence) -> None:
@@ -50,14 +49,14 @@ def _strike_out(cursor: Cursor, presence: Presence, owner_id: str) -> None:
 def acquire(cursor: Cursor, presence: Presence, watch: Watch, job_id: int) -> Lease | None:
     """Takes the lease of a job if nobody who may keep it has it."""
     rows = cursor.execute(
-        f"SELECT owner_id, head, at_terminal FROM job WHERE id = ? AND state NOT IN {ENDED}", (job_id,)
+        "SELECT owner_id, head, at_terminal FROM job WHERE id = ? AND ended_as IS NULL", (job_id,)
     ).fetchall()
     if not rows:
         return None
     holder_id, head, at_terminal = rows[0]
     if holder_id is not None and not _may_take_from(cursor, presence, watch, holder_id, bool(at_terminal)):
         return None
-    sql = "UPDATE job SET owner_id = ?, epoch = epoch + 1 WHERE id = ? RETURNING epoch"
+    sql = "UPDATE job SET owner_id = ?, epoch = epoch + 1, due_at_ms = NULL WHERE id = ? RETURNING epoch"
     epoch = cursor.execute(sql, (presence.owner.id, job_id)).fetchall()[0][0]
     return Lease(job_id, epoch, head, _chain_at(cursor, job_id, head))
 
@@ -82,10 +81,14 @@ def _chain_at(cursor: Cursor, job_id: int, seq: int) -> bytes:
 
 def release(cursor: Cursor, owner_id: str, lease: Lease, wake_at_ms: int | None) -> None:
     """Gives a lease back; does nothing if it is ours no longer."""
-    cursor.execute(
-        "UPDATE job SET owner_id = NULL, wake_at_ms = ? WHERE id = ? AND epoch = ? AND owner_id = ?",
-        (wake_at_ms, lease.job_id, lease.epoch, owner_id),
-    )
+    sql = "UPDATE job SET wake_at_ms = ? WHERE id = ? AND epoch = ? AND owner_id = ? RETURNING id"
+    values = (wake_at_ms, lease.job_id, lease.epoch, owner_id)
+    free(cursor, [row[0] for row in cursor.execute(sql, values).fetchall()])
+
+
+def free(cursor: Cursor, job_ids: list[int]) -> None:
+    """Leaves jobs to nobody: to be found when they are due, or among the ended."""
+    cursor.executemany(f"UPDATE job SET {FREE} WHERE id = ?", [(job_id,) for job_id in job_ids])
 
 
 def reap(cursor: Cursor, presence: Presence, watch: Watch) -> list[int]:
@@ -107,8 +110,10 @@ def reap(cursor: Cursor, presence: Presence, watch: Watch) -> list[int]:
 
 
 def _free(cursor: Cursor, owner_id: str, condition: str) -> list[int]:
-    sql = f"UPDATE job SET owner_id = NULL, wake_at_ms = 0 WHERE owner_id = ? {condition} RETURNING id"
-    return [row[0] for row in cursor.execute(sql, (owner_id,)).fetchall()]
+    sql = f"UPDATE job SET wake_at_ms = 0 WHERE owner_id = ? {condition} RETURNING id"
+    freed = [row[0] for row in cursor.execute(sql, (owner_id,)).fetchall()]
+    free(cursor, freed)
+    return freed
 
 
 def due(database: Database, now_ms: int, limit: int) -> list[int]:
