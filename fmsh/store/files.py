@@ -102,22 +102,25 @@ def file_system_of(path: str) -> str:
 class Identity:
     """Which files the open database has. SQLite would go on writing to files that nobody can find any more."""
 
-    __slots__ = ("_found", "_paths")
+    __slots__ = ("_database", "_found", "_log")
 
     def __init__(self, path: str) -> None:
-        self._paths = (path, path + "-wal")
+        self._database = path
+        self._log = path + "-wal"
         self._found = self._look()
+        self.check()
 
     def check(self) -> None:
         """Raises: StoreError when the database or its log was removed, replaced or linked elsewhere."""
-        if self._look() != self._found:
+        if not self._found or self._look() != self._found:
             raise StoreError(
-                f"{self._paths[0]} or its log was removed or replaced while it was open; nothing was written",
+                f"{self._database} or its log was removed or replaced while it was open; nothing was written",
                 hint="Restore the files, or start fmsh again to work with those that are there now.",
             )
 
-    def _look(self) -> list[tuple[int, int, int]]:
+    def _look(self) -> tuple[int, ...]:
         try:
-            return [(found.st_dev, found.st_ino, found.st_nlink) for found in map(os.stat, self._paths)]
+            database, log = os.stat(self._database), os.stat(self._log)
         except OSError:
-            return []
+            return ()
+        return (database.st_ino, database.st_nlink, database.st_dev, log.st_ino, log.st_nlink, log.st_dev)

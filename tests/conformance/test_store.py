@@ -1,0 +1,552 @@
+"""What every store guarantees, proved for each of them. The names are the guarantees of `fmsh.store.base`."""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fmsh.errors import InternalError, StoreCorrupt, StoreError, StoreFenced, StoreFull, StoreMissing
+from fmsh.store.base import (
+    ENDED_STATES,
+    Append,
+    Delivery,
+    EventStore,
+    Job,
+    Lease,
+    NewCallback,
+    NewEvent,
+    Snapshot,
+    Summary,
+)
+from tests.conformance.worlds import (
+    PROGRAM,
+    RUNNING,
+    SUCCEEDED,
+    TTL_S,
+    WORLDS,
+    World,
+    append,
+    commit,
+    event,
+    history,
+    ids,
+    job,
+    start,
+    types_of,
+)
+
+
+@pytest.fixture(params=WORLDS)
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    world = WORLDS[request.param](str(tmp_path))
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def store(world: World) -> EventStore:
+    return world.open()
+
+
+def row(store: EventStore, job_id: int) -> Job:
+    found = store.job(job_id)
+    assert found is not None
+    return found
+
+
+# -- jobs
+
+
+def test_a_created_job_is_there_with_its_events_and_its_program(store: EventStore) -> None:
+    new = job(key="k", name="n", tags_json='{"a": "b"}', is_detached=True)
+    created, lease, is_new = store.create_job(new, [event("JobStarted"), event("RequestMade")], RUNNING, lease=True)
+    assert is_new and lease is not None
+    assert (lease.job_id, lease.epoch, lease.head) == (created.id, 1, 2)
+    assert created == store.job(created.id) == store.job_by_key("k") == store.last_job() == store.jobs_by_name("n")[0]
+    assert (created.uid, created.is_detached, created.owner_id, created.head) == ("u1", True, store.owner.id, 2)
+    assert types_of(store, created.id) == ["JobStarted", "RequestMade"]
+    assert store.program("p1") == PROGRAM
+
+
+def test_every_field_of_an_event_comes_back(store: EventStore) -> None:
+    lease = start(store)
+    text = '{"text": "ünï\\u0000\n"}'
+    assert store.commit([Append(lease, [NewEvent("RequestMade", 2**40, text, 7)], RUNNING)]) == [None]
+    found = history(store, lease.job_id)[-1]
+    assert (found.job_id, found.seq, found.epoch) == (lease.job_id, 2, 1)
+    assert (found.at_ms, found.type, found.step, found.data_json) == (2**40, "RequestMade", 7, text)
+
+
+def test_a_key_starts_one_job_only(world: World, store: EventStore) -> None:
+    lease = start(store, key="k")
+    other, none, is_new = world.open().create_job(job("u2", key="k"), [event()], RUNNING, lease=True)
+    assert (other.id, none, is_new) == (lease.job_id, None, False)
+    assert len(ids(store)) == 1
+
+
+def test_a_job_that_ends_at_once_is_held_by_nobody(store: EventStore) -> None:
+    created, lease, _ = store.create_job(job(), [event()], SUCCEEDED, lease=True)
+    assert lease is None and created.owner_id is None
+
+
+def test_what_does_not_exist_is_none_or_missing(store: EventStore) -> None:
+    assert store.job(1) is None and store.job_by_key("k") is None and store.last_job() is None
+    assert store.jobs_by_name("n") == [] and store.inbox(1) == [] and store.snapshot(1) is None
+    assert store.acquire(1) is None and not store.is_alive("nobody")
+    for ask in (lambda: store.program("p"), lambda: store.blob("b"), lambda: history(store, 1)):
+        with pytest.raises(StoreMissing):
+            ask()
+    with pytest.raises(StoreMissing):
+        store.deliver(1, "cancel", "{}", dedupe_id="d")
+
+
+def test_lists_are_newest_first_and_active_before_ended(store: EventStore) -> None:
+    leases = [start(store, f"u{number}", tags_json=f'{{"parity": "{number % 2}"}}') for number in range(4)]
+    a, b, c, d = (lease.job_id for lease in leases)
+    commit(store, leases[1], "JobEnded", summary=SUCCEEDED)
+    commit(store, leases[3], "JobEnded", summary=Summary("failed"))
+    assert ids(store) == [c, a, d, b]
+    assert ids(store, limit=3) == [c, a, d] and ids(store, limit=1) == [c]
+    assert ids(store, states=("succeeded", "running")) == [c, a, b]
+    assert ids(store, tags=(("parity", "1"),)) == [d, b]
+    counts = store.count_by_state()
+    assert (counts["running"], counts["succeeded"], counts["failed"], counts["parked"]) == (2, 1, 1, 0)
+
+
+# -- append, all or nothing
+
+
+def test_a_commit_is_seen_by_every_process(world: World, store: EventStore) -> None:
+    lease, other = start(store), world.open()
+    before = other.data_version()
+    summary = Summary("waiting", wake_at_ms=7, steps=2, waiting_for_json='["x"]', error_json="{}")
+    blobs = [("b1", b"\0value"), ("b1", b"\0value")]
+    commit(store, lease, "A", "B", summary=summary, blobs=blobs, snapshot=Snapshot(3, "state"), detach=True)
+    assert types_of(other, lease.job_id) == ["JobStarted", "A", "B"]
+    found = row(other, lease.job_id)
+    assert (found.state, found.wake_at_ms, found.steps, found.head) == ("waiting", 7, 2, 3)
+    assert (found.waiting_for_json, found.error_json, found.is_detached) == ('["x"]', "{}", True)
+    assert other.blob("b1") == b"\0value" and other.snapshot(lease.job_id) == Snapshot(3, "state")
+    assert other.data_version() != before
+
+
+def test_a_write_that_finds_no_room_has_no_effect_and_work_goes_on_when_there_is_some(
+    world: World, store: EventStore
+) -> None:
+    lease = start(store)
+    store.deliver(lease.job_id, "signal", "{}", dedupe_id="d")
+    taken = [store.inbox(lease.job_id)[0].id]
+    world.fill_disk(store)
+    large = Append(
+        lease, [event(data_json='"' + "x" * 50_000 + '"')], SUCCEEDED, taken=taken, blobs=[("b", b"x" * 9999)]
+    )
+    with pytest.raises(StoreFull):
+        store.commit([large])
+    assert row(store, lease.job_id).state == "running" and lease.head == 1 and len(store.inbox(lease.job_id)) == 1
+    with pytest.raises(StoreMissing):
+        store.blob("b")
+    world.free_disk(store)
+    assert store.commit([large]) == [None]
+    assert row(store, lease.job_id).head == lease.head == 2 and store.inbox(lease.job_id) == []
+
+
+def test_an_append_of_no_events_changes_the_summary(store: EventStore) -> None:
+    lease = start(store)
+    commit(store, lease, summary=Summary("paused"))
+    assert (row(store, lease.job_id).state, lease.head) == ("paused", 1)
+    assert store.commit([]) == []
+
+
+def test_one_commit_serves_many_jobs(store: EventStore) -> None:
+    leases = [start(store, f"u{number}") for number in range(20)]
+    assert store.commit([append(lease, "A", "B") for lease in leases]) == [None] * 20
+    assert all(types_of(store, lease.job_id) == ["JobStarted", "A", "B"] for lease in leases)
+
+
+def test_one_job_twice_in_a_commit_is_a_fault_of_ours(store: EventStore) -> None:
+    lease = start(store)
+    with pytest.raises(InternalError):
+        store.commit([append(lease, "A"), append(lease, "B")])
+
+
+# -- fenced
+
+
+def taken_over(world: World, store: EventStore, job_id: int) -> tuple[EventStore, Lease]:
+    """Lets another process take a job from `store`, which has stalled."""
+    other = world.open()
+    assert other.acquire(job_id) is None
+    world.now_s += TTL_S
+    lease = other.acquire(job_id)
+    assert lease is not None
+    return other, lease
+
+
+def test_a_stale_lease_appends_nothing_and_the_others_in_the_batch_do(world: World, store: EventStore) -> None:
+    stale, sound = start(store), start(store, "u2")
+    other, lease = taken_over(world, store, stale.job_id)
+    commit(other, lease, "Theirs")
+    fenced, none = store.commit([append(stale, "Late", summary=SUCCEEDED, blobs=[("b", b"")]), append(sound, "Ours")])
+    assert isinstance(fenced, StoreFenced) and none is None
+    assert types_of(other, stale.job_id) == ["JobStarted", "Theirs"] and row(other, stale.job_id).state == "running"
+    assert types_of(other, sound.job_id) == ["JobStarted", "Ours"] and stale.head == 1
+    with pytest.raises(StoreMissing):
+        store.blob("b")
+
+
+def test_an_append_that_is_not_after_the_head_is_fenced(store: EventStore) -> None:
+    lease = start(store)
+    for head in (0, 2):
+        wrong = Lease(lease.job_id, lease.epoch, head, lease.chain)
+        assert isinstance(store.commit([append(wrong, "A")])[0], StoreFenced)
+    assert types_of(store, lease.job_id) == ["JobStarted"]
+
+
+def test_a_released_or_ended_job_takes_no_more_appends(store: EventStore) -> None:
+    released, ended = start(store), start(store, "u2")
+    commit(store, released, "A", summary=Summary("waiting", wake_at_ms=9), release=True)
+    commit(store, ended, "JobEnded", summary=SUCCEEDED)
+    for lease in (released, ended):
+        assert isinstance(store.commit([append(lease, "Late")])[0], StoreFenced)
+        assert row(store, lease.job_id).owner_id is None
+    assert store.acquire(ended.job_id) is None
+
+
+# -- chained
+
+
+def test_a_damaged_event_is_found_and_other_jobs_are_served(world: World, store: EventStore) -> None:
+    damaged, sound = start(store), start(store, "u2")
+    commit(store, damaged, "A", "B", "C")
+    world.damage_event(damaged.job_id, 3)
+    read = []
+    with pytest.raises(StoreCorrupt, match="event 3"):
+        for found in store.events(damaged.job_id):
+            read.append(found.seq)
+    assert read == [1, 2]
+    commit(store, sound, "A")
+    assert types_of(store, sound.job_id) == ["JobStarted", "A"]
+
+
+def test_a_corrupt_job_is_parked_without_an_event(world: World, store: EventStore) -> None:
+    lease = start(store)
+    world.damage_event(lease.job_id, 1)
+    store.quarantine(lease.job_id, error_json='"damaged"')
+    found = row(store, lease.job_id)
+    assert (found.state, found.error_json, found.owner_id, found.head) == ("parked", '"damaged"', None, 1)
+    assert store.due(10**9, limit=9) == []
+    other = start(store, "u2")
+    world.open().quarantine(other.job_id, error_json="1")
+    assert row(store, other.job_id).state == "running"
+
+
+def test_events_are_read_from_any_point_and_up_to_a_limit(store: EventStore) -> None:
+    lease = start(store)
+    commit(store, lease, *(f"E{number}" for number in range(2500)))
+    everything = history(store, lease.job_id)
+    assert [found.seq for found in everything] == list(range(1, 2502))
+    assert history(store, lease.job_id, after=2499) == everything[2499:]
+    assert history(store, lease.job_id, after=2501) == [] and history(store, lease.job_id, after=9999) == []
+    assert list(store.events(lease.job_id, after=1000, limit=2)) == everything[1000:1002]
+
+
+def test_a_reader_does_not_hold_up_a_commit(store: EventStore) -> None:
+    lease = start(store)
+    reader = store.events(lease.job_id)
+    next(reader)
+    commit(store, lease, "A")
+    assert list(reader) == []
+
+
+def test_snapshots_are_found_by_position_and_a_damaged_one_is_passed_over(world: World, store: EventStore) -> None:
+    lease = start(store)
+    for seq in (2, 3, 4):
+        commit(store, lease, "A", snapshot=Snapshot(seq, f"s{seq}"))
+    commit(store, lease, "A")
+    commit(store, lease, snapshot=Snapshot(5, "s5"))
+    job_id = lease.job_id
+    assert store.snapshot(job_id) == Snapshot(5, "s5") and store.snapshot(job_id, at=3) == Snapshot(3, "s3")
+    assert store.snapshot(job_id, at=1) is None
+    world.damage_snapshots(job_id, 5)
+    assert store.snapshot(job_id) == Snapshot(4, "s4")
+
+
+def test_a_snapshot_of_another_moment_is_a_fault_of_ours(store: EventStore) -> None:
+    lease = start(store)
+    for seq in (0, 3):
+        with pytest.raises(InternalError):
+            store.commit([append(lease, "A", snapshot=Snapshot(seq, "s"))])
+    assert types_of(store, lease.job_id) == ["JobStarted"]
+
+
+# -- deletion
+
+
+def test_trimmed_events_are_gone_and_the_rest_is_still_verified(world: World, store: EventStore) -> None:
+    lease = start(store)
+    commit(store, lease, "A", "B", "C", snapshot=Snapshot(4, "s4"))
+    commit(store, lease, "D")
+    store.trim(lease, below_seq=4)
+    store.trim(lease, below_seq=2)
+    assert [found.seq for found in history(store, lease.job_id)] == [4, 5] and row(store, lease.job_id).trimmed_seq == 4
+    assert [found.seq for found in history(store, lease.job_id, after=4)] == [5]
+    assert store.snapshot(lease.job_id) == Snapshot(4, "s4")
+    commit(store, lease, "E")
+    world.damage_event(lease.job_id, 4)
+    with pytest.raises(StoreCorrupt):
+        history(store, lease.job_id)
+
+
+def test_nothing_is_trimmed_without_a_snapshot_or_a_lease(world: World, store: EventStore) -> None:
+    lease = start(store)
+    commit(store, lease, "A", "B")
+    with pytest.raises(StoreError):
+        store.trim(lease, below_seq=2)
+    commit(store, lease, snapshot=Snapshot(3, "s"))
+    _, _ = taken_over(world, store, lease.job_id)
+    with pytest.raises(StoreFenced):
+        store.trim(lease, below_seq=2)
+    assert len(history(store, lease.job_id)) == 3
+
+
+def test_only_ended_jobs_are_removed_and_with_everything(store: EventStore) -> None:
+    lease = start(store)
+    with pytest.raises(StoreError):
+        store.remove_job(lease.job_id)
+    store.deliver(lease.job_id, "signal", "{}", dedupe_id="d")
+    store.open_callback(NewCallback(lease.job_id, "h", b"t", None))
+    commit(store, lease, "JobEnded", summary=SUCCEEDED, snapshot=Snapshot(2, "s"))
+    store.remove_job(lease.job_id)
+    assert store.job(lease.job_id) is None and store.snapshot(lease.job_id) is None and ids(store) == []
+    assert store.deliver_callback(b"t", "{}", dedupe_id="d", method="POST", now_ms=1) is None
+    assert start(store, "u2").job_id > lease.job_id, "a number was given twice"
+
+
+# -- leases
+
+
+def test_a_lease_is_not_taken_from_the_living(world: World, store: EventStore) -> None:
+    lease, other = start(store), world.open()
+    assert other.acquire(lease.job_id) is None and store.acquire(lease.job_id) is None
+    assert store.is_alive(store.owner.id) and other.is_alive(store.owner.id)
+    assert other.reap() == []
+
+
+def test_a_renewing_owner_keeps_its_lease_whatever_the_time(world: World, store: EventStore) -> None:
+    lease, other = start(store), world.open()
+    for _ in range(8):
+        assert other.acquire(lease.job_id) is None and other.reap() == []
+        world.now_s += TTL_S / 3
+        store.renew()
+    assert row(store, lease.job_id).epoch == 1
+
+
+def test_a_lease_of_the_dead_is_taken_at_once_and_its_history_goes_on(world: World, store: EventStore) -> None:
+    lease, other = start(store), world.open()
+    commit(store, lease, "A")
+    world.kill(store)
+    assert not other.is_alive(store.owner.id)
+    taken = other.acquire(lease.job_id)
+    assert taken is not None and (taken.epoch, taken.head, taken.chain) == (2, 2, lease.chain)
+    commit(other, taken, "B")
+    assert [(found.type, found.epoch) for found in history(other, lease.job_id)] == [
+        ("JobStarted", 1),
+        ("A", 1),
+        ("B", 2),
+    ]
+
+
+def test_a_lease_of_an_earlier_boot_is_taken(world: World, store: EventStore) -> None:
+    lease, other = start(store), world.open()
+    world.reboot_under(store)
+    assert other.acquire(lease.job_id) is not None
+
+
+def test_a_stalled_owner_loses_its_lease_only_to_who_watched_it_for_a_whole_ttl(
+    world: World, store: EventStore
+) -> None:
+    lease, watcher = start(store), world.open()
+    assert watcher.acquire(lease.job_id) is None
+    world.now_s += TTL_S * 0.9
+    assert watcher.acquire(lease.job_id) is None
+    world.now_s += TTL_S * 0.1
+    late = world.open()
+    assert late.acquire(lease.job_id) is None
+    assert watcher.acquire(lease.job_id) is not None
+
+
+def test_a_stalled_owner_at_its_terminal_keeps_the_job_until_it_dies(world: World, store: EventStore) -> None:
+    lease, other = start(store), world.open()
+    commit(store, lease, "A", summary=Summary("running", at_terminal=True))
+    for _ in range(3):
+        assert other.acquire(lease.job_id) is None and other.reap() == []
+        world.now_s += TTL_S
+    world.kill(store)
+    assert other.reap() == [lease.job_id]
+
+
+def test_reaping_frees_the_jobs_of_the_dead_and_strikes_out_their_names(world: World, store: EventStore) -> None:
+    held, ended, other = start(store), start(store, "u2"), world.open()
+    commit(store, ended, "JobEnded", summary=SUCCEEDED)
+    world.kill(store)
+    assert other.reap() == [held.job_id]
+    assert other.due(0, limit=9) == [held.job_id] and other.owners() == [] and other.reap() == []
+    lease = other.acquire(held.job_id)
+    assert lease is not None and lease.epoch == 2 and [owner.id for owner in other.owners()] == [other.owner.id]
+
+
+def test_reaping_frees_the_jobs_of_a_stalled_owner(world: World, store: EventStore) -> None:
+    lease, other = start(store), world.open()
+    assert other.reap() == []
+    world.now_s += TTL_S
+    assert other.reap() == [lease.job_id]
+    assert isinstance(store.commit([append(lease, "Late")])[0], StoreFenced)
+
+
+def test_a_released_job_is_due_at_its_time(world: World, store: EventStore) -> None:
+    lease, other = start(store), world.open()
+    assert other.due(10**9, limit=9) == [] and other.next_due_ms() is None
+    store.release(lease, wake_at_ms=500)
+    assert other.due(499, limit=9) == [] and other.due(500, limit=9) == [lease.job_id] and other.next_due_ms() == 500
+    taken = other.acquire(lease.job_id)
+    assert taken is not None and other.next_due_ms() is None
+    store.release(lease, wake_at_ms=1)
+    assert row(store, lease.job_id).owner_id == other.owner.id, "a stale release took the job from its holder"
+    other.release(taken, wake_at_ms=None)
+    assert other.due(10**9, limit=9) == []
+
+
+@pytest.mark.parametrize("state", ["paused", "parked", *ENDED_STATES])
+def test_a_job_that_is_not_to_run_is_not_due_by_time(store: EventStore, state: str) -> None:
+    lease = start(store)
+    commit(store, lease, summary=Summary(state, wake_at_ms=1), release=True)
+    assert store.due(10**9, limit=9) == [] and store.next_due_ms() is None
+    store.deliver(lease.job_id, "resume", "{}", dedupe_id="d")
+    assert store.due(0, limit=9) == ([] if state in ENDED_STATES else [lease.job_id])
+
+
+def test_due_jobs_come_at_most_as_many_as_asked_for(store: EventStore) -> None:
+    made = [store.create_job(job(f"u{n}"), [event()], Summary("running", wake_at_ms=0), lease=False) for n in range(5)]
+    assert all(lease is None and new.owner_id is None for new, lease, _ in made)
+    assert len(store.due(1, limit=3)) == 3 and len(store.due(1, limit=9)) == 5
+
+
+# -- everybody else knocks
+
+
+def test_inbox_rows_are_taken_in_order_and_once(world: World, store: EventStore) -> None:
+    lease, other = start(store), world.open()
+    assert [other.deliver(lease.job_id, "signal", f"{n}", dedupe_id=f"d{n}") for n in range(3)] == [True] * 3
+    rows = store.inbox(lease.job_id)
+    assert [(found.kind, found.data_json) for found in rows] == [("signal", "0"), ("signal", "1"), ("signal", "2")]
+    commit(store, lease, "InboxTaken", taken=[rows[0].id, rows[1].id])
+    assert store.inbox(lease.job_id) == rows[2:]
+    answer = store.commit([append(lease, "InboxTaken", taken=[rows[0].id])])[0]
+    assert isinstance(answer, StoreError) and lease.head == 2 and types_of(store, lease.job_id)[-1] == "InboxTaken"
+
+
+def test_a_bad_take_does_not_touch_the_other_jobs_of_the_batch(store: EventStore) -> None:
+    bad, sound = start(store), start(store, "u2")
+    answers = store.commit([append(bad, "A", taken=[77]), append(sound, "A")])
+    assert isinstance(answers[0], StoreError) and answers[1] is None
+    assert (row(store, bad.job_id).head, row(store, sound.job_id).head) == (1, 2)
+
+
+def test_a_repeated_delivery_is_dropped_also_after_it_was_taken(store: EventStore) -> None:
+    lease, other = start(store), start(store, "u2")
+    assert store.deliver(lease.job_id, "cancel", "{}", dedupe_id="d")
+    assert not store.deliver(lease.job_id, "cancel", "{}", dedupe_id="d")
+    commit(store, lease, "InboxTaken", taken=[store.inbox(lease.job_id)[0].id])
+    assert not store.deliver(lease.job_id, "cancel", "{}", dedupe_id="d") and store.inbox(lease.job_id) == []
+    assert store.deliver(other.job_id, "cancel", "{}", dedupe_id="d")
+
+
+def call(store: EventStore, token: bytes = b"t", dedupe_id: str = "d", method: str = "POST") -> Delivery | None:
+    return store.deliver_callback(token, '"body"', dedupe_id=dedupe_id, method=method, now_ms=100)
+
+
+def test_a_callback_serves_once_and_its_repeat_changes_nothing(world: World, store: EventStore) -> None:
+    lease, other = start(store), world.open()
+    store.open_callback(NewCallback(lease.job_id, "h", b"t", expires_at_ms=101))
+    assert call(other, token=b"unknown") is None and call(other, method="GET") is None
+    assert call(other) == Delivery(lease.job_id, False)
+    assert call(other) == Delivery(lease.job_id, True)
+    assert call(other, dedupe_id="another") is None
+    assert [(found.kind, found.data_json) for found in store.inbox(lease.job_id)] == [("callback", '"body"')]
+    repeat = other.deliver_callback(b"t", "1", dedupe_id="d", method="POST", now_ms=999)
+    assert repeat == Delivery(lease.job_id, True), "a repeat of an accepted delivery is accepted after expiry too"
+
+
+def test_a_callback_for_many_takes_each_delivery_once(store: EventStore) -> None:
+    lease = start(store)
+    store.open_callback(NewCallback(lease.job_id, "h", b"t", None, is_many=True))
+    answers = [call(store, dedupe_id=dedupe_id) for dedupe_id in ("a", "b", "a")]
+    assert [answer.is_repeat for answer in answers if answer] == [False, False, True]
+    assert len(store.inbox(lease.job_id)) == 2
+
+
+def test_an_expired_or_ended_callback_is_unknown(store: EventStore) -> None:
+    lease, ended = start(store), start(store, "u2")
+    store.open_callback(NewCallback(lease.job_id, "h", b"t", expires_at_ms=100))
+    store.open_callback(NewCallback(ended.job_id, "h", b"e", None))
+    commit(store, ended, "JobEnded", summary=SUCCEEDED)
+    assert call(store) is None and call(store, token=b"e") is None and store.inbox(lease.job_id) == []
+
+
+def test_opening_a_callback_again_replaces_its_token(store: EventStore) -> None:
+    lease = start(store)
+    for token in (b"t", b"u"):
+        store.open_callback(NewCallback(lease.job_id, "h", token, None))
+    assert call(store, token=b"t") is None and call(store, token=b"u") == Delivery(lease.job_id, False)
+
+
+# -- settings, secrets
+
+
+def test_settings_and_secrets_are_kept(world: World, store: EventStore) -> None:
+    assert store.setting("port") is None and store.secret("s") is None
+    for value in ("1", "2"):
+        store.set_setting("port", value)
+        store.set_secret("s", value.encode())
+    other = world.open()
+    assert other.setting("port") == "2" and other.secret("s") == b"2"
+
+
+# -- waking
+
+
+def is_woken(store: EventStore) -> bool:
+    ready, _, _ = select.select([store.wake_fileno()], [], [], 0)
+    store.drain_wakeups()
+    return bool(ready)
+
+
+def test_what_happens_wakes_whom_it_concerns(world: World, store: EventStore) -> None:
+    daemon, other = world.open("daemon"), world.open()
+    assert not is_woken(daemon) and not is_woken(store)
+    lease = start(store)
+    assert not is_woken(daemon)
+    other.deliver(lease.job_id, "signal", "{}", dedupe_id="1")
+    assert is_woken(store) and not is_woken(daemon) and not is_woken(store)
+    commit(store, lease, summary=Summary("waiting", wake_at_ms=0), release=True)
+    assert is_woken(daemon)
+    other.deliver(lease.job_id, "signal", "{}", dedupe_id="2")
+    assert is_woken(daemon) and not is_woken(store)
+    other.create_job(job("u2"), [event()], Summary("running", wake_at_ms=0), lease=False)
+    assert is_woken(daemon)
+    other.wake_daemon()
+    assert is_woken(daemon) and not is_woken(daemon)
+
+
+def test_ones_own_commits_do_not_change_the_data_version(world: World, store: EventStore) -> None:
+    other = world.open()
+    start(other)
+    before = store.data_version()
+    lease = start(store, "u2")
+    commit(store, lease, "A")
+    assert store.data_version() == before
+    start(other, "u3")
+    assert store.data_version() != before
