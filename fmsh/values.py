@@ -131,7 +131,9 @@ class ErrorValue:
 
 def error_value(kind: str, message: str, *, retryable: bool = False, **extra: Value) -> ErrorValue:
     """Makes an error with the fields that every error has; `where` and `command` are put in where it is raised."""
-    return ErrorValue({"kind": kind, "message": message, "command": None, "where": None, "retryable": retryable} | extra)
+    return ErrorValue(
+        {"kind": kind, "message": message, "command": None, "where": None, "retryable": retryable} | extra
+    )
 
 
 class Block:

@@ -51,11 +51,15 @@ class Display(Record):
 
 
 class End(Record):
-    """The job is over: with a value, or with an error (`cancelled` is one), or by `exit` (then `status` is set)."""
+    """The job is over: with a value, or with an error (`cancelled` is one), or by `exit` (then `status` is set).
+
+    `undo_errors`: what failed for good while the job was undone; the job then needs a person.
+    """
 
     value: Value = None
     error: ErrorValue | None = None
     status: int | None = None
+    undo_errors: list[ErrorValue] = []  # noqa: RUF012 - a default that is never changed
 
 
 Effect = Request | CancelRequest | Observe | Display | End

@@ -1,0 +1,146 @@
+"""Code: what the compiler makes of a syntax tree, and all that the machine runs. It is never stored.
+
+A body, block or def is one `Code`: a list of instructions over numbered slots of its scope. There is no operand stack:
+what an effect answers goes into a slot, and an expression without effects is one Python function `fn(scope) -> value`.
+An instruction is a tuple `(operation, node, operand, …)`; `node` is the syntax node that it stands for.
+
+Slots have stable names (`x@12`: the variable declared at node 12; `%45.0`: the first hidden slot of node 45), and wait
+points are named by node and operation: a snapshot holds these names and no index, so other code compiled from the same
+tree, by a newer compiler, can go on from it.
+"""
+
+from __future__ import annotations
+
+from fmsh.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from fmsh.machine.signature import Signature
+    from fmsh.machine.state import Scope
+    from fmsh.spans import Source, Span
+    from fmsh.values import Value
+
+    Function = Callable[[Scope], Any]
+    Instruction = tuple[Any, ...]
+
+# operation             operands
+EVAL = 0  #             slot, fn                            slot = fn(scope)
+JUMP = 1  #             target
+BRANCH = 2  #           slot, target                        goes on if the bool in slot is true, else jumps
+REQUEST = 3  #          slot, connector, operation, fn      fn gives the arguments
+PROCESS = (
+    4  #          slot, fn, mode                      a run of external commands; mode: "capture" | "display" | "tail"
+)
+OBSERVE = 5  #          slot, operation, fn
+BODY = 6  #             slot, code, position                runs a body as a frame of its own
+TRY = 7  #              slot, code, catch, catch_slot, finally, position
+FOR = 8  #              slot, items_slot, code, exit, out_slot    one turn of a loop; slot counts the turns
+WHILE = 9  #            code, exit                          one turn of a loop
+CALL = 10  #            slot, code, depth, fn, position     fn gives the values of the parameters; depth: where it was defined
+CALL_BLOCK = 11  #      slot, fn, position                  fn gives (block, arguments)
+UNLESS_SET = 12  #      slot, target                        jumps if the slot has a value
+RETURN = 13  #          fn
+BREAK = 14
+CONTINUE = 15
+EMIT = 16  #            fn
+DEFER = 17  #           code
+UNDO = 18  #            code
+DISPLAY = (
+    19  #         fn, when                            fn gives (text, stream); when: "always" | "uncaptured" | "show"
+)
+FAIL = 20  #            fn
+EXIT = 21  #            fn
+SPAWN = 22  #           slot, code
+AWAIT = 23  #           slot, fn
+EACH_PARALLEL = 24  #   slot, code, fn                      fn gives (items, how many at a time)
+WITHIN = 25  #          slot, code, fn, position            fn gives the duration
+ENVIRONMENT = 26  #     slot                                slot = the task's environment, a record
+SET_ENVIRONMENT = 27  # fn                                  fn gives {name: text or null to unset}
+DIRECTORY = 28  #       slot, fn                            changes the task's directory; slot = the old one
+RESULT = 29  #          slot, code                          {ok, value, error} of a body
+ONCE = 30  #            slot, code, position
+
+OPERATIONS = tuple(name for name, value in list(globals().items()) if name.isupper() and isinstance(value, int))
+
+
+class Unset:
+    """What a slot holds before it has a value; also an argument that was not given."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET = Unset()
+
+
+class Code:
+    """The code of one body. `make_function(scope)` gives a Python callable for a block without effects."""
+
+    __slots__ = ("emits", "id", "instructions", "make_function", "name", "parameters", "slots", "variables")
+
+    def __init__(self, id: int, name: str) -> None:
+        self.id = id  # the node of the body, block or def
+        self.name = name  # of the def, for the chain of calls; "" for others
+        self.instructions: list[Instruction] = []
+        self.slots: list[str] = ["result"]  # the stable name of each slot; slot 0 is the value of the last statement
+        self.variables: dict[str, int] = {}  # what a person sees: name → slot
+        self.parameters: Sequence[int] = ()  # slots of the parameters of a block or def, in order
+        self.emits = False  # its value is the list of what it emits
+        self.make_function: Callable[[Scope], Callable[..., Any]] | None = None
+
+    def point(self, pc: int) -> str:
+        """Names a wait point, the same in code that a newer compiler makes of the same tree."""
+        operation, node = self.instructions[pc][:2]
+        before = sum(1 for other in self.instructions[:pc] if other[0] == operation and other[1] == node)
+        return f"{node}:{OPERATIONS[operation]}:{before}"
+
+    def pc_of(self, point: str) -> int:
+        """Finds a wait point. Raises: KeyError if this code has no such point."""
+        for pc in range(len(self.instructions)):
+            if self.point(pc) == point:
+                return pc
+        raise KeyError(point)
+
+
+class Unit(Record):
+    """One source of a program, with the spans of its nodes. Its node ids begin at `first_node`."""
+
+    source: Source
+    spans: Sequence[Span]
+    first_node: int
+
+
+class ScriptParameters(Record):
+    """The parameters of a script, and their slots in its main code."""
+
+    signature: Signature
+    slots: dict[str, int]
+
+
+class Program(Record):
+    """All code of a job. `codes` is by node id; `main` the id of where it starts."""
+
+    hash: str
+    main: int
+    codes: dict[int, Code]
+    units: tuple[Unit, ...]
+    parameters: ScriptParameters
+
+    def place(self, node: int) -> dict[str, Value]:
+        """`{file, line, column}` of a node, lines and columns from 1."""
+        for unit in reversed(self.units):
+            if node >= unit.first_node:
+                place = unit.source.place(unit.spans[node - unit.first_node][0])
+                return {"file": place.file, "line": place.line, "column": place.column}
+        raise IndexError(node)
+
+    def span(self, node: int) -> tuple[Source, Span]:
+        for unit in reversed(self.units):
+            if node >= unit.first_node:
+                return unit.source, unit.spans[node - unit.first_node]
+        raise IndexError(node)

@@ -1,0 +1,568 @@
+"""The machine: runs a job's code, deterministically and without input or output.
+
+    machine = Machine(program, facts, environment)       # the job's start
+    machine = Machine.restore(program, environment, state_json)
+    is_quiescent = machine.run(budget)                    # False: the budget is used up, call again
+    effects = machine.take_effects()                      # in order: Request, CancelRequest, Observe, Display, End
+    machine.feed(event)                                   # Observed, RequestCompleted, InboxTaken; then run again
+
+The same program, facts and fed events give the same effects in the same order. An event is fed when the machine is
+quiescent; only InboxTaken may be fed between two slices of a long run, and then carries `machine.instructions` so that
+replay can feed it at the same instruction (`run_to`).
+
+The invariants (ARCHITECTURE 4): a snapshot is taken at quiescence only; waits but requests are executed again on waking,
+so there is no half-done state; every request gets exactly one outcome and its task waits for it, also when cancelled;
+cancel is raised before the next effect, wait or turn of a loop, once, and not while cleanup runs.
+"""
+
+from __future__ import annotations
+
+from fmsh.machine import saving
+from fmsh.machine.effects import CancelRequest, End, Observe, Request
+from fmsh.machine.events import InboxTaken, Observed, RequestCompleted
+from fmsh.machine.facts import Facts, Wait
+from fmsh.machine.state import Frame, Group, Scope, Task, is_failing
+from fmsh.machine.step import STEPS, begin_output, bind_block, value_of
+from fmsh.machine.unwind import complete
+from fmsh.values import Block, ErrorValue, Handle, Raised, error_value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fmsh.machine.code import Program
+    from fmsh.machine.effects import Effect
+    from fmsh.machine.events import Event
+    from fmsh.machine.state import CleanupEntry, Completion
+    from fmsh.values import Secret, Value
+
+__all__ = ["Facts", "Machine", "Wait"]
+
+GENERATED = "<fmsh>"  # the file name of generated functions; their line numbers are syntax nodes
+
+
+class Machine:
+    """One job's state and the four verbs over it: run, feed, take_effects, snapshot."""
+
+    def __init__(self, program: Program, facts: Facts, environment: Mapping[str, str | Secret]) -> None:
+        self.program = program
+        self.facts = facts
+        self.base_environment = environment
+        self.effects: list[Effect] = []
+        self.pending: dict[int, Request] = {}
+        self.targets: dict[int, str | int] = {}  # step → id of the task, or of the group, that waits for it
+        self.observing: dict[int, str] = {}  # number → id of the task
+        self.mailboxes: dict[str, list[Value]] = {}
+        self.results: dict[str, Completion] = {}  # of spawned tasks that ended, until their group is over
+        self.tasks: dict[str, Task] = {}
+        self.groups: dict[int, Group] = {}
+        self.ready: dict[str, Task] = {}  # an ordered set
+        self.undo_errors: list[ErrorValue] = []
+        self.instructions = 0
+        self.steps = 0
+        self.observations = 0
+        self.scopes = 0
+        self.serials = 0
+        self.groups_made = 0
+        self.is_ended = False
+        self._start()
+
+    def _start(self) -> None:
+        facts = self.facts
+        code = self.program.codes[facts.entry or self.program.main]
+        scope = Scope(self.new_scope_id(), code, None)
+        job = {"id": facts.job_id, "key": facts.key, "name": facts.name}
+        given = {"args": facts.arguments, "job": job, "in": facts.input, **facts.variables}
+        for name, value in given.items():
+            if name in code.variables:
+                scope.slots[code.variables[name]] = value
+        task = Task("0", group=None, index=0, environment={}, directory=facts.directory)
+        frame = Frame(code, scope, kind="main", position="show")
+        begin_output(frame)
+        task.frames.append(frame)
+        self.tasks[task.id] = task
+        self.ready[task.id] = task
+
+    @classmethod
+    def restore(cls, program: Program, environment: Mapping[str, str | Secret], state_json: str) -> Machine:
+        """Makes a machine of a snapshot's text. Raises: KeyError, ValueError when it does not fit the program."""
+        return saving.restore(cls, program, environment, state_json)
+
+    def snapshot(self) -> str:
+        """The whole state as JSON text; only when quiescent and after `take_effects`."""
+        assert not self.ready and not self.effects and not self.observing, "a snapshot in the middle of a turn"
+        return saving.save(self)
+
+    # -- running
+
+    def run(self, budget: int) -> bool:
+        """Runs until every task waits (True), or until `budget` instructions have run (False)."""
+        return self._run(self.instructions + budget)
+
+    def run_to(self, instruction: int) -> None:
+        """Runs up to exactly this many instructions since the job's start, as in replay of a long run."""
+        self._run(instruction)
+
+    def _run(self, limit: int) -> bool:
+        while self.ready:
+            task = next(iter(self.ready.values()))
+            while task.waiting is None and task.frames:
+                if self.instructions >= limit:
+                    return False
+                self._step(task)
+            self.ready.pop(task.id, None)
+        return True
+
+    def _step(self, task: Task) -> None:
+        frame = task.frames[-1]
+        instructions = frame.code.instructions
+        if frame.pc >= len(instructions):
+            complete(self, task, ("value", value_of(frame)))
+            return
+        self.instructions += 1
+        instruction = instructions[frame.pc]
+        try:
+            STEPS[instruction[0]](self, task, frame, instruction)
+        except Raised as problem:
+            self.throw(task, problem.error, _node_of(problem) or instruction[1])
+
+    def throw(self, task: Task, error: ErrorValue, node: int) -> None:
+        """Raises an error of the program in a task. The place where it was first raised stays with it."""
+        if error.fields.get("where") is None:
+            error = ErrorValue({**error.fields, "where": self.program.place(node), "node": node})
+        kind = "cancel" if error.kind == "cancelled" and task.cancel == "delivered" else "error"
+        complete(self, task, (kind, error))
+
+    def take_effects(self) -> list[Effect]:
+        effects, self.effects = self.effects, []
+        return effects
+
+    # -- asking
+
+    def ask(self, task: Task, connector: str, operation: str, arguments: dict[str, Value], node: int) -> None:
+        """Asks for an effect; the task waits for its outcome at the instruction that asked."""
+        task.waiting = ("request", self._request(task, connector, operation, arguments, node, target=task.id))
+
+    def ask_for_group(
+        self, group: Group, task: Task, connector: str, operation: str, arguments: dict[str, Value], node: int
+    ) -> int:
+        return self._request(task, connector, operation, arguments, node, target=group.id)
+
+    def _request(
+        self, task: Task, connector: str, operation: str, arguments: dict[str, Value], node: int, *, target: str | int
+    ) -> int:
+        _refuse_blocks(arguments)
+        self.steps += 1
+        step = self.steps
+        request = Request(step, task.id, connector, operation, arguments, node, self._is_once(task))
+        self.pending[step] = request
+        self.targets[step] = target
+        self.effects.append(request)
+        return step
+
+    def observe(self, task: Task, operation: str, arguments: dict[str, Value]) -> None:
+        """Asks a question that the engine answers at once."""
+        self.observations += 1
+        self.observing[self.observations] = task.id
+        task.waiting = ("observe", self.observations)
+        self.effects.append(Observe(self.observations, operation, arguments))
+
+    # -- feeding
+
+    def feed(self, event: Event) -> None:
+        """Takes one event of the world in. The caller then runs the machine to quiescence again."""
+        if isinstance(event, RequestCompleted):
+            self._complete_request(event)
+        elif isinstance(event, Observed):
+            self._continue(self.tasks[self.observing.pop(event.number)], event.value)
+        elif isinstance(event, InboxTaken):
+            self._take_inbox(event)
+        else:
+            raise TypeError(f"{type(event).__name__} is not fed to a machine")
+
+    def _complete_request(self, event: RequestCompleted) -> None:
+        request = self.pending.pop(event.step)
+        target = self.targets.pop(event.step)
+        if isinstance(target, int):
+            self._complete_timer(self.groups[target], event)
+            return
+        task = self.tasks[target]
+        task.waiting = None
+        self._wake(task)
+        if event.is_cancelled or (event.error is not None and self._interrupt_of(task) is not None):
+            if not self.raise_interrupt(task):
+                self.throw(task, error_value("cancelled", "the effect was cancelled"), request.node)
+        elif event.error is not None:
+            self.throw(task, event.error, request.node)
+        else:
+            self._continue(task, event.value)
+
+    def _continue(self, task: Task, value: Value) -> None:
+        """Puts an answer into the slot of the instruction that asked, and lets the task go on after it."""
+        frame = task.frames[-1]
+        frame.scope.slots[frame.code.instructions[frame.pc][2]] = value
+        frame.pc += 1
+        task.waiting = None
+        self._wake(task)
+
+    def _complete_timer(self, group: Group, event: RequestCompleted) -> None:
+        group.timer = None
+        was_cancelled, group.timer_state = group.timer_state == "cancelled", "done"
+        if not was_cancelled and not event.is_cancelled and group.running:
+            error = event.error or error_value("timeout", "the time is over")
+            group.error = ("error", error)
+            self.cancel_children(group)
+        self._finish_group_if_over(group)
+
+    def _take_inbox(self, event: InboxTaken) -> None:
+        if event.kind == "cancel":
+            main = self.tasks.get("0")
+            if main is not None:
+                self.cancel(main)
+        elif event.kind in ("callback", "job"):
+            mailbox = f"{event.kind}:{event.data['handle']}"
+            self.mailboxes.setdefault(mailbox, []).append(event.data["delivery"])
+            self._wake_waiting("mailbox", mailbox)
+
+    def _wake(self, task: Task) -> None:
+        self.ready.setdefault(task.id, task)
+
+    def _wake_waiting(self, kind: str, id: str) -> None:
+        for task in self.tasks.values():
+            if task.waiting == (kind, id):
+                task.waiting = None
+                self._wake(task)
+
+    # -- waiting for handles
+
+    def poll(self, task: Task, handle: Handle) -> tuple[bool, Value]:
+        """Takes what a handle has for its awaiter. (False, None): nothing yet, the task now waits for it."""
+        if handle.kind == "task":
+            return self._poll_task(task, handle)
+        mailbox = f"{handle.kind}:{handle.id}"
+        box = self.mailboxes.get(mailbox)
+        if not box:
+            task.waiting = ("mailbox", mailbox)
+            return False, None
+        delivery = box.pop(0) if handle.fields_.get("many") else box[0]
+        if handle.kind == "job":
+            return True, self._job_value(delivery)
+        return True, delivery if handle.fields_.get("full") else delivery["body"]
+
+    def _job_value(self, delivery: Value) -> Value:
+        if delivery["error"] is not None:
+            raise Raised(delivery["error"])
+        return delivery["value"]
+
+    def _poll_task(self, task: Task, handle: Handle) -> tuple[bool, Value]:
+        completion = self.results.get(handle.id)
+        if completion is None:
+            if handle.id not in self.tasks:
+                raise Raised(error_value("name", f"task {handle.id} is over, and the block that started it too"))
+            task.waiting = ("task", handle.id)
+            return False, None
+        kind, value = completion
+        if kind in ("error", "cancel"):
+            for group in self.groups.values():
+                if group.error == completion:
+                    group.error = None
+            raise Raised(value)
+        return True, value
+
+    # -- tasks and groups
+
+    def new_scope_id(self) -> int:
+        self.scopes += 1
+        return self.scopes
+
+    def new_serial(self) -> int:
+        self.serials += 1
+        return self.serials
+
+    def new_group(self, kind: str, owner: Task) -> Group:
+        self.groups_made += 1
+        group = Group(self.groups_made, kind, owner.id)
+        self.groups[group.id] = group
+        return group
+
+    def start_task(
+        self, group: Group, parent: Task, code_id: int, scope: Scope | None, arguments: list[Value], *, position: str
+    ) -> Task:
+        """Starts a task in a group. It begins with its parent's environment and directory."""
+        code = self.program.codes[code_id]
+        parent.children += 1
+        task = Task(
+            f"{parent.id}.{parent.children}",
+            group=group.id,
+            index=group.started,
+            environment=parent.environment,
+            directory=parent.directory,
+        )
+        group.started += 1
+        frame = Frame(code, Scope(self.new_scope_id(), code, scope), kind="task", position=position)
+        begin_output(frame)
+        bind_block(frame.scope, code, arguments)
+        task.frames.append(frame)
+        group.running.append(task.id)
+        self.tasks[task.id] = task
+        self.ready[task.id] = task
+        return task
+
+    def start_more(self, group: Group) -> None:
+        """Starts the next items of an `each --parallel`, as many as its limit allows; ends it when none is left."""
+        owner = self.tasks[group.owner]
+        while len(group.running) < group.limit and group.started < len(group.items) and group.error is None:
+            if group.interrupted is not None:
+                break
+            self.start_task(group, owner, group.code, group.scope, [group.items[group.started]], position="capture")
+        self._finish_group_if_over(group)
+
+    def end_task(self, task: Task, completion: Completion, undos: list[CleanupEntry]) -> None:
+        """A task has left its last frame."""
+        del self.tasks[task.id]
+        task.waiting = ("ended", None)
+        if task.group is None:
+            self._end_job(completion)
+            return
+        group = self.groups[task.group]
+        group.running.remove(task.id)
+        group.results[task.index] = completion
+        group.undos.extend(undos)
+        if group.kind == "spawn":
+            group.items.append(task.id)
+            self._end_spawned(group, task, completion)
+            return
+        if group.kind == "within":
+            self._end_within(group, task, completion)
+        elif is_failing(completion) and completion[0] != "cancel":
+            group.error = group.error or completion
+            self.cancel_children(group)
+        self.start_more(group) if group.kind == "each" else self._finish_group_if_over(group)
+
+    def _end_spawned(self, group: Group, task: Task, completion: Completion) -> None:
+        self.results[task.id] = completion
+        owner = self.tasks[group.owner]
+        is_awaited = any(other.waiting == ("task", task.id) for other in self.tasks.values())
+        if is_failing(completion) and completion[0] != "cancel":
+            group.error = group.error or completion
+            if not is_awaited:
+                self.cancel_children(group)
+                self.interrupt(owner, completion)
+        self._wake_waiting("task", task.id)
+        if owner.waiting == ("leave", group.id) and not group.running:
+            owner.waiting = None
+            frame = owner.frames[-1]
+            assert frame.completion is not None
+            self._wake(owner)
+            complete(self, owner, frame.completion)
+
+    def _end_within(self, group: Group, task: Task, completion: Completion) -> None:
+        owner = self.tasks[group.owner]
+        owner.environment, owner.directory = task.environment, task.directory
+        if completion[0] == "value":
+            group.error = None
+        elif completion[0] != "cancel" or group.error is None:
+            group.error = completion
+        if group.timer is not None and group.timer_state == "running":
+            group.timer_state = "cancelled"
+            self.effects.append(CancelRequest(group.timer))
+
+    def _finish_group_if_over(self, group: Group) -> None:
+        if group.running or group.timer is not None or group.id not in self.groups:
+            return
+        if (
+            group.kind == "each"
+            and group.error is None
+            and group.interrupted is None
+            and group.started < len(group.items)
+        ):
+            return
+        owner = self.tasks[group.owner]
+        del self.groups[group.id]
+        frame = owner.frames[-1]
+        frame.cleanup.extend(group.undos)
+        frame.cleanup.sort(key=lambda entry: entry[0])
+        owner.waiting = None
+        self._wake(owner)
+        failure = group.interrupted or group.error
+        if failure is not None:
+            if failure[0] == "error":
+                self.throw(owner, failure[1], frame.code.instructions[frame.pc][1])
+            else:
+                complete(self, owner, failure)
+            return
+        values = [group.results[index][1] for index in range(group.started)]
+        self._continue(owner, values[0] if group.kind == "within" else values)
+
+    # -- cancelling
+
+    def cancel(self, task: Task) -> None:
+        """Asks a task to stop: at its next effect, wait or turn, once, and not while its cleanup runs."""
+        if task.cancel == "no":
+            task.cancel = "requested"
+            self._stop_waiting(task)
+
+    def cancel_children(self, group: Group) -> None:
+        for id in list(group.running):
+            self.cancel(self.tasks[id])
+
+    def interrupt(self, task: Task, completion: Completion) -> None:
+        """Raises the failure of a spawned task in its owner, like a cancel but as that error."""
+        if task.interrupt is None:
+            task.interrupt = completion
+            self._stop_waiting(task)
+
+    def _interrupt_of(self, task: Task) -> Completion | None:
+        if task.cancel != "requested" and task.interrupt is None:
+            return None
+        if any(frame.kind in ("defer", "undo") for frame in task.frames):
+            return None
+        if task.cancel == "requested":
+            return "cancel", error_value("cancelled", "the job was cancelled" if task.id == "0" else "cancelled")
+        return task.interrupt
+
+    def raise_interrupt(self, task: Task) -> bool:
+        """Raises a cancel, or a spawned task's failure, that is due in this task. True: it did."""
+        completion = self._interrupt_of(task)
+        if completion is None:
+            return False
+        if completion[0] == "cancel":
+            task.cancel = "delivered"
+        task.interrupt = None
+        complete(self, task, completion)
+        return True
+
+    def _stop_waiting(self, task: Task) -> None:
+        """A cancel or an interrupt has come: ends what the task waits for, as far as that can be ended."""
+        completion = self._interrupt_of(task)
+        if completion is None or task.waiting is None:
+            return
+        kind, id = task.waiting
+        if kind == "request":
+            self.effects.append(CancelRequest(id))
+        elif kind == "group":
+            self._stop_group(self.groups[id], task, completion)
+        elif kind == "leave":
+            self._stop_leaving(self.groups[id], task, completion)
+        elif kind in ("mailbox", "task"):
+            task.waiting = None
+            self._wake(task)
+            self.raise_interrupt(task)
+
+    def _stop_group(self, group: Group, task: Task, completion: Completion) -> None:
+        if group.interrupted is None:
+            group.interrupted = completion
+            task.interrupt = None
+            if completion[0] == "cancel":
+                task.cancel = "delivered"
+        self.cancel_children(group)
+        self._finish_group_if_over(group)
+
+    def _stop_leaving(self, group: Group, task: Task, completion: Completion) -> None:
+        frame = task.frames[-1]
+        assert frame.completion is not None
+        if not is_failing(frame.completion):
+            frame.completion = completion
+        task.interrupt = None
+        if completion[0] == "cancel":
+            task.cancel = "delivered"
+        self.cancel_children(group)
+
+    # -- the end
+
+    def _end_job(self, completion: Completion) -> None:
+        self.is_ended = True
+        kind, value = completion
+        if kind == "exit":
+            self.effects.append(End(status=value, undo_errors=self.undo_errors))
+        elif kind in ("error", "cancel"):
+            self.effects.append(End(error=value, undo_errors=self.undo_errors))
+        else:
+            self.effects.append(End(value=value, undo_errors=self.undo_errors))
+
+    # -- what others ask
+
+    def environment_of(self, task: Task) -> dict[str, str | Secret]:
+        """The environment of a task: the job's, with the task's changes."""
+        merged = {**self.base_environment, **task.environment}
+        return {name: text for name, text in merged.items() if text is not None}
+
+    def task_environment(self, step: int) -> tuple[Mapping[str, str | Secret], str]:
+        """The environment and the directory of the task that made a pending request."""
+        task = self.tasks.get(self.pending[step].task) or self.tasks["0"]
+        environment = self.environment_of(task) if task.environment else self.base_environment
+        return environment, task.directory
+
+    def is_foreground(self, step: int) -> bool:
+        """Whether a pending request was made by the main task, outside of stages and concurrent blocks."""
+        return self.pending[step].task == "0"
+
+    def encloses_handler(self, step: int) -> bool:
+        """Whether a try, `||` or `result` would see the failure of a pending step."""
+        task: Task | None = self.tasks.get(self.pending[step].task)
+        while task is not None:
+            for frame in task.frames:
+                if frame.kind == "result" or frame.catch is not None:
+                    return True
+            task = self.tasks[self.groups[task.group].owner] if task.group is not None else None
+        return False
+
+    def _is_once(self, task: Task) -> bool:
+        current: Task | None = task
+        while current is not None:
+            if any(frame.is_once for frame in current.frames):
+                return True
+            current = self.tasks[self.groups[current.group].owner] if current.group is not None else None
+        return False
+
+    def waits(self) -> list[Wait]:
+        """What the job waits for, outermost task first; for people."""
+        found = []
+        for task in self.tasks.values():
+            if task.waiting is None or task.waiting[0] in ("group", "leave", "ended"):
+                continue
+            kind, id = task.waiting
+            node = task.frames[-1].code.instructions[task.frames[-1].pc][1]
+            steps = tuple(self._timers_around(task))
+            if kind == "request":
+                request = self.pending[id]
+                found.append(Wait("request", f"{request.connector} {request.operation}", request.node, (id, *steps)))
+            else:
+                label = str(id).partition(":")[2] if kind == "mailbox" else str(id)
+                found.append(Wait(str(id).partition(":")[0] if kind == "mailbox" else kind, label, node, steps))
+        return found
+
+    def _timers_around(self, task: Task) -> list[int]:
+        timers = []
+        while task.group is not None:
+            group = self.groups[task.group]
+            if group.timer is not None:
+                timers.append(group.timer)
+            task = self.tasks[group.owner]
+        return timers
+
+    def place(self, node: int) -> dict[str, Value]:
+        """`{file, line, column}` of a syntax node."""
+        return self.program.place(node)
+
+
+def _node_of(problem: Raised) -> int | None:
+    """The syntax node at which a generated function failed: its line number."""
+    node = None
+    traceback = problem.__traceback__
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_filename == GENERATED:
+            node = traceback.tb_lineno
+        traceback = traceback.tb_next
+    return node
+
+
+def _refuse_blocks(value: Value) -> None:
+    if type(value) is dict:
+        for item in value.values():
+            _refuse_blocks(item)
+    elif type(value) is list:
+        for item in value:
+            _refuse_blocks(item)
+    elif type(value) is Block:
+        raise Raised(error_value("type", "a block cannot leave the job, so it cannot be an argument here"))

@@ -1,0 +1,255 @@
+"""Snapshots: the state of a machine as JSON text, and back.
+
+Everything is named so that a newer compiler's code of the same tree can go on from it: code by its node, slots by their
+stable names, wait points by node and operation. Scopes are written once by id; a block is its code and its scope.
+"""
+
+from __future__ import annotations
+
+from fmsh import wire
+from fmsh.machine.code import UNSET
+from fmsh.machine.effects import Request
+from fmsh.machine.facts import Facts
+from fmsh.machine.state import Frame, Group, Scope, Task
+from fmsh.values import Block
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from fmsh.machine.code import Code, Program
+    from fmsh.machine.machine import Machine
+    from fmsh.machine.state import CleanupEntry
+    from fmsh.values import Secret, Value
+
+VERSION = 1
+COUNTERS = ("instructions", "steps", "observations", "scopes", "serials", "groups_made")
+
+
+def save(machine: Machine) -> str:
+    """Writes the state. The machine must be quiescent."""
+    state = {
+        "version": VERSION,
+        "facts": {field: getattr(machine.facts, field) for field in machine.facts.fields},
+        "counters": {name: getattr(machine, name) for name in COUNTERS},
+        "tasks": [_save_task(task) for task in machine.tasks.values()],
+        "groups": [_save_group(machine.program, group) for group in machine.groups.values()],
+        "pending": [[getattr(request, field) for field in request.fields] for request in machine.pending.values()],
+        "targets": [[step, target] for step, target in machine.targets.items()],
+        "mailboxes": machine.mailboxes,
+        "results": machine.results,
+        "undo_errors": machine.undo_errors,
+        "is_ended": machine.is_ended,
+    }
+    state["scope_table"] = [_save_scope(scope) for scope in _live_scopes(machine)]
+    return wire.encode(state)
+
+
+def _live_scopes(machine: Machine) -> list[Scope]:
+    """Every scope that a frame, a cleanup entry, a group or a block in a live value refers to, by id."""
+    found: dict[int, Scope] = {}
+    waiting: list[Any] = [machine.mailboxes, list(machine.results.values())]
+    for task in machine.tasks.values():
+        waiting.append(task.interrupt)
+        for frame in task.frames:
+            waiting += [frame.scope, frame.output, frame.completion, [entry[3] for entry in frame.cleanup]]
+    for group in machine.groups.values():
+        waiting += [group.scope, group.items, group.error, group.interrupted, list(group.results.values())]
+        waiting.append([entry[3] for entry in group.undos])
+    while waiting:
+        item = waiting.pop()
+        kind = type(item)
+        if kind is Block:
+            item, kind = item.scope, Scope
+        if kind is Scope:
+            if item.id not in found:
+                found[item.id] = item
+                waiting += [item.parent, *item.slots]
+        elif kind is list or kind is tuple:
+            waiting.extend(part for part in item if type(part) in _CONTAINERS)
+        elif kind is dict:
+            waiting.extend(part for part in item.values() if type(part) in _CONTAINERS)
+    return [found[id] for id in sorted(found)]
+
+
+_CONTAINERS = (list, tuple, dict, Block, Scope)
+
+
+def _save_scope(scope: Scope) -> list[Any]:
+    filled = {name: value for name, value in zip(scope.code.slots, scope.slots, strict=True) if value is not UNSET}
+    return [scope.id, scope.code.id, scope.parent.id if scope.parent else None, list(map(list, filled.items()))]
+
+
+def _save_cleanup(entries: list[CleanupEntry]) -> list[list[Any]]:
+    return [[serial, kind, code_id, scope.id] for serial, kind, code_id, scope in entries]
+
+
+def _save_task(task: Task) -> dict[str, Any]:
+    return {
+        "id": task.id,
+        "group": task.group,
+        "index": task.index,
+        "environment": task.environment,
+        "directory": task.directory,
+        "waiting": task.waiting,
+        "cancel": task.cancel,
+        "interrupt": task.interrupt,
+        "children": task.children,
+        "frames": [_save_frame(task, index) for index in range(len(task.frames))],
+    }
+
+
+def _save_frame(task: Task, index: int) -> dict[str, Any]:
+    frame = task.frames[index]
+    has_target = frame.slot >= 0 and index > 0
+    return {
+        "code": frame.code.id,
+        "at": None if frame.completion is not None else frame.code.point(frame.pc),
+        "scope": frame.scope.id,
+        "kind": frame.kind,
+        "slot": task.frames[index - 1].code.slots[frame.slot] if has_target else None,
+        "position": frame.position,
+        "output": frame.output,
+        "cleanup": _save_cleanup(frame.cleanup),
+        "catch": frame.catch,
+        "finally": frame.finally_,
+        "completion": frame.completion,
+        "group": frame.group,
+        "is_once": frame.is_once,
+    }
+
+
+_GROUP_FIELDS = ["id", "kind", "owner", "running", "error", "interrupted", "items", "started", "limit", "code", "timer", "timer_state"]
+
+
+def _save_group(program: Program, group: Group) -> dict[str, Any]:
+    saved = {field: getattr(group, field) for field in _GROUP_FIELDS}
+    saved["results"] = [[index, completion] for index, completion in group.results.items()]
+    saved["undos"] = _save_cleanup(group.undos)
+    saved["scope"] = group.scope.id if group.scope is not None else None
+    return saved
+
+
+# ---- and back --------------------------------------------------------------------------------------------------------
+
+
+def restore(kind: type[Machine], program: Program, environment: Mapping[str, str | Secret], text: str) -> Machine:
+    """Makes a machine of a snapshot. Raises: KeyError, ValueError when it does not fit the program."""
+    state = wire.decode(text)
+    if state["version"] != VERSION:
+        raise ValueError(f"a snapshot of version {state['version']}; this fmsh reads {VERSION}")
+    machine = kind(program, Facts(**state["facts"]), environment)
+    machine.tasks, machine.ready = {}, {}
+    for name, value in state["counters"].items():
+        setattr(machine, name, value)
+    scopes = _restore_scopes(program, state["scope_table"])
+    link = _Linker(program, scopes) if '"$block"' in text else _keep
+    _link_scopes(scopes, link)
+    for saved in state["tasks"]:
+        task = _restore_task(program, scopes, link, saved)
+        machine.tasks[task.id] = task
+    for saved in state["groups"]:
+        machine.groups[saved["id"]] = _restore_group(scopes, link, saved)
+    machine.pending = {fields[0]: Request(*fields) for fields in state["pending"]}
+    machine.targets = {step: target for step, target in state["targets"]}
+    machine.mailboxes = state["mailboxes"]
+    machine.results = {id: _completion(link, pair) for id, pair in state["results"].items()}
+    machine.undo_errors = state["undo_errors"]
+    machine.is_ended = state["is_ended"]
+    return machine
+
+
+def _keep(value: Value) -> Value:
+    return value
+
+
+class _Linker:
+    """Puts code and scope into the blocks of a value."""
+
+    def __init__(self, program: Program, scopes: dict[int, Scope]) -> None:
+        self.program = program
+        self.scopes = scopes
+
+    def __call__(self, value: Value) -> Value:
+        if type(value) is Block:
+            return Block(self.program.codes[value.code], self.scopes[value.scope])
+        if type(value) is list:
+            return [self(item) for item in value]
+        if type(value) is dict:
+            return {key: self(item) for key, item in value.items()}
+        return value
+
+
+def _restore_scopes(program: Program, table: list[Any]) -> dict[int, Scope]:
+    scopes: dict[int, Scope] = {}
+    for id, code_id, _parent, slots in table:
+        code = program.codes[code_id]
+        scope = scopes[id] = Scope(id, code, None)
+        for name, value in slots:
+            scope.slots[code.slots.index(name)] = value
+    for id, _code_id, parent, _slots in table:
+        scopes[id].parent = None if parent is None else scopes[parent]
+    return scopes
+
+
+def _link_scopes(scopes: dict[int, Scope], link: Any) -> None:
+    for scope in scopes.values():
+        scope.slots = [link(value) for value in scope.slots]
+
+
+def _completion(link: Any, pair: Any) -> Any:
+    return None if pair is None else (pair[0], link(pair[1]))
+
+
+def _cleanup(scopes: dict[int, Scope], entries: list[Any]) -> list[CleanupEntry]:
+    return [(serial, kind, code_id, scopes[scope]) for serial, kind, code_id, scope in entries]
+
+
+def _restore_task(program: Program, scopes: dict[int, Scope], link: Any, saved: dict[str, Any]) -> Task:
+    task = Task(
+        saved["id"],
+        group=saved["group"],
+        index=saved["index"],
+        environment=saved["environment"],
+        directory=saved["directory"],
+    )
+    task.waiting = None if saved["waiting"] is None else tuple(saved["waiting"])
+    task.cancel = saved["cancel"]
+    task.interrupt = _completion(link, saved["interrupt"])
+    task.children = saved["children"]
+    below: Code | None = None
+    for fields in saved["frames"]:
+        task.frames.append(_restore_frame(program, scopes, link, fields, below))
+        below = task.frames[-1].code
+    return task
+
+
+def _restore_frame(
+    program: Program, scopes: dict[int, Scope], link: Any, saved: dict[str, Any], below: Code | None
+) -> Frame:
+    code = program.codes[saved["code"]]
+    slot = -1 if saved["slot"] is None or below is None else below.slots.index(saved["slot"])
+    frame = Frame(code, scopes[saved["scope"]], kind=saved["kind"], slot=slot, position=saved["position"])
+    frame.pc = 0 if saved["at"] is None else code.pc_of(saved["at"])
+    frame.output = link(saved["output"])
+    frame.cleanup = _cleanup(scopes, saved["cleanup"])
+    frame.catch = None if saved["catch"] is None else (saved["catch"][0], saved["catch"][1])
+    frame.finally_ = saved["finally"]
+    frame.completion = _completion(link, saved["completion"])
+    frame.group = saved["group"]
+    frame.is_once = saved["is_once"]
+    return frame
+
+
+def _restore_group(scopes: dict[int, Scope], link: Any, saved: dict[str, Any]) -> Group:
+    group = Group(saved["id"], saved["kind"], saved["owner"])
+    for field in _GROUP_FIELDS:
+        setattr(group, field, saved[field])
+    group.error = _completion(link, saved["error"])
+    group.interrupted = _completion(link, saved["interrupted"])
+    group.items = link(saved["items"])
+    group.results = {index: _completion(link, pair) for index, pair in saved["results"]}
+    group.undos = _cleanup(scopes, saved["undos"])
+    group.scope = None if saved["scope"] is None else scopes[saved["scope"]]
+    return group

@@ -1,0 +1,154 @@
+"""The state of a running job: plain data, no behaviour.
+
+Only scopes are shared by identity. Tasks and groups have ids; every other mutable thing has one owner. A completion is a
+pair: ("value", v), ("return", v), ("break", None), ("continue", None), ("error", e), ("cancel", e), ("exit", status).
+"""
+
+from __future__ import annotations
+
+from fmsh.machine.code import UNSET
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from fmsh.machine.code import Code
+    from fmsh.values import Secret, Value
+
+    Completion = tuple[str, Any]
+    CleanupEntry = tuple[int, str, int, "Scope"]  # serial, "defer" or "undo", code id, scope
+
+
+class Scope:
+    """The variables of one run of one body."""
+
+    __slots__ = ("code", "id", "parent", "slots")
+
+    def __init__(self, id: int, code: Code, parent: Scope | None) -> None:
+        self.id = id
+        self.code = code
+        self.parent = parent
+        self.slots: list[Value] = [UNSET] * len(code.slots)
+
+
+class Frame:
+    """One body being run. `kind` says what its completion means to the frame below it:
+
+    main, task (the first of a task), body, loop, call, block, catch, finally, cleanup.
+
+    `position`: what becomes of the value of its last statement: "capture", "drop" or "show".
+    """
+
+    __slots__ = (
+        "catch",
+        "cleanup",
+        "code",
+        "completion",
+        "finally_",
+        "group",
+        "is_once",
+        "kind",
+        "output",
+        "pc",
+        "position",
+        "scope",
+        "slot",
+    )
+
+    def __init__(self, code: Code, scope: Scope, *, kind: str, slot: int = -1, position: str = "drop") -> None:
+        self.code = code
+        self.pc = 0
+        self.scope = scope
+        self.kind = kind
+        self.slot = slot  # of the frame below, where the value goes; -1: nowhere
+        self.position = position
+        self.output: list[Value] | None = None  # what it emitted
+        self.cleanup: list[CleanupEntry] = []
+        self.catch: tuple[int, int] | None = None  # code id and the slot of its error; -2: {ok, value, error}
+        self.finally_: int | None = None
+        self.completion: Completion | None = None  # set while the frame is being left
+        self.group: int | None = None  # of what it spawned
+        self.is_once = False
+
+
+class Task:
+    """One thread of a job. `waiting` is None (ready), or one of
+
+    ("request", step) · ("observe", number) · ("mailbox", id) · ("task", id) · ("group", id) · ("leave", group id).
+    """
+
+    __slots__ = (
+        "cancel",
+        "children",
+        "directory",
+        "environment",
+        "frames",
+        "group",
+        "id",
+        "index",
+        "interrupt",
+        "waiting",
+    )
+
+    def __init__(
+        self, id: str, *, group: int | None, index: int, environment: dict[str, str | Secret | None], directory: str
+    ) -> None:
+        self.id = id  # the path: "0", "0.2", …
+        self.group = group
+        self.index = index  # in its group
+        self.environment = environment  # changes over the job's; never changed in place
+        self.directory = directory
+        self.frames: list[Frame] = []
+        self.waiting: tuple[str, Any] | None = None
+        self.cancel = "no"  # no, requested, delivered
+        self.interrupt: Completion | None = None  # the failure of a spawned task, to be raised at the next wait
+        self.children = 0  # how many tasks it started, for their ids
+
+
+class Group:
+    """Tasks that belong together. `kind`: spawn, each, within.
+
+    `results` are completions by index of the child. A group whose owner waits for it is over when `running` is empty,
+    nothing is left to start and its timer has been acknowledged.
+    """
+
+    __slots__ = (
+        "code",
+        "error",
+        "id",
+        "interrupted",
+        "items",
+        "kind",
+        "limit",
+        "owner",
+        "results",
+        "running",
+        "scope",
+        "started",
+        "timer",
+        "timer_state",
+        "undos",
+    )
+
+    def __init__(self, id: int, kind: str, owner: str) -> None:
+        self.id = id
+        self.kind = kind
+        self.owner = owner  # task id
+        self.running: list[str] = []
+        self.results: dict[int, Completion] = {}
+        self.error: Completion | None = None  # the first failure of a child
+        self.interrupted: Completion | None = None  # what stopped the owner's wait, raised when the children are gone
+        self.items: list[Value] = []  # of an each; the ids of the tasks that ended, of a spawn
+        self.started = 0
+        self.limit = 0
+        self.code = -1
+        self.scope: Scope | None = None
+        self.timer: int | None = None  # the step of its time-out, while pending
+        self.timer_state = ""  # "", running, fired, cancelled
+        self.undos: list[CleanupEntry] = []
+
+
+def is_failing(completion: Completion) -> bool:
+    """Whether a completion makes `undo` run: an error, a cancel, an exit with a status other than 0."""
+    kind, value = completion
+    return kind in ("error", "cancel") or (kind == "exit" and value != 0)

@@ -1,0 +1,325 @@
+"""The instructions: one function each, and the table of them.
+
+A function either advances its frame's pc, or pushes a frame (whose delivery advances it), or makes the task wait at this
+very instruction. It may raise `Raised`: the loop then throws that error at the instruction's node.
+"""
+
+from __future__ import annotations
+
+from fmsh.limits import FRAMES_MAX
+from fmsh.machine import code as op
+from fmsh.machine.code import UNSET
+from fmsh.machine.effects import Display
+from fmsh.machine.state import Frame, Scope
+from fmsh.machine.unwind import complete
+from fmsh.values import Block, Duration, Handle, raised
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fmsh.machine.code import Code, Instruction
+    from fmsh.machine.machine import Machine
+    from fmsh.machine.state import Task
+    from fmsh.values import Value
+
+
+def step_eval(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    scope = frame.scope
+    scope.slots[instruction[2]] = instruction[3](scope)
+    frame.pc += 1
+
+
+def step_jump(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    frame.pc = instruction[2]
+
+
+def step_branch(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    if frame.scope.slots[instruction[2]] is True:
+        frame.pc += 1
+    else:
+        frame.pc = instruction[3]
+
+
+def step_unless_set(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    if frame.scope.slots[instruction[2]] is UNSET:
+        frame.pc += 1
+    else:
+        frame.pc = instruction[3]
+
+
+def step_request(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    if machine.raise_interrupt(task):
+        return
+    _op, node, _slot, connector, operation, fn = instruction
+    machine.ask(task, connector, operation, fn(frame.scope), node)
+
+
+def step_process(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    if machine.raise_interrupt(task):
+        return
+    _op, node, _slot, fn, mode = instruction
+    if mode == "tail":
+        mode = "capture" if frame.position == "capture" else "display"
+    machine.ask(task, "process", "run", {**fn(frame.scope), "output": mode}, node)
+
+
+def step_observe(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    _op, _node, _slot, operation, fn = instruction
+    machine.observe(task, operation, fn(frame.scope))
+
+
+def push(machine: Machine, task: Task, frame: Frame, code_id: int, *, kind: str, slot: int, position: str) -> Frame:
+    """Starts a body above the current frame."""
+    if len(task.frames) >= FRAMES_MAX:
+        raise raised("limit", f"calls and blocks are nested more than {FRAMES_MAX} deep (limit FRAMES_MAX)")
+    code = machine.program.codes[code_id]
+    if position == "tail":
+        position = frame.position
+    body = Frame(code, Scope(machine.new_scope_id(), code, frame.scope), kind=kind, slot=slot, position=position)
+    task.frames.append(body)
+    return body
+
+
+def step_body(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    _op, _node, slot, code_id, position = instruction
+    push(machine, task, frame, code_id, kind="body", slot=slot, position=position)
+
+
+def step_once(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    _op, _node, slot, code_id, position = instruction
+    push(machine, task, frame, code_id, kind="body", slot=slot, position=position).is_once = True
+
+
+def step_result(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    _op, _node, slot, code_id = instruction
+    push(machine, task, frame, code_id, kind="result", slot=slot, position="capture")
+
+
+def step_try(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    _op, _node, slot, code_id, catch, catch_slot, finally_, position = instruction
+    body = push(machine, task, frame, code_id, kind="body", slot=slot, position=position)
+    body.catch = None if catch is None else (catch, catch_slot)
+    body.finally_ = finally_
+
+
+def step_for(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    if machine.raise_interrupt(task):
+        return
+    _op, _node, slot, items_slot, code_id, exit, _out = instruction
+    slots = frame.scope.slots
+    turn = 0 if slots[slot] is UNSET else slots[slot]
+    if turn >= len(slots[items_slot]):
+        slots[slot] = UNSET
+        frame.pc = exit
+        return
+    slots[slot] = turn + 1
+    body = push(machine, task, frame, code_id, kind="loop", slot=-1, position="drop" if _out < 0 else "capture")
+    for parameter in body.code.parameters:
+        body.scope.slots[parameter] = slots[items_slot][turn]
+
+
+def step_while(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    if not machine.raise_interrupt(task):
+        push(machine, task, frame, instruction[2], kind="loop", slot=-1, position="drop")
+
+
+def step_call(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    _op, _node, slot, code_id, depth, fn, position = instruction
+    values = fn(frame.scope)
+    body = push(machine, task, frame, code_id, kind="call", slot=slot, position=position)
+    parent: Scope | None = frame.scope
+    for _ in range(depth):
+        assert parent is not None
+        parent = parent.parent
+    body.scope.parent = parent
+    for parameter, value in zip(body.code.parameters, values, strict=True):
+        body.scope.slots[parameter] = value
+    begin_output(body)
+
+
+def begin_output(frame: Frame) -> None:
+    if frame.code.emits:
+        frame.output = []
+
+
+def step_call_block(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    _op, _node, slot, fn, position = instruction
+    block, arguments = fn(frame.scope)
+    if not isinstance(block, Block):
+        raise raised("type", "call needs a block", hint="write `call { … }`, or a variable that holds a block")
+    body = push(machine, task, frame, block.code.id, kind="block", slot=slot, position=position)
+    body.scope.parent = block.scope
+    bind_block(body.scope, body.code, arguments)
+    begin_output(body)
+
+
+def bind_block(scope: Scope, code: Code, arguments: list[Value]) -> None:
+    """Puts the arguments of a block into its parameters. A block that names none takes one as `$it`, or nothing."""
+    if len(arguments) > len(code.parameters):
+        raise raised("type", f"the block takes {len(code.parameters)} arguments, {len(arguments)} were given")
+    for index, parameter in enumerate(code.parameters):
+        scope.slots[parameter] = arguments[index] if index < len(arguments) else None
+
+
+def value_of(frame: Frame) -> Value:
+    """The value of a frame that ran to its end: what it emitted, or its last statement's value."""
+    if frame.output is not None:
+        return frame.output
+    value = frame.scope.slots[0]
+    return None if value is UNSET else value
+
+
+def step_return(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    complete(machine, task, ("return", instruction[2](frame.scope)))
+
+
+def step_break(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    complete(machine, task, ("break", None))
+
+
+def step_continue(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    complete(machine, task, ("continue", None))
+
+
+def step_emit(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    value = instruction[2](frame.scope)
+    for candidate in reversed(task.frames):
+        if candidate.output is not None:
+            candidate.output.append(value)
+            break
+    frame.pc += 1
+
+
+def step_defer(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    frame.cleanup.append((machine.new_serial(), "defer", instruction[2], frame.scope))
+    frame.pc += 1
+
+
+def step_undo(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    frame.cleanup.append((machine.new_serial(), "undo", instruction[2], frame.scope))
+    frame.pc += 1
+
+
+def step_display(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    _op, _node, fn, when = instruction
+    if when == "always" or (when == "uncaptured" and frame.position != "capture") or frame.position == "show":
+        text, stream = fn(frame.scope)
+        if text:
+            machine.effects.append(Display(text, stream))
+    frame.pc += 1
+
+
+def step_fail(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    machine.throw(task, instruction[2](frame.scope), instruction[1])
+
+
+def step_exit(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    complete(machine, task, ("exit", instruction[2](frame.scope)))
+
+
+def step_spawn(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    if machine.raise_interrupt(task):
+        return
+    _op, _node, slot, code_id = instruction
+    if frame.group is None:
+        frame.group = machine.new_group("spawn", task).id
+    group = machine.groups[frame.group]
+    child = machine.start_task(group, task, code_id, frame.scope, [], position="drop")
+    frame.scope.slots[slot] = Handle("task", child.id, {"id": child.id})
+    frame.pc += 1
+
+
+def step_await(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    if machine.raise_interrupt(task):
+        return
+    awaited = instruction[3](frame.scope)
+    values = []
+    for handle in awaited if isinstance(awaited, list) else [awaited]:
+        if not isinstance(handle, Handle):
+            raise raised("type", "await needs a callback, task or job, or a list of them")
+        is_ready, value = machine.poll(task, handle)
+        if not is_ready:
+            return
+        values.append(value)
+    frame.scope.slots[instruction[2]] = values if isinstance(awaited, list) else values[0]
+    frame.pc += 1
+
+
+def step_each_parallel(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    if machine.raise_interrupt(task):
+        return
+    _op, _node, slot, code_id, fn = instruction
+    items, limit = fn(frame.scope)
+    group = machine.new_group("each", task)
+    group.items, group.limit, group.code, group.scope = list(items), limit, code_id, frame.scope
+    task.waiting = ("group", group.id)
+    machine.start_more(group)
+
+
+def step_within(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    if machine.raise_interrupt(task):
+        return
+    _op, node, _slot, code_id, fn, position = instruction
+    duration = fn(frame.scope)
+    if not isinstance(duration, Duration):
+        raise raised("type", "a time-out must be a duration such as 30s")
+    group = machine.new_group("within", task)
+    task.waiting = ("group", group.id)
+    group.timer = machine.ask_for_group(group, task, "timer", "sleep", {"duration": duration}, node)
+    group.timer_state = "running"
+    machine.start_task(
+        group, task, code_id, frame.scope, [], position=frame.position if position == "tail" else position
+    )
+
+
+def step_environment(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    frame.scope.slots[instruction[2]] = machine.environment_of(task)
+    frame.pc += 1
+
+
+def step_set_environment(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    task.environment = {**task.environment, **instruction[2](frame.scope)}
+    frame.pc += 1
+
+
+def step_directory(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    _op, _node, slot, fn = instruction
+    frame.scope.slots[slot] = task.directory
+    task.directory = fn(frame.scope)
+    frame.pc += 1
+
+
+STEPS: dict[int, Callable[[Machine, Task, Frame, Instruction], None]] = {
+    op.EVAL: step_eval,
+    op.JUMP: step_jump,
+    op.BRANCH: step_branch,
+    op.UNLESS_SET: step_unless_set,
+    op.REQUEST: step_request,
+    op.PROCESS: step_process,
+    op.OBSERVE: step_observe,
+    op.BODY: step_body,
+    op.ONCE: step_once,
+    op.RESULT: step_result,
+    op.TRY: step_try,
+    op.FOR: step_for,
+    op.WHILE: step_while,
+    op.CALL: step_call,
+    op.CALL_BLOCK: step_call_block,
+    op.RETURN: step_return,
+    op.BREAK: step_break,
+    op.CONTINUE: step_continue,
+    op.EMIT: step_emit,
+    op.DEFER: step_defer,
+    op.UNDO: step_undo,
+    op.DISPLAY: step_display,
+    op.FAIL: step_fail,
+    op.EXIT: step_exit,
+    op.SPAWN: step_spawn,
+    op.AWAIT: step_await,
+    op.EACH_PARALLEL: step_each_parallel,
+    op.WITHIN: step_within,
+    op.ENVIRONMENT: step_environment,
+    op.SET_ENVIRONMENT: step_set_environment,
+    op.DIRECTORY: step_directory,
+}

@@ -1,0 +1,166 @@
+"""Leaving bodies: the one routine through which every value, error, return, break, cancel and exit passes.
+
+A frame is left in this order, whatever the reason: the tasks that it spawned end (cancelled first if it fails), its
+`defer` and, if it fails, its `undo` entries run, last first; then a `catch`, then a `finally`. What runs meanwhile is an
+ordinary frame above it, whose own completion resumes the leaving, so a snapshot may fall anywhere in between.
+"""
+
+from __future__ import annotations
+
+from fmsh.machine.code import FOR
+from fmsh.machine.state import Frame, Scope, is_failing
+from fmsh.values import ErrorValue
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fmsh.machine.machine import Machine
+    from fmsh.machine.state import CleanupEntry, Completion, Group, Task
+    from fmsh.values import Value
+
+
+def complete(machine: Machine, task: Task, completion: Completion) -> None:
+    """Ends the top frame of a task, and those below it, until one can run on or the task is over."""
+    while True:
+        frame = task.frames[-1]
+        frame.completion = completion
+        if not _leave(machine, task, frame):
+            return
+        completion = frame.completion
+        undos = [] if is_failing(completion) else [entry for entry in frame.cleanup if entry[1] == "undo"]
+        task.frames.pop()
+        if not task.frames:
+            machine.end_task(task, completion, undos)
+            return
+        below = task.frames[-1]
+        if undos:
+            _move_up(below.cleanup, undos)
+        remaining = _deliver(machine, task, frame, below, completion)
+        if remaining is None:
+            return
+        completion = remaining
+
+
+def _move_up(entries: list[CleanupEntry], undos: list[CleanupEntry]) -> None:
+    entries.extend(undos)
+    entries.sort(key=lambda entry: entry[0])
+
+
+def _leave(machine: Machine, task: Task, frame: Frame) -> bool:
+    """Takes the next step of leaving. True: the frame is done, with `frame.completion`; False: something runs first."""
+    completion = frame.completion
+    assert completion is not None
+    if frame.group is not None:
+        group = machine.groups[frame.group]
+        if is_failing(completion):
+            machine.cancel_children(group)
+        if group.running:
+            task.waiting = ("leave", group.id)
+            return False
+        _close_spawned(machine, frame, group)
+        completion = frame.completion
+        assert completion is not None
+    failing = is_failing(completion)
+    for index in reversed(range(len(frame.cleanup))):
+        if failing or frame.cleanup[index][1] == "defer":
+            _push_cleanup(machine, task, frame.cleanup.pop(index))
+            return False
+    return _leave_handlers(machine, task, frame, completion)
+
+
+def _close_spawned(machine: Machine, frame: Frame, group: Group) -> None:
+    del machine.groups[group.id]
+    for ended in group.items:
+        del machine.results[ended]
+    frame.group = None
+    _move_up(frame.cleanup, group.undos)
+    assert frame.completion is not None
+    if group.error is not None and not is_failing(frame.completion):
+        frame.completion = group.error
+
+
+def _push_cleanup(machine: Machine, task: Task, entry: CleanupEntry) -> None:
+    _serial, kind, code_id, scope = entry
+    code = machine.program.codes[code_id]
+    task.frames.append(Frame(code, Scope(machine.new_scope_id(), code, scope), kind=kind))
+
+
+def _leave_handlers(machine: Machine, task: Task, frame: Frame, completion: Completion) -> bool:
+    kind, value = completion
+    if frame.catch is not None and kind == "error":
+        code_id, slot = frame.catch
+        frame.catch = None
+        assert frame.scope.parent is not None
+        code = machine.program.codes[code_id]
+        scope = Scope(machine.new_scope_id(), code, frame.scope.parent)
+        if slot >= 0:
+            scope.slots[slot] = value
+        task.frames.append(Frame(code, scope, kind="catch", position=frame.position))
+        return False
+    if frame.finally_ is not None:
+        code = machine.program.codes[frame.finally_]
+        frame.finally_ = None
+        task.frames.append(Frame(code, Scope(machine.new_scope_id(), code, frame.scope.parent), kind="finally"))
+        return False
+    return True
+
+
+def _deliver(machine: Machine, task: Task, frame: Frame, below: Frame, completion: Completion) -> Completion | None:
+    """Hands the completion of a frame to the one below. None: that one runs on; else it is left with what is returned."""
+    kind, value = completion
+    if frame.kind in ("defer", "undo", "catch", "finally"):
+        return _resume_leaving(machine, frame, below, completion)
+    if frame.kind == "loop":
+        return _deliver_turn(frame, below, completion)
+    if frame.kind == "result" and kind in ("value", "error"):
+        is_ok = kind == "value"
+        _store(below, frame.slot, {"ok": is_ok, "value": value if is_ok else None, "error": None if is_ok else value})
+        return None
+    if kind == "value" or (kind == "return" and frame.kind in ("call", "block")):
+        _store(below, frame.slot, value)
+        return None
+    if kind == "error" and frame.kind == "call":
+        return kind, with_call(machine, value, frame, below)
+    return completion
+
+
+def _store(below: Frame, slot: int, value: Value) -> None:
+    if slot >= 0:
+        below.scope.slots[slot] = value
+    below.pc += 1
+
+
+def _deliver_turn(frame: Frame, below: Frame, completion: Completion) -> Completion | None:
+    kind, value = completion
+    instruction = below.code.instructions[below.pc]
+    if kind == "break":
+        below.pc = instruction[5] if instruction[0] == FOR else instruction[3]
+    elif kind in ("value", "continue"):
+        if instruction[0] != FOR:
+            below.pc += 1
+        elif instruction[6] >= 0:
+            below.scope.slots[instruction[6]].append(value if kind == "value" else None)
+    else:
+        return completion
+    return None
+
+
+def _resume_leaving(machine: Machine, frame: Frame, below: Frame, completion: Completion) -> Completion:
+    """Cleanup or a handler has ended: says with which completion the frame below goes on being left."""
+    assert below.completion is not None
+    kind, value = completion
+    if frame.kind == "catch":
+        return completion
+    if kind in ("value", "return"):
+        return below.completion
+    if frame.kind == "undo":
+        if kind == "error":
+            machine.undo_errors.append(value)
+        return below.completion
+    return completion if not is_failing(below.completion) else below.completion
+
+
+def with_call(machine: Machine, error: ErrorValue, frame: Frame, below: Frame) -> ErrorValue:
+    """Adds one call to the chain of calls that an error shows."""
+    node = below.code.instructions[below.pc][1]
+    call = {"function": frame.code.name, **machine.program.place(node)}
+    return ErrorValue({**error.fields, "trace": [*error.fields.get("trace", []), call]})
