@@ -146,7 +146,8 @@ WORLDS: dict[str, Callable[[str], World]] = {"memory": MemoryWorld, "sqlite": Sq
 
 
 def job(uid: str = "u1", **fields: Any) -> NewJob:
-    return NewJob(**({"uid": uid, "source": "-c", "command": "true", "created_at_ms": 1, "program": PROGRAM} | fields))
+    values: dict[str, Any] = {"source": "-c", "command": "true", "created_at_ms": 1, "program": PROGRAM}
+    return NewJob(uid=uid, **(values | fields))
 
 
 def event(type: str = "Observed", data_json: str = "{}", step: int | None = None) -> NewEvent:
