@@ -1,0 +1,97 @@
+"""The control interface: what the user's own programs may ask of the daemon, on a Unix socket for that user alone.
+
+A request that carries an `Origin` comes from a page in a browser and is refused.
+"""
+
+from __future__ import annotations
+
+import os
+
+from starlette.applications import Starlette
+from starlette.background import BackgroundTask
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from fmsh.daemon.problems import Problem, answer_fault, answer_http_exception, problem_response
+from fmsh.errors import StoreError
+from fmsh.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from fmsh.daemon.store_thread import StoreThread
+
+
+class Whereabouts(Record):
+    """Where the daemon is, as its status says it."""
+
+    version: str
+    listen: str
+    public_url: str
+    socket: str
+
+
+class ControlRoutes:
+    """The routes of the control application."""
+
+    def __init__(
+        self, store: StoreThread, *, whereabouts: Callable[[], Whereabouts], on_stop: Callable[[], None]
+    ) -> None:
+        self._store = store
+        self._whereabouts = whereabouts
+        self._on_stop = on_stop
+
+    async def show_health(self, request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def show_status(self, request: Request) -> Response:
+        where = self._whereabouts()
+        try:
+            jobs = await self._store.call(lambda store: dict(store.count_by_state()))
+        except StoreError as fault:
+            raise Problem(503, fault.message) from None
+        return JSONResponse(
+            {
+                "pid": os.getpid(),
+                "version": where.version,
+                "listen": where.listen,
+                "public_url": where.public_url,
+                "socket": where.socket,
+                "jobs": jobs,
+            }
+        )
+
+    async def stop(self, request: Request) -> Response:
+        """Answers first, and then asks the daemon to end."""
+        return JSONResponse({"pid": os.getpid()}, 202, background=BackgroundTask(self._on_stop))
+
+
+class OriginGuard:
+    """Refuses what comes from a page in a browser."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and "origin" in Request(scope).headers:
+            await problem_response(403, "not for pages in a browser")(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
+def control_app(routes: ControlRoutes) -> ASGIApp:
+    app = Starlette(
+        routes=[
+            Route("/healthz", routes.show_health, methods=["GET"]),
+            Route("/v1/status", routes.show_status, methods=["GET"]),
+            Route("/v1/stop", routes.stop, methods=["POST"]),
+        ],
+        exception_handlers={HTTPException: answer_http_exception, Exception: answer_fault},
+    )
+    app.router.redirect_slashes = False
+    return OriginGuard(app)

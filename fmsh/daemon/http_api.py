@@ -1,0 +1,179 @@
+"""The HTTP server of the daemon: callbacks of the world on a TCP port, the user's own programs on a Unix socket.
+
+`HttpServer` binds both sockets, then serves them with uvicorn in one thread, whose event loop never waits for the disk
+(`store_thread`). The applications are in `callbacks` and `control`, the bounds on connections in `connections`.
+
+Without an address of the user's choice the port is a free one at first and then kept in the store, because addresses
+that were given out must go on working: if it is taken later, the server does not move elsewhere but says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from urllib.parse import urlsplit
+
+import uvicorn
+
+from fmsh.daemon.callbacks import BODY_BYTES_MAX, host_name, public_app
+from fmsh.daemon.connections import ConnectionLimits, ConnectionTable, GuardedProtocol
+from fmsh.daemon.control import ControlRoutes, Whereabouts, control_app
+from fmsh.daemon.sockets import Address, ControlSocket, address_of, listen_tcp, parse_address
+from fmsh.daemon.store_thread import StoreThread
+from fmsh.errors import DaemonError
+from fmsh.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from starlette.types import ASGIApp
+
+    from fmsh.store.base import EventStore
+
+LISTEN_SETTING = "listen"
+LOOPBACK_NAMES = frozenset(("localhost", "127.0.0.1", "::1"))
+START_TIMEOUT_S = 20.0
+HEADER_BYTES_MAX = 32 << 10
+
+
+class HttpSettings(Record):
+    """`listen`: HOST:PORT, or None for the kept port of 127.0.0.1. `public_url`: how the world reaches that."""
+
+    socket_path: str
+    version: str
+    listen: str | None = None
+    public_url: str | None = None
+    body_bytes_max: int = BODY_BYTES_MAX
+    limits: ConnectionLimits = ConnectionLimits()
+
+
+class HttpServer:
+    """Serves from `start` to `stop`. `on_stop` is called, in the server's thread, when the daemon is asked to end."""
+
+    def __init__(
+        self, *, settings: HttpSettings, open_store: Callable[[], EventStore], on_stop: Callable[[], None]
+    ) -> None:
+        self._settings = settings
+        self._open_store = open_store
+        self._on_stop = on_stop
+        self._control: ControlSocket | None = None
+        self._servers: list[uvicorn.Server] = []
+        self._thread: threading.Thread | None = None
+        self._store: StoreThread | None = None
+        self.address = Address("", 0)
+
+    @property
+    def public_url(self) -> str:
+        """The base of callback addresses, without a slash at its end."""
+        return (self._settings.public_url or f"http://{self.address}").rstrip("/")
+
+    def start(self) -> None:
+        """Binds the sockets and starts the thread; returns when both listen.
+
+        Raises: DaemonError when another daemon lives or the port is taken; StoreError.
+        """
+        self._control = ControlSocket(self._settings.socket_path)
+        try:
+            self._store = StoreThread(self._open_store)
+            listener = self._listen(self._store)
+        except BaseException:
+            self._close()
+            raise
+        self._serve(self._store, listener, self._control)
+
+    def stop(self, grace_s: float) -> None:
+        """Stops listening, lets requests end for at most `grace_s`, and closes everything."""
+        for server in self._servers:
+            server.config.timeout_graceful_shutdown = max(1, int(grace_s))
+            server.should_exit = True
+        if self._thread is not None:
+            self._thread.join(grace_s)
+            for server in self._servers:
+                server.force_exit = True
+            self._thread.join(1.0)
+            self._thread = None
+        self._close()
+
+    def _listen(self, store: StoreThread) -> socket.socket:
+        if self._settings.listen is not None:
+            listener = listen_tcp(parse_address(self._settings.listen))
+            self.address = address_of(listener)
+            return listener
+        kept = store.call_and_wait(lambda events: events.setting(LISTEN_SETTING))
+        listener = listen_tcp(parse_address(kept) if kept else Address("127.0.0.1", 0))
+        self.address = address_of(listener)
+        if not kept:
+            store.call_and_wait(lambda events: events.set_setting(LISTEN_SETTING, str(self.address)))
+        return listener
+
+    def _serve(self, store: StoreThread, listener: socket.socket, control: ControlSocket) -> None:
+        callbacks = public_app(store, hosts=self._hosts, body_bytes_max=self._settings.body_bytes_max)
+        routes = ControlRoutes(store, whereabouts=self._whereabouts, on_stop=self._on_stop)
+        started = threading.Semaphore(0)
+        self._servers = [
+            _StartingServer(_config(app, self._settings.limits), started) for app in (callbacks, control_app(routes))
+        ]
+        arguments = ((listener, control.listener), started)
+        self._thread = threading.Thread(target=self._run, args=arguments, name="http", daemon=True)
+        self._thread.start()
+        for _ in self._servers:
+            started.acquire(timeout=START_TIMEOUT_S)
+        if not all(server.started for server in self._servers):
+            self.stop(0.0)
+            raise DaemonError("the HTTP server did not start", hint="daemon.log says more.")
+
+    def _run(self, sockets: tuple[socket.socket, ...], started: threading.Semaphore) -> None:
+        async def serve_all() -> None:
+            await asyncio.gather(*(server.serve([one]) for server, one in zip(self._servers, sockets, strict=True)))
+
+        try:
+            asyncio.run(serve_all())
+        finally:
+            started.release(len(self._servers))  # whoever waits for a start that failed need not wait longer
+
+    def _hosts(self) -> frozenset[str]:
+        names = {self.address.host.lower()}
+        if self._settings.public_url:
+            names.add(host_name(urlsplit(self._settings.public_url).netloc.rpartition("@")[2]))
+        return LOOPBACK_NAMES | names
+
+    def _whereabouts(self) -> Whereabouts:
+        return Whereabouts(self._settings.version, str(self.address), self.public_url, self._settings.socket_path)
+
+    def _close(self) -> None:
+        if self._control is not None:
+            self._control.close()
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+
+class _StartingServer(uvicorn.Server):
+    """Says when it has started."""
+
+    def __init__(self, config: uvicorn.Config, started: threading.Semaphore) -> None:
+        super().__init__(config)
+        self._said_started = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._said_started.release()
+
+
+def _config(app: ASGIApp, limits: ConnectionLimits) -> uvicorn.Config:
+    """Configures uvicorn: our protocol, nothing logged but faults (a path holds a token), no headers believed."""
+    return uvicorn.Config(
+        app,
+        http=GuardedProtocol.for_table(ConnectionTable(limits)),
+        loop="asyncio",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="error",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        h11_max_incomplete_event_size=HEADER_BYTES_MAX,
+    )
