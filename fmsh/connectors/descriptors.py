@@ -1,0 +1,115 @@
+"""What a wrapper inherits (the numbers are told in `wrapper`): opened for one start, and closed after it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+from fmsh.connectors import spool
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fmsh.connectors.base import Attempt
+    from fmsh.values import Secret, Value
+
+LOWEST_SOURCE_FD = 10  # above every number that a wrapper gets, so that none is overwritten before it is copied
+
+
+class Sources:
+    """Descriptors of ours, by the number that the child knows them under."""
+
+    __slots__ = ("_gate", "by_target")
+
+    def __init__(self) -> None:
+        self.by_target: dict[int, int] = {}
+        self._gate = -1
+
+    def copy(self, target: int, fd: int) -> None:
+        self.by_target[target] = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, LOWEST_SOURCE_FD)
+
+    def take(self, target: int, fd: int) -> None:
+        if fd >= LOWEST_SOURCE_FD:
+            self.by_target[target] = fd
+            return
+        self.copy(target, fd)
+        os.close(fd)
+
+    def open_gate(self, target: int) -> None:
+        """The child reads this one until its end, which comes when we close: by then it owns the terminal."""
+        read_end, self._gate = os.pipe()
+        self.take(target, read_end)
+
+    def close(self) -> None:
+        for fd in (*self.by_target.values(), self._gate):
+            if fd >= 0:
+                os.close(fd)
+
+
+def mode_of(attempt: Attempt) -> str:
+    """How an attempt is run: "spool", "terminal" or "tty"."""
+    if attempt.terminal is None or attempt.arguments["output"] != "display":
+        return "spool"
+    return "tty" if attempt.terminal.is_tty else "terminal"
+
+
+def spooled_outputs(attempt: Attempt) -> tuple[str, ...]:
+    """Which outputs go to files. What a captured command says on stderr is for a person, if there is one."""
+    if mode_of(attempt) != "spool":
+        return ()
+    return ("out", "err") if attempt.terminal is None else ("out",)
+
+
+def open_sources(
+    sources: Sources, attempt: Attempt, *, directory: str, lock: int, reveal: Callable[[Secret], str]
+) -> None:
+    """Opens all that the wrapper inherits. Raises: OSError; the caller closes `sources` either way."""
+    _open_input(sources, attempt, directory, reveal)
+    _open_outputs(sources, attempt, directory)
+    sources.take(7, spool.allocate_status(directory, len(attempt.arguments["stages"])))
+    command_lock = spool.take_lock(directory, "command.lock")
+    assert command_lock is not None, "only who holds wrapper.lock may take command.lock"
+    sources.take(8, command_lock)
+    sources.copy(9, lock)
+    if mode_of(attempt) == "tty":
+        sources.open_gate(5)
+
+
+def _open_input(sources: Sources, attempt: Attempt, directory: str, reveal: Callable[[Secret], str]) -> None:
+    terminal, value = attempt.terminal, attempt.arguments["input"]
+    if value is not None:
+        sources.take(0, _spool_input(value, directory, reveal))
+    elif terminal is not None and (terminal.is_tty or mode_of(attempt) != "spool"):
+        sources.copy(0, terminal.stdin)
+    else:
+        sources.take(0, os.open("/dev/null", os.O_RDONLY))
+
+
+def _open_outputs(sources: Sources, attempt: Attempt, directory: str) -> None:
+    terminal, spooled = attempt.terminal, spooled_outputs(attempt)
+    sources.take(2, os.open("/dev/null", os.O_WRONLY))
+    for target, name in ((1, "out"), (6, "err")):
+        if terminal is None or name in spooled:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+            sources.take(target, os.open(f"{directory}/{name}", flags, 0o600))
+        else:
+            sources.copy(target, terminal.stdout if target == 1 else terminal.stderr)
+
+
+def _spool_input(value: Value, directory: str, reveal: Callable[[Secret], str]) -> int:
+    """Writes the whole input into a file without a name: the wrapper needs no other, and none is left behind."""
+    text = value if isinstance(value, str | bytes) else reveal(value)
+    data = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+    path = f"{directory}/in"
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.unlink(path)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+        os.lseek(fd, 0, os.SEEK_SET)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd

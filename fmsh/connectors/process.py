@@ -1,0 +1,450 @@
+"""External commands: a wrapper process per attempt (`wrapper`) that leaves all that we need to know in files (`spool`).
+
+Operation "run". Arguments: `stages`, a list of `{"argv": [text], "environment": {name: text or secret}}`; `output`,
+"display" or "capture"; `input`, null or text, bytes or a secret for the first stage's standard input.
+Done value: `{"statuses": [one per stage, 128+N for signal N], "output": text or null, "stderr": tail of text}`.
+
+Where an attempt stands is always read from its directory, for a fresh one as for one that another process started:
+
+    | status | wrapper.lock | claim | command.lock | |
+    | yes    |              |       |              | it has ended                                          |
+    | no     | held         |       |              | it runs: wait for the wrapper                         |
+    | no     | free         | no    |              | it was never started: start it                        |
+    | no     | free         | yes   | held         | its wrapper was killed: wait for the command          |
+    | no     | free         | yes   | free         | lost, unless all statuses were written but not moved  |
+
+Three modes: "spool" (a session of its own, outputs into files), "terminal" (a displayed process on our descriptors, in
+a process group of its own) and "tty" (that, and the terminal is handed over). Everything runs in the engine's thread.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from fmsh.connectors import spool, wrapper
+from fmsh.connectors.base import AttemptId, Cancelled, Done, Failed
+from fmsh.connectors.descriptors import Sources, mode_of, open_sources, spooled_outputs
+from fmsh.connectors.foreground import Foreground
+from fmsh.values import error_value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+    from collections.abc import Callable
+    from typing import Any
+
+    from fmsh.connectors.base import Attempt, Outcome, Post
+    from fmsh.values import Secret, Value
+else:
+    import _signal  # importing signal itself would cost its enums
+
+KILL_AFTER_S = 5.0
+STDERR_TAIL_BYTES = 2048
+OUTPUT_BYTES_MAX = 256 * 1024 * 1024
+CHILD_POLL_S = (0.005, 0.1)  # first and longest wait where there is no pidfd
+LOCK_POLL_S = (0.02, 0.25)
+STOP_POLL_S = 0.1
+PIDFD_SIGNAL_PROCESS_GROUP = 4  # Linux 6.9
+
+# What Python ignores, and what an interactive shell ignores or catches. HUP stays as it is: `nohup fmsh` must work.
+DEFAULT_SIGNALS = (
+    _signal.SIGINT,
+    _signal.SIGQUIT,
+    _signal.SIGTERM,
+    _signal.SIGPIPE,
+    _signal.SIGXFSZ,
+    _signal.SIGCHLD,
+    _signal.SIGTSTP,
+    _signal.SIGTTIN,
+    _signal.SIGTTOU,
+)
+
+
+class _Running:
+    """One attempt between its start and its outcome."""
+
+    __slots__ = (
+        "attempt",
+        "directory",
+        "foreground",
+        "is_cancelled",
+        "is_child",
+        "is_killed",
+        "is_stopped",
+        "mode",
+        "pid",
+        "pidfd",
+        "poll_s",
+        "post",
+        "was_launched",
+    )
+
+    def __init__(self, attempt: Attempt, directory: str, post: Post) -> None:
+        self.attempt = attempt
+        self.directory = directory
+        self.post = post
+        self.mode = mode_of(attempt)
+        self.pid = 0
+        self.pidfd = -1
+        self.is_child = False
+        self.foreground: Foreground | None = None
+        self.poll_s = 0.0
+        self.was_launched = self.is_cancelled = self.is_killed = self.is_stopped = False
+
+    @property
+    def stage_count(self) -> int:
+        return len(self.attempt.arguments["stages"])
+
+    @property
+    def command(self) -> str:
+        return " | ".join(str(stage["argv"][0]) for stage in self.attempt.arguments["stages"] if stage["argv"])
+
+
+class ProcessConnector:
+    """Runs pipelines of external commands. `fx_directory`: where attempts are kept; it may not exist yet.
+
+    `watch(fd, callback)` calls back in the loop's thread whenever fd is readable, until `unwatch(fd)`; `after(seconds,
+    callback)` calls back once; `reveal` gives the text of a secret. `on_stopped` hears of a process that was stopped at
+    the terminal (the terminal is ours again by then); `resume` continues it.
+    """
+
+    def __init__(
+        self,
+        fx_directory: str,
+        watch: Callable[[int, Callable[[], None]], None],
+        unwatch: Callable[[int], None],
+        reveal: Callable[[Secret], str],
+        after: Callable[[float, Callable[[], None]], None],
+        on_stopped: Callable[[AttemptId], None] | None = None,
+    ) -> None:
+        self._fx_directory = os.path.abspath(fx_directory)
+        self._watch = watch
+        self._unwatch = unwatch
+        self._reveal = reveal
+        self._after = after
+        self._on_stopped = on_stopped
+        self._running: dict[AttemptId, _Running] = {}
+        self._boot_id = _read_boot_id()
+
+    def start(self, attempt: Attempt, post: Post) -> None:
+        assert attempt.operation == "run", attempt.operation
+        directory = spool.attempt_directory(self._fx_directory, attempt.job_uid, attempt.id.step, attempt.id.attempt)
+        running = _Running(attempt, directory, post)
+        self._running[attempt.id] = running
+        self._settle(running)
+
+    def cancel(self, id: AttemptId) -> None:
+        """Asks the process group to end; what is still there after 5 s is killed."""
+        running = self._running.get(id)
+        if running is None or running.is_cancelled:
+            return
+        running.is_cancelled = True
+        self._signal(running, _signal.SIGTERM)
+        self._signal(running, _signal.SIGCONT)
+        self._after(KILL_AFTER_S, lambda: self._kill(running))
+
+    def resume(self, id: AttemptId, *, in_foreground: bool) -> None:
+        """Lets a stopped process go on (`fg`, `bg`)."""
+        running = self._running.get(id)
+        if running is None or not running.is_stopped:
+            return
+        running.is_stopped = False
+        if in_foreground and running.foreground is not None:
+            running.foreground.lend(running.pid)
+        self._signal(running, _signal.SIGCONT)
+        self._poll_for_stop(running)
+
+    def close(self) -> None:
+        for running in self._running.values():
+            self._release(running)
+        self._running.clear()
+
+    # -- where an attempt stands
+
+    def _settle(self, running: _Running) -> None:
+        """Finds out where an attempt stands, and does what follows: start it, wait for it, or report its outcome."""
+        try:
+            outcome = self._find_outcome(running)
+        except wrapper.Unstartable as refusal:
+            outcome = Failed(
+                error_value(refusal.kind, refusal.message, status=refusal.status, command=refusal.command or None)
+            )
+        except OSError as error:
+            outcome = self._refused_by_system(running, error)
+        if outcome is not None:
+            self._release(running)
+            del self._running[running.attempt.id]
+            running.post(running.attempt.id, outcome)
+
+    def _find_outcome(self, running: _Running) -> Outcome | None:
+        """The outcome; None where it is still to come, and then something is set up that calls `_settle` again."""
+        if not running.was_launched:
+            spool.make_directory(running.directory)
+        statuses = spool.read_statuses(running.directory, running.stage_count)
+        if statuses is not None:
+            return self._ended(running, statuses)
+        lock = spool.take_lock(running.directory, "wrapper.lock")
+        if lock is None:
+            self._await_wrapper(running)
+            return None
+        try:
+            return self._find_outcome_locked(running, lock)
+        finally:
+            os.close(lock)
+
+    def _find_outcome_locked(self, running: _Running, lock: int) -> Outcome | None:
+        statuses = spool.read_statuses(running.directory, running.stage_count)
+        claim = spool.read_claim(running.directory)
+        if statuses is None and claim is not None and claim.boot_id == self._boot_id:
+            statuses = spool.adopt_statuses(running.directory, running.stage_count)
+        if statuses is not None:
+            return self._ended(running, statuses)
+        if claim is None:
+            return self._unclaimed(running, lock)
+        if not running.is_killed and spool.is_locked(running.directory, "command.lock"):
+            running.pid = claim.pid if claim.boot_id == self._boot_id else 0
+            self._poll(running, LOCK_POLL_S)
+            return None
+        return Cancelled() if running.is_cancelled else _lost(running, claim.mode)
+
+    def _unclaimed(self, running: _Running, lock: int) -> Outcome | None:
+        """Nothing ran, as far as the directory says. A claim of a boot that ended without warning may be missing."""
+        if running.is_cancelled:
+            return Cancelled()
+        if running.was_launched:
+            message = f"{running.command} could not be started: its wrapper ended at once (is the disk full?)"
+            return Failed(_error(running, "exit", message, status=126), should_retry=True, attempts_max=3)
+        terms = spool.read_terms(running.directory)
+        if terms is not None and terms.boot_id != self._boot_id:
+            return _lost(running, terms.mode)
+        self._launch(running, lock)
+        return None
+
+    def _ended(self, running: _Running, statuses: list[int]) -> Outcome:
+        """What a cancelled process did counts as done only if it succeeded all the same."""
+        if running.is_cancelled and any(statuses):
+            return Cancelled()
+        value: dict[str, Value] = {"statuses": statuses, "output": None}
+        if running.attempt.arguments["output"] == "capture":
+            output = _read_output(f"{running.directory}/out")
+            if output is None:
+                limit = f"{OUTPUT_BYTES_MAX >> 20} MiB (OUTPUT_BYTES_MAX)"
+                return Failed(_error(running, "limit", f"{running.command} wrote more than {limit}; write to > FILE"))
+            value["output"] = output
+        tail = spool.read_tail(f"{running.directory}/err", STDERR_TAIL_BYTES)
+        value["stderr"] = tail.decode("utf-8", "surrogateescape")
+        return Done(value)
+
+    def _refused_by_system(self, running: _Running, error: OSError) -> Outcome:
+        if error.errno == errno.E2BIG:
+            message = f"the arguments and environment of {running.command} are longer than the system takes"
+            return Failed(_error(running, "limit", message, status=126))
+        reason = os.strerror(error.errno or 0).lower()
+        where = f" ({error.filename})" if error.filename else ""
+        return Failed(_error(running, "exit", f"{running.command} could not be started: {reason}{where}", status=126))
+
+    # -- starting
+
+    def _launch(self, running: _Running, lock: int) -> None:
+        """Starts the wrapper with `wrapper.lock` in its hands. Raises: Unstartable, OSError; nothing has run then."""
+        attempt = running.attempt
+        _check_directory(attempt.directory)
+        stages = [
+            wrapper.prepare_stage(stage["argv"], stage["environment"], attempt.directory, self._reveal)
+            for stage in attempt.arguments["stages"]
+        ]
+        launch = wrapper.plan(
+            stages,
+            spool=running.directory,
+            boot_id=self._boot_id,
+            mode=running.mode,
+            directory=attempt.directory,
+            spooled=spooled_outputs(attempt),
+        )
+        if attempt.is_once or running.mode != "spool":
+            spool.write_terms(running.directory, self._boot_id, running.mode)
+        self._spawn(running, launch, lock)
+        running.was_launched = running.is_child = True
+        self._watch_wrapper(running)
+        self._poll_for_stop(running)
+
+    def _spawn(self, running: _Running, launch: wrapper.Launch, lock: int) -> None:
+        attempt, sources = running.attempt, Sources()
+        grouping: Any = {"setsid": True} if running.mode == "spool" else {"setpgroup": 0}
+        try:
+            open_sources(sources, attempt, directory=running.directory, lock=lock, reveal=self._reveal)
+            running.pid = os.posix_spawn(
+                wrapper.SHELL,
+                launch.argv,
+                launch.environment,
+                file_actions=[(os.POSIX_SPAWN_DUP2, fd, target) for target, fd in sources.by_target.items()],
+                setsigmask=(),
+                setsigdef=DEFAULT_SIGNALS,
+                **grouping,
+            )
+            if running.mode == "tty" and attempt.terminal is not None:
+                running.foreground = Foreground(attempt.terminal.stdin)
+                running.foreground.lend(running.pid)
+        finally:
+            sources.close()
+
+    # -- waiting
+
+    def _await_wrapper(self, running: _Running) -> None:
+        """Somebody holds wrapper.lock: our child, the wrapper of a process that died, or who is just starting it."""
+        claim = spool.read_claim(running.directory)
+        if running.is_child or claim is None or claim.boot_id != self._boot_id:
+            return self._poll(running, LOCK_POLL_S)
+        running.pid = claim.pid
+        if running.pidfd < 0 and _is_wrapper(claim.pid, running.directory):
+            self._watch_wrapper(running)
+            # The lock tells more than a pid and its start time: if it is held now, the pid was not reused before.
+            if spool.is_locked(running.directory, "wrapper.lock"):
+                return None
+            self._release(running)
+        return self._poll(running, LOCK_POLL_S)
+
+    def _watch_wrapper(self, running: _Running) -> None:
+        try:
+            running.pidfd = os.pidfd_open(running.pid)
+        except (AttributeError, OSError):
+            return self._poll(running, CHILD_POLL_S if running.is_child else LOCK_POLL_S)
+        return self._watch(running.pidfd, lambda: self._wrapper_ended(running))
+
+    def _wrapper_ended(self, running: _Running) -> None:
+        if self._running.get(running.attempt.id) is not running:
+            return
+        if not running.is_child or _reap(running.pid):
+            running.is_child = False
+            self._release(running)
+            self._settle(running)
+
+    def _poll(self, running: _Running, bounds_s: tuple[float, float]) -> None:
+        running.poll_s = min(max(running.poll_s * 2, bounds_s[0]), bounds_s[1])
+        self._after(running.poll_s, lambda: self._look_again(running))
+
+    def _look_again(self, running: _Running) -> None:
+        if self._running.get(running.attempt.id) is not running or running.pidfd >= 0:
+            return
+        if running.is_child and not _reap(running.pid):
+            return self._poll(running, CHILD_POLL_S)
+        running.is_child = False
+        self._release(running)
+        return self._settle(running)
+
+    def _release(self, running: _Running) -> None:
+        """Stops watching an attempt, and takes back the terminal that was lent to it."""
+        if running.pidfd >= 0:
+            self._unwatch(running.pidfd)
+            os.close(running.pidfd)
+            running.pidfd = -1
+        if running.foreground is not None and not running.is_child:
+            if not running.is_stopped:
+                statuses = spool.read_statuses(running.directory, running.stage_count) or [137]
+                running.foreground.take_back(is_restored=any(128 < status < 160 for status in statuses))
+            running.foreground = None
+
+    # -- signals and stops
+
+    def _kill(self, running: _Running) -> None:
+        if self._running.get(running.attempt.id) is running:
+            running.is_killed = True
+            self._signal(running, _signal.SIGKILL)
+
+    def _signal(self, running: _Running, number: int) -> None:
+        """Signals the process group of an attempt, if it is certain that the group is still that of the attempt."""
+        if running.pid <= 0:
+            return
+        try:
+            if running.pidfd >= 0 and not running.is_child:
+                _signal_group(running.pidfd, running.pid, number)
+            elif running.is_child or not os.path.exists(f"/proc/{running.pid}"):
+                # A child that we did not wait for keeps its number; so does a group whose leader is gone.
+                os.killpg(running.pid, number)
+        except (ProcessLookupError, PermissionError):
+            pass
+
+    def _poll_for_stop(self, running: _Running) -> None:
+        if running.foreground is not None and self._on_stopped is not None:
+            self._after(STOP_POLL_S, lambda: self._look_for_stop(running))
+
+    def _look_for_stop(self, running: _Running) -> None:
+        """A pidfd does not tell of a stop, and SIGCHLD belongs to whoever assembles us; so the process is asked."""
+        if self._running.get(running.attempt.id) is not running or running.is_stopped or running.foreground is None:
+            return
+        if not _was_stopped(running.pid):
+            return self._poll_for_stop(running)
+        running.is_stopped = True
+        running.foreground.take_back(is_restored=True)
+        assert self._on_stopped is not None
+        return self._on_stopped(running.attempt.id)
+
+
+def _reap(pid: int) -> bool:
+    """Whether a child has ended, and buries it. Where SIGCHLD was ignored from above the system did that already."""
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] != 0
+    except ChildProcessError:
+        return True
+
+
+def _was_stopped(pid: int) -> bool:
+    try:
+        return os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG) is not None
+    except ChildProcessError:
+        return False
+
+
+def _check_directory(directory: str) -> None:
+    """Raises: Unstartable when the task's directory is gone."""
+    if not os.path.isdir(directory):
+        raise wrapper.Unstartable(f"the working directory {directory} does not exist any more: cd somewhere else")
+
+
+def _read_output(path: str) -> str | None:
+    """Reads captured output; None if it is larger than what may become a value."""
+    with open(path, "rb", buffering=0) as file:
+        if os.fstat(file.fileno()).st_size > OUTPUT_BYTES_MAX:
+            return None
+        return file.read().decode("utf-8", "surrogateescape")
+
+
+def _error(running: _Running, kind: str, message: str, **extra: Value) -> Value:
+    return error_value(kind, message, command=running.command, **extra)
+
+
+def _lost(running: _Running, mode: str) -> Failed:
+    """A process at a terminal is never repeated unasked: a person saw what it did, we did not."""
+    should_retry = mode == "spool" and not running.attempt.is_once
+    message = f"it is not known how {running.command} ended: it and its wrapper were killed, or the machine went down"
+    error = error_value("lost", message, retryable=should_retry, command=running.command)
+    return Failed(error, should_retry=should_retry)
+
+
+def _is_wrapper(pid: int, directory: str) -> bool:
+    """Whether this pid is our wrapper's, as far as the system tells: a claim may come from another pid namespace."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return os.fsencode(directory) in file.read(65536)
+    except OSError:
+        return False
+
+
+def _signal_group(pidfd: int, pid: int, number: int) -> None:
+    try:
+        _signal.pidfd_send_signal(pidfd, number, None, PIDFD_SIGNAL_PROCESS_GROUP)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        _signal.pidfd_send_signal(pidfd, 0)  # raises ProcessLookupError where the leader is gone
+        os.killpg(pid, number)
+
+
+def _read_boot_id() -> str:
+    """Names this boot of the machine; "unknown" where the system does not say, which then never counts as the same."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return f"unknown-{os.getpid()}"

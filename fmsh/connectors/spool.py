@@ -1,0 +1,203 @@
+"""The directory of one attempt of a process: its locks, its outputs, its status. This is all that survives us.
+
+    fx/<job uid>/<step>-<attempt>/
+        wrapper.lock   flock held by the wrapper: it lives
+        command.lock   flock held by the wrapper and by the commands that it started: one of them lives
+        terms          written before the start, and only where an outcome may stay unknown: boot id and mode
+        claim          made with O_EXCL by the wrapper, its first act: pid, boot id and mode
+        out, err       what the command wrote, unless it went to the terminal
+        status.new     allocated before the start, so that a full disk cannot lose it; a line per stage: index, status
+        status         status.new, moved here after the outputs and it itself were synced
+
+Readers look at the files only; whoever wants to start or settle an attempt takes `wrapper.lock` first.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+
+from fmsh.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# A status line is at most "999 255\n"; the least size is one that a file system allocates anyway.
+STATUS_BYTES_PER_STAGE = 8
+STATUS_BYTES_MIN = 512
+
+
+class SpoolPaths(Record):
+    out: str
+    err: str
+
+
+class Claim(Record):
+    """Who started the attempt. `mode` is "terminal" or "spool"."""
+
+    pid: int
+    boot_id: str
+    mode: str
+
+
+def spool_paths(fx_directory: str, job_uid: str, step: int, attempt: int) -> SpoolPaths:
+    """Names the files that hold what a process wrote. They need not exist: its output may have gone to the terminal."""
+    directory = attempt_directory(fx_directory, job_uid, step, attempt)
+    return SpoolPaths(f"{directory}/out", f"{directory}/err")
+
+
+def attempt_directory(fx_directory: str, job_uid: str, step: int, attempt: int) -> str:
+    return f"{fx_directory}/{job_uid}/{step}-{attempt}"
+
+
+def remove_attempt(fx_directory: str, job_uid: str, step: int, attempt: int) -> None:
+    """Removes what is left of an ended attempt, when its outcome is committed and its output is not wanted any more."""
+    directory = attempt_directory(fx_directory, job_uid, step, attempt)
+    try:
+        for name in os.listdir(directory):
+            os.unlink(f"{directory}/{name}")
+        os.rmdir(directory)
+        os.rmdir(os.path.dirname(directory))
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
+            raise
+
+
+def make_directory(directory: str) -> None:
+    """Makes the directory of an attempt and those above it. One that exists is fine."""
+    try:
+        os.mkdir(directory, 0o700)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(directory), 0o700, exist_ok=True)
+        make_directory(directory)
+
+
+def take_lock(directory: str, name: str) -> int | None:
+    """Takes an flock without waiting: the descriptor that holds it, or None where somebody else does."""
+    fd = os.open(f"{directory}/{name}", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        return None
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def is_locked(directory: str, name: str) -> bool:
+    """Whether somebody holds a lock. It is had for a moment to find out, so only the settler of an attempt may ask."""
+    fd = take_lock(directory, name)
+    if fd is not None:
+        os.close(fd)
+    return fd is None
+
+
+def read_claim(directory: str) -> Claim | None:
+    """Reads who started the attempt; None if nobody did. A claim cut short by a crash names no living process."""
+    words = _read_words(f"{directory}/claim")
+    if words is None:
+        return None
+    if len(words) == 3 and words[0].isdigit():
+        return Claim(int(words[0]), words[1], words[2])
+    return Claim(0, "", "")
+
+
+def write_terms(directory: str, boot_id: str, mode: str) -> None:
+    """Records durably, before the start, that this attempt may begin: after a reboot its claim may be missing."""
+    fd = os.open(f"{directory}/terms", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.write(fd, f"{boot_id} {mode}\n".encode())
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    for path in (directory, os.path.dirname(directory)):
+        _sync(path)
+
+
+def read_terms(directory: str) -> Claim | None:
+    words = _read_words(f"{directory}/terms")
+    if words is None:
+        return None
+    return Claim(0, words[0], words[1]) if len(words) == 2 else Claim(0, "", "")
+
+
+def allocate_status(directory: str, stage_count: int) -> int:
+    """Makes `status.new` with room for a line per stage, and gives its descriptor. Raises: OSError on a full disk."""
+    size = max(STATUS_BYTES_MIN, STATUS_BYTES_PER_STAGE * stage_count)
+    fd = os.open(f"{directory}/status.new", os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(fd, 0, size)
+        else:
+            os.pwrite(fd, bytes(size), 0)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def read_statuses(directory: str, stage_count: int) -> list[int] | None:
+    """Reads the status of each stage; None while the attempt goes on. A stage whose reporter was killed has 137."""
+    found = _read_lines(f"{directory}/status")
+    return None if found is None else [found.get(index, 137) for index in range(stage_count)]
+
+
+def adopt_statuses(directory: str, stage_count: int) -> list[int] | None:
+    """Finishes the work of a wrapper that died between the last stage's end and the move of the status.
+
+    Only with `wrapper.lock` held, and only in the boot in which the attempt ran: then every line is as it was written.
+    """
+    found = _read_lines(f"{directory}/status.new")
+    if found is None or len(found) < stage_count:
+        return None
+    for name in ("out", "err", "status.new"):
+        _sync(f"{directory}/{name}")
+    os.rename(f"{directory}/status.new", f"{directory}/status")
+    return [found[index] for index in range(stage_count)]
+
+
+def read_tail(path: str, size: int) -> bytes:
+    """Reads the last `size` bytes of a file; nothing if there is no such file."""
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return b""
+    try:
+        return os.pread(fd, size, max(0, os.fstat(fd).st_size - size))
+    finally:
+        os.close(fd)
+
+
+def _read_lines(path: str) -> dict[int, int] | None:
+    try:
+        with open(path, "rb") as file:
+            lines = file.read().split(b"\n")
+    except FileNotFoundError:
+        return None
+    pairs = [line.split() for line in lines[:-1] if line[:1] != b"\0"]
+    return {int(pair[0]): int(pair[1]) for pair in pairs if len(pair) == 2}
+
+
+def _read_words(path: str) -> Sequence[str] | None:
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            return file.read().split()
+    except FileNotFoundError:
+        return None
+
+
+def _sync(path: str) -> None:
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,267 @@
+"""The wrapper: a `/bin/sh` per attempt that starts the stages, waits for them and leaves their statuses on disk.
+
+Its text is made of constants and small integers only: every word of the user reaches it as a positional argument, as an
+environment variable or as a file, and is never read as code. Descriptors, for which sh allows one digit:
+
+    0 1     of the pipeline: its first stage's stdin, its last one's stdout
+    2       /dev/null: sh reports a stage's death by signal there
+    5       read until its end before anything else, where we must hand over the terminal first
+    6       everybody's stderr
+    7       status.new; its offset is shared, so that each stage appends its line
+    8       command.lock, the only one that a command keeps
+    9       wrapper.lock
+
+How the environment gets there unchanged. sh drops names that are not identifiers and gives a meaning to others. So what
+all stages share and sh leaves alone is simply the wrapper's environment; all else travels as a numbered variable that
+holds `NAME=VALUE` and is unpacked in the stage: by `export`, or by `env` for a name that `export` refuses. `env` would
+show a secret on its command line for an instant, so a secret under such a name is refused.
+
+Why sh: nothing to compile, and it survives us; a C program would be 3 ms faster. Why the programs `sync` and `mv`
+rather than an fsync of ours: they must work when we are dead. Any `sync` syncs the named files in order, or everything.
+"""
+
+from __future__ import annotations
+
+import os
+
+from fmsh.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from fmsh.values import Secret
+
+SHELL = "/bin/sh"
+FIXED_ARGUMENTS = 6  # directory, boot id, mode, working directory, sync, mv
+STANDARD_DIRECTORIES = ("/bin", "/usr/bin", "/usr/local/bin")
+
+# Linux takes no single argument of 128 KiB or more (MAX_ARG_STRLEN); the text names each argument but one stage's.
+TEXT_BYTES_MAX = 120_000
+
+# What sh would act on, change or refuse to import.
+SHELL_NAMES = frozenset(
+    ("ENV", "IFS", "PS1", "PS2", "PS4", "PWD", "OLDPWD", "OPTIND", "OPTARG", "CDPATH", "POSIXLY_CORRECT", "LINENO")
+)
+READ_ONLY_NAMES = frozenset(("UID", "EUID", "PPID", "SHELLOPTS", "BASHOPTS", "IFS", "OPTIND", "LINENO"))
+LOADER_PREFIXES = ("LD_", "DYLD_", "BASH_", "MALLOC_", "GLIBC_")
+
+NUMBERED = "fmsh_wrapper_"
+
+
+class Stage(Record):
+    """One command of a pipeline. `argv` and `environment` as bytes, as the system takes them."""
+
+    argv: Sequence[bytes]
+    environment: Mapping[bytes, bytes]
+
+
+class Shape(Record):
+    """All that the text of a wrapper depends on.
+
+    `counts`: arguments per stage. `longest`: the stage whose arguments stand last. `exported`, `exotic`: per stage the
+    numbers of the variables that it unpacks with `export` and with `env`. `variables`: how many there are.
+    """
+
+    counts: tuple[int, ...]
+    longest: int
+    exported: tuple[tuple[int, ...], ...]
+    exotic: tuple[tuple[int, ...], ...]
+    variables: int
+    spooled: tuple[str, ...]
+    waits_for_terminal: bool
+
+
+class Launch(Record):
+    """What `posix_spawn` needs, but for the descriptors."""
+
+    argv: list[bytes]
+    environment: dict[bytes, bytes]
+
+
+class Unstartable(Exception):
+    """The pipeline cannot be handed to the system. `status` is what a shell would report (126, 127)."""
+
+    def __init__(self, message: str, *, status: int = 126, kind: str = "exit", command: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.kind = kind
+        self.command = command
+
+
+def prepare_stage(
+    argv: Sequence[str], environment: Mapping[str, str | Secret], directory: str, reveal: Callable[[Secret], str]
+) -> Stage:
+    """Turns a stage into bytes and makes sure that its command exists. Raises: Unstartable."""
+    if not argv or not argv[0]:
+        raise Unstartable("the name of a command must not be empty", status=127)
+    name = argv[0]
+    try:
+        words = [_encode(word) for word in argv]
+        variables = {}
+        for key, value in environment.items():
+            if not isinstance(value, str):
+                value = _reveal_into(key, value, reveal)
+            if key and "=" not in key:
+                variables[_encode(key)] = _encode(value)
+    except ValueError as error:
+        raise Unstartable(f"{name}: {error}", kind="type", command=name) from None
+    found = find_command(words[0], variables.get(b"PATH"), os.fsencode(directory), name)
+    if words[0][:1] == b"-":
+        words[0] = found
+    return Stage(words, variables)
+
+
+def _encode(text: str) -> bytes:
+    """Raises: ValueError for what no process can be given."""
+    if "\0" in text:
+        raise ValueError("an argument or environment variable holds a NUL character, which no process can be given")
+    try:
+        return os.fsencode(text)
+    except UnicodeEncodeError:
+        raise ValueError("an argument or environment variable holds half of a surrogate pair") from None
+
+
+def _reveal_into(name: str, value: Secret, reveal: Callable[[Secret], str]) -> str:
+    if _is_identifier(name) and name not in READ_ONLY_NAMES:
+        return reveal(value)
+    raise ValueError(f"the variable {name!r} cannot hold a secret: use a name of letters, digits and _")
+
+
+def find_command(word: bytes, path: bytes | None, directory: bytes, name: str) -> bytes:
+    """Finds a command as sh would, in the task's PATH and directory. Raises: Unstartable with status 126 or 127."""
+    if b"/" in word:
+        candidates = [word]
+    else:
+        entries = (path if path is not None else b"/usr/local/bin:/usr/bin:/bin").split(b":")
+        candidates = [(entry or b".") + b"/" + word for entry in entries]
+    refused = None
+    for candidate in candidates:
+        place = candidate if candidate[:1] == b"/" else directory + b"/" + candidate
+        if os.path.isdir(place):
+            refused = refused or (f"{name} is a directory" if b"/" in word else None)
+        elif os.access(place, os.X_OK):
+            return candidate
+        elif os.path.exists(place):
+            refused = f"{name} is not executable"
+    if refused:
+        raise Unstartable(refused, status=126, command=name)
+    raise Unstartable(f"command not found: {name}", status=127, command=name)
+
+
+def plan(
+    stages: Sequence[Stage], *, spool: str, boot_id: str, mode: str, directory: str, spooled: tuple[str, ...]
+) -> Launch:
+    """Makes the wrapper's arguments and environment. `spooled`: those of "out", "err" that are files.
+
+    Raises: Unstartable.
+    """
+    shared, exported, exotic, numbered = _carry([stage.environment for stage in stages])
+    counts = tuple(len(stage.argv) for stage in stages)
+    longest = counts.index(max(counts))
+    shape = Shape(counts, longest, exported, exotic, len(numbered), spooled, mode == "tty")
+    text = script(shape)
+    if len(text) > TEXT_BYTES_MAX:
+        raise Unstartable("too many arguments in more than one stage of a pipeline", kind="limit")
+    fixed = (spool, boot_id, "spool" if mode == "spool" else "terminal", directory, program("sync"), program("mv"))
+    argv = [b"sh", b"-c", text.encode(), b"fmsh-wrapper", *map(os.fsencode, fixed)]
+    for index, stage in enumerate(stages):
+        if index != longest:
+            argv += stage.argv
+    argv += stages[longest].argv
+    for number, variable in enumerate(numbered):
+        shared[f"{NUMBERED}{number}".encode()] = variable
+    return Launch(argv, shared)
+
+
+def program(name: str) -> str:
+    """Where a standard program is, whatever the user's PATH says; `:` if missing (`spool.adopt_statuses` does the rest)."""
+    for directory in STANDARD_DIRECTORIES:
+        if os.access(f"{directory}/{name}", os.X_OK):
+            return f"{directory}/{name}"
+    return ":"
+
+
+def _is_identifier(name: str) -> bool:
+    return name.isascii() and name.isidentifier()
+
+
+def _is_left_alone(name: str) -> bool:
+    """Whether sh passes a variable of this name on as it is, without acting on it."""
+    return _is_identifier(name) and name not in SHELL_NAMES | READ_ONLY_NAMES and not name.startswith(LOADER_PREFIXES)
+
+
+def _carry(
+    environments: Sequence[Mapping[bytes, bytes]],
+) -> tuple[dict[bytes, bytes], tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...], list[bytes]]:
+    """Splits environments into what the wrapper simply has, and the numbered variables that each stage unpacks."""
+    first, *others = environments
+    shared = {
+        key: value
+        for key, value in first.items()
+        if _is_left_alone(key.decode("latin-1")) and all(other.get(key) == value for other in others)
+    }
+    exported, exotic = [], []
+    numbered: list[bytes] = []
+    for environment in environments:
+        own: tuple[list[int], list[int]] = ([], [])
+        for key, value in environment.items():
+            if key not in shared and key != b"PWD":  # PWD is the task's directory, and `cd` says so
+                name = key.decode("latin-1")
+                own[_is_identifier(name) and name not in READ_ONLY_NAMES].append(len(numbered))
+                numbered.append(key + b"=" + value)
+        exotic.append(tuple(own[0]))
+        exported.append(tuple(own[1]))
+    return shared, tuple(exported), tuple(exotic), numbered
+
+
+def script(shape: Shape) -> str:
+    """Writes the text of a wrapper. Nothing but integers goes into it."""
+    lines = ["trap : HUP INT QUIT TERM"]
+    if shape.waits_for_terminal:
+        lines.append(f"read -r {NUMBERED}go <&5; unset {NUMBERED}go")
+    lines += [
+        'set -C; echo "$$ $2 $3" >"$1/claim" || exit 0; set +C',
+        'if cd -- "$4" 2>&6; then unset OLDPWD',
+        _pipeline(shape),
+        "else",
+        *[f'echo "{index} 126" >&7' for index in range(len(shape.counts))],
+        "fi",
+        '"$5" ' + " ".join(f'"$1/{name}"' for name in (*shape.spooled, "status.new")),
+        'exec "$6" -f "$1/status.new" "$1/status"',
+    ]
+    return "\n".join(lines)
+
+
+def _pipeline(shape: Shape) -> str:
+    if len(shape.counts) == 1:
+        return f'{_stage(shape, 0)} 9>&-\necho "0 $?" >&7'
+    return " |\n".join(
+        f'{{ trap : HUP INT QUIT TERM; {_stage(shape, index)}; echo "{index} $?" >&7; }} 9>&-'
+        for index in range(len(shape.counts))
+    )
+
+
+def _stage(shape: Shape, index: int) -> str:
+    """One stage as a subshell. The arguments of the longest one stand last, so a long glob costs nothing to cut out."""
+    skipped = FIXED_ARGUMENTS + sum(count for other, count in enumerate(shape.counts) if other != shape.longest)
+    if index == shape.longest:
+        steps, words = [f"shift {skipped}"], '"$@"'
+    else:
+        start = FIXED_ARGUMENTS + 1 + sum(shape.counts[other] for other in range(index) if other != shape.longest)
+        steps, words = [], " ".join(f'"${{{start + offset}}}"' for offset in range(shape.counts[index]))
+    if shape.exported[index]:
+        steps.append("export " + _variables(shape.exported[index]))
+    command = words
+    if shape.exotic[index]:
+        steps.append(f"set -- {_variables(shape.exotic[index])} {words}")
+        command = '/usr/bin/env -- "$@"'
+    if shape.variables:
+        steps.append("unset " + " ".join(f"{NUMBERED}{number}" for number in range(shape.variables)))
+    closed = " 5<&-" if shape.waits_for_terminal else ""
+    return f"( {'; '.join((*steps, f'exec {command}'))} ) 2>&6 6>&- 7>&-{closed}"
+
+
+def _variables(numbers: Sequence[int]) -> str:
+    return " ".join(f'"${NUMBERED}{number}"' for number in numbers)
