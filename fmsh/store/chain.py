@@ -10,6 +10,8 @@ bits.
 
 from __future__ import annotations
 
+import os
+
 try:
     from _blake2 import blake2b  # a tenth of the cost of importing hashlib
 except ImportError:  # an interpreter without its own copy of BLAKE2
@@ -21,6 +23,22 @@ if TYPE_CHECKING:
 
 HASH_BYTES = 16  # 2^64 events before two hashes are likely to agree by chance
 KEY_BYTES = 32
+
+
+def new_key_text() -> str:
+    """Makes a key, with a hash of its own by which a damaged one is known."""
+    key = os.urandom(KEY_BYTES)
+    return f"{key.hex()}:{row_sum(key, key).hex()}"
+
+
+def key_of_text(text: str) -> bytes | None:
+    """Gives the key that `new_key_text` made; None if it is damaged."""
+    found, _, sum = text.partition(":")
+    try:
+        key = bytes.fromhex(found)
+        return key if row_sum(key, key).hex() == sum else None
+    except ValueError:
+        return None
 
 
 def event_hash(key: bytes, before: bytes, job_id: int, seq: int, epoch: int, event: NewEvent | StoredEvent) -> bytes:

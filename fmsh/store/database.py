@@ -19,8 +19,8 @@ from __future__ import annotations
 
 import apsw
 
-from fmsh.errors import StoreError
-from fmsh.store import faults, files, migrations
+from fmsh.errors import StoreCorrupt, StoreError
+from fmsh.store import chain, faults, files, migrations
 from fmsh.store.gate import Gate
 
 TYPE_CHECKING = False
@@ -67,10 +67,17 @@ class Database:
             self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
             self._connection.execute(PRAGMAS).fetchall()
             migrations.bring_up_to_date(self._connection, self.path, self.gate, is_new=is_new)
-            self.key = bytes.fromhex(self.read("SELECT value FROM setting WHERE name = 'chain_key'")[0][0])
+            self.key = self._read_key()
         except apsw.Error as fault:
             raise faults.from_sqlite(fault, self.path) from fault
         self._identity = files.Identity(self.path)
+
+    def _read_key(self) -> bytes:
+        rows = self.read("SELECT value FROM setting WHERE name = 'chain_key'")
+        key = chain.key_of_text(rows[0][0]) if rows else None
+        if key is None:
+            raise StoreCorrupt(f"the key of the store {self.path} is damaged", hint="Restore a backup.")
+        return key
 
     def read(self, sql: str, values: Sequence[Any] | dict[str, Any] = ()) -> list[tuple[Any, ...]]:
         """Gives all rows of a query."""
@@ -78,6 +85,8 @@ class Database:
             return self._connection.execute(sql, values).fetchall()
         except apsw.Error as fault:
             raise faults.from_sqlite(fault, self.path) from fault
+        except UnicodeDecodeError as fault:
+            raise StoreCorrupt(f"the store {self.path} is damaged: a text in it is none") from fault
 
     def write(self, work: Callable[[Cursor], Result], *, is_settled: Callable[[], bool] | None = None) -> Result:
         """Runs `work` in one durable transaction and gives its answer; anything that it raises undoes all of it.

@@ -36,9 +36,16 @@ def register(cursor: Cursor, presence: Presence) -> None:
     for (owner_id,) in cursor.execute(idle).fetchall():
         if not presence.is_locked(owner_id):
             _strike_out(cursor, presence, owner_id)
-    owner = presence.owner
-    values = (owner.id, owner.kind, owner.pid, owner.host, owner.boot_id)
-    cursor.execute(f"INSERT OR IGNORE INTO owner ({OWNER_COLUMNS}) VALUES (?, ?, ?, ?, ?)", values)
+    renew(cursor, presence.owner)
+
+
+def renew(cursor: Cursor, owner: Owner) -> None:
+    """Counts one renewal of an owner, and writes it down if it is not there."""
+    cursor.execute(
+        f"""INSERT INTO owner ({OWNER_COLUMNS}) VALUES (?, ?, ?, ?, ?)
+        ON CONFLICT DO UPDATE SET renewals = renewals + 1""",
+        (owner.id, owner.kind, owner.pid, owner.host, owner.boot_id),
+    )
 
 
 def _strike_out(cursor: Cursor, presence: Presence, owner_id: str) -> None:
@@ -61,12 +68,16 @@ def acquire(cursor: Cursor, presence: Presence, watch: Watch, job_id: int) -> Le
     return Lease(job_id, epoch, head, _chain_at(cursor, job_id, head))
 
 
+def is_held(database: Database, owner_id: str, job_id: int) -> bool:
+    return bool(database.read("SELECT 1 FROM job WHERE id = ? AND owner_id = ?", (job_id, owner_id)))
+
+
 def _may_take_from(cursor: Cursor, presence: Presence, watch: Watch, holder_id: str, at_terminal: bool) -> bool:
     if holder_id == presence.owner.id:
         return False
     rows = cursor.execute(f"SELECT {OWNER_COLUMNS}, renewals FROM owner WHERE id = ?", (holder_id,)).fetchall()
     if not rows:
-        return True
+        return not presence.is_locked(holder_id)
     *values, renewals = rows[0]
     if not presence.is_alive(Owner(*values)):
         return True
@@ -105,7 +116,8 @@ def reap(cursor: Cursor, presence: Presence, watch: Watch) -> list[int]:
             freed += _free(cursor, owner.id, "AND NOT at_terminal")
     orphans = "SELECT DISTINCT owner_id FROM job WHERE owner_id IS NOT NULL AND owner_id NOT IN (SELECT id FROM owner)"
     for (owner_id,) in cursor.execute(orphans).fetchall():
-        freed += _free(cursor, owner_id, "")
+        if not presence.is_locked(owner_id):
+            freed += _free(cursor, owner_id, "")
     return sorted(freed)
 
 

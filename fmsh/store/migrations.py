@@ -49,7 +49,7 @@ def _create(connection: apsw.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL").fetchall()
     with open(os.path.dirname(__file__) + "/schema.sql") as file:
         schema = file.read()
-    key = os.urandom(chain.KEY_BYTES).hex()
+    key = chain.new_key_text()
     _transact(connection, f"{schema};INSERT INTO setting VALUES ('chain_key', '{key}')", SCHEMA_VERSION)
 
 

@@ -24,7 +24,7 @@ SOCKET_PATH_MAX = 100  # sun_path has 104 bytes on some systems, 108 on others
 class Presence:
     """This process as an owner of leases. Shared by all its stores on one directory, whatever their thread."""
 
-    __slots__ = ("_lock_fd", "_mutex", "_run", "_run_fd", "_socket", "owner")
+    __slots__ = ("_lock_fd", "_mutex", "_run", "_run_fd", "_socket", "is_registered", "owner")
 
     def __init__(self, directory: str, kind: str) -> None:
         self.owner = Owner(os.urandom(16).hex(), kind, os.getpid(), os.uname().nodename, boot_id())
@@ -32,6 +32,7 @@ class Presence:
         self._run_fd = -1
         self._lock_fd = -1
         self._socket: socket | None = None
+        self.is_registered = False  # whether the store names this owner
         self._mutex = _thread.allocate_lock()
 
     def hold_lock(self) -> None:

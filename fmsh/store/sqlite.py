@@ -54,7 +54,6 @@ class SqliteStore:
         self._presence = presence
         self._watch = watch
         self._is_first = is_first
-        self._is_registered = False
         self._database = Database(directory)
 
     @classmethod
@@ -92,7 +91,7 @@ class SqliteStore:
             return jobs.create(cursor, self._database.key, new, append, summary, owner_id)
 
         job, held, is_new = self._database.write(work, is_settled=lambda: jobs.exists(self._database, new.uid))
-        self._is_registered |= lease
+        self._presence.is_registered |= lease
         if is_new and held is None:
             self._poke_if_due(job.wake_at_ms)
         return job, held, is_new
@@ -157,8 +156,8 @@ class SqliteStore:
             self._register(cursor)
             return leases.acquire(cursor, self._presence, self._watch, job_id)
 
-        lease = self._database.write(work)
-        self._is_registered = True
+        lease = self._database.write(work, is_settled=lambda: leases.is_held(self._database, self.owner.id, job_id))
+        self._presence.is_registered = True
         return lease
 
     def release(self, lease: Lease, *, wake_at_ms: int | None) -> None:
@@ -166,8 +165,8 @@ class SqliteStore:
         self._poke_if_due(wake_at_ms)
 
     def renew(self) -> None:
-        sql = "UPDATE owner SET renewals = renewals + 1 WHERE id = ?"
-        self._database.write(lambda cursor: cursor.execute(sql, (self.owner.id,)))
+        if self._presence.is_registered:
+            self._database.write(lambda cursor: leases.renew(cursor, self.owner))
 
     def reap(self) -> list[int]:
         return self._database.write(lambda cursor: leases.reap(cursor, self._presence, self._watch))
@@ -231,10 +230,10 @@ class SqliteStore:
 
     def wake_fileno(self) -> int:
         fileno = self._presence.socket_fileno()
-        if self.owner.kind == "daemon" and not self._is_registered:
+        if self.owner.kind == "daemon" and not self._presence.is_registered:
             self._presence.hold_lock()
             self._database.write(self._register)
-            self._is_registered = True
+            self._presence.is_registered = True
         return fileno
 
     def drain_wakeups(self) -> None:
@@ -255,7 +254,7 @@ class SqliteStore:
             self._presence.end()
 
     def _register(self, cursor: Cursor) -> None:
-        if not self._is_registered:
+        if not self._presence.is_registered:
             leases.register(cursor, self._presence)
 
     def _poke_if_due(self, wake_at_ms: int | None) -> None:

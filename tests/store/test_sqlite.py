@@ -1,0 +1,501 @@
+"""What the SQLite store promises beyond the suite of all stores: its files, its schema, and how it fails."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import random
+import resource
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import apsw
+import pytest
+
+from fmsh.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull, StoreTooNew
+from fmsh.store import files, migrations
+from fmsh.store.base import Append, Snapshot, Summary
+from fmsh.store.sqlite import SqliteStore
+from tests.conformance.worlds import RUNNING, SUCCEEDED, append, commit, event, history, start, types_of
+
+FLIPS = 300
+TEARS = 150
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> str:
+    return str(tmp_path / "state")
+
+
+@pytest.fixture
+def store(state: str) -> Iterator[SqliteStore]:
+    store = SqliteStore.open(state, kind="shell")
+    yield store
+    store.close()
+
+
+def raw(state: str) -> apsw.Connection:
+    return apsw.Connection(state + "/store.db")
+
+
+# -- files
+
+
+def test_nobody_else_can_read_anything(state: str) -> None:
+    before = os.umask(0o000)
+    store = SqliteStore.open(state, kind="daemon")
+    start(store)
+    store.wake_fileno()
+    os.umask(before)
+    modes = {path.name: stat.S_IMODE(path.lstat().st_mode) for path in [Path(state), *Path(state).rglob("*")]}
+    directories = {"state", "run"}
+    assert {name: mode for name, mode in modes.items() if mode != (0o700 if name in directories else 0o600)} == {}
+    assert len(modes) == 8, "the database, its log, its shared memory, the gate, a lock, a socket, two directories"
+    store.close()
+
+
+def test_a_directory_and_a_database_open_to_others_are_closed(state: str) -> None:
+    SqliteStore.open(state, kind="shell").close()
+    for path, mode in ((state, 0o755), (state + "/run", 0o755), (state + "/store.db", 0o644)):
+        os.chmod(path, mode)
+    SqliteStore.open(state, kind="shell").close()
+    modes = [stat.S_IMODE(os.stat(state + name).st_mode) for name in ("", "/run", "/store.db")]
+    assert modes == [0o700, 0o700, 0o600]
+
+
+def test_a_closed_store_leaves_nothing_in_run(state: str) -> None:
+    store = SqliteStore.open(state, kind="daemon")
+    store.wake_fileno()
+    assert len(os.listdir(state + "/run")) == 2
+    store.close()
+    assert os.listdir(state + "/run") == []
+
+
+def test_a_file_in_place_of_the_directory_is_named(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("")
+    with pytest.raises(StoreError, match=r"must be a directory") as caught:
+        SqliteStore.open(str(tmp_path / "state"), kind="shell")
+    assert caught.value.hint
+
+
+def test_a_directory_that_cannot_be_written_is_named() -> None:
+    import tempfile
+
+    directory = tempfile.mkdtemp()
+    os.chmod(directory, 0o500)
+    as_somebody_else: Callable[[int], object] = os.seteuid if os.geteuid() == 0 else lambda _: None
+    if os.geteuid() == 0:
+        os.chown(directory, 65534, 65534)
+    as_somebody_else(65534)
+    try:
+        with pytest.raises(StoreError, match="cannot be written: permission denied"):
+            SqliteStore.open(directory, kind="shell")
+    finally:
+        as_somebody_else(0)
+        os.rmdir(directory)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a file of somebody else")
+def test_a_directory_of_somebody_else_is_refused(state: str) -> None:
+    os.mkdir(state)
+    os.chown(state, 65534, 65534)
+    with pytest.raises(StoreError, match="must belong"):
+        SqliteStore.open(state, kind="shell")
+
+
+def test_a_planted_database_is_refused(state: str, tmp_path: Path) -> None:
+    os.mkdir(state, 0o700)
+    os.symlink(tmp_path / "elsewhere.db", state + "/store.db")
+    with pytest.raises(StoreError, match="of our own"):
+        SqliteStore.open(state, kind="shell")
+    assert not (tmp_path / "elsewhere.db").exists()
+
+
+def test_a_network_file_system_is_refused(state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert files.file_system_of("/proc") in ("proc", "")
+    monkeypatch.setattr(files, "file_system_of", lambda path: "nfs4")
+    with pytest.raises(StoreError, match="network file system"):
+        SqliteStore.open(state, kind="shell")
+    assert not os.path.exists(state + "/store.db")
+
+
+def test_an_old_sqlite_is_refused(state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apsw, "sqlite_lib_version", lambda: "3.51.2")
+    with pytest.raises(StoreError, match=r"3\.51\.3 or later"):
+        SqliteStore.open(state, kind="shell")
+
+
+def test_the_connection_is_as_durable_and_as_careful_as_promised(store: SqliteStore) -> None:
+    wanted = {"journal_mode": "wal", "synchronous": 2, "mmap_size": 0, "secure_delete": 1, "trusted_schema": 0}
+    wanted |= {"cell_size_check": 1, "busy_timeout": 30_000}
+    assert {name: store._database.read(f"PRAGMA {name}")[0][0] for name in wanted} == wanted
+
+
+# -- the schema and its versions
+
+
+def test_a_store_of_a_newer_fmsh_is_refused_and_left_alone(state: str) -> None:
+    SqliteStore.open(state, kind="shell").close()
+    connection = raw(state)
+    connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(StoreTooNew, match=r"schema 99.*up to 1") as caught:
+        SqliteStore.open(state, kind="shell")
+    assert "newer fmsh" in caught.value.hint and connection.pragma("user_version") == 99
+    connection.close()
+
+
+def test_a_migration_keeps_everything_and_a_backup_of_what_was_before(
+    state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SqliteStore.open(state, kind="shell")
+    job_id = start(store).job_id
+    store.close()
+    monkeypatch.setattr(migrations, "SCHEMA_VERSION", 3)
+    monkeypatch.setattr(migrations, "MIGRATIONS", {1: "CREATE TABLE extra (x)", 2: "INSERT INTO extra VALUES (7)"})
+    migrated = SqliteStore.open(state, kind="shell")
+    assert types_of(migrated, job_id) == ["JobStarted"] and migrated._database.read("SELECT x FROM extra") == [(7,)]
+    migrated.close()
+    backup = apsw.Connection(state + "/store.db.schema-1")
+    assert backup.pragma("user_version") == 1 and backup.execute("SELECT count(*) FROM event").fetchall() == [(1,)]
+    assert stat.S_IMODE(os.stat(state + "/store.db.schema-1").st_mode) == 0o600
+    backup.close()
+
+
+def test_a_migration_that_fails_changes_nothing(state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    SqliteStore.open(state, kind="shell").close()
+    monkeypatch.setattr(migrations, "SCHEMA_VERSION", 2)
+    monkeypatch.setattr(migrations, "MIGRATIONS", {1: "CREATE TABLE extra (x); INSERT INTO nowhere VALUES (1)"})
+    with pytest.raises(StoreError, match="nowhere"):
+        SqliteStore.open(state, kind="shell")
+    monkeypatch.undo()
+    store = SqliteStore.open(state, kind="shell")
+    assert store._database.read("SELECT name FROM sqlite_schema WHERE name = 'extra'") == []
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT INTO event VALUES (1, 4, 1, 0, 'T', NULL, '', x'')",  # a gap
+        "INSERT INTO event VALUES (1, 2, 1, 0, 'T', NULL, '', x'')",  # a second past
+        "INSERT INTO event VALUES (1, 3, 0, 0, 'T', NULL, '', x'')",  # an older epoch
+        "INSERT INTO event VALUES (1, 3, 2, 0, 'T', NULL, '', x'')",  # an epoch that nobody was given
+        "INSERT INTO event VALUES (9, 1, 1, 0, 'T', NULL, '', x'')",  # no job
+        "UPDATE event SET type = 'T'",
+        "UPDATE event SET step = 1 WHERE seq = 2",
+        "DELETE FROM event WHERE seq = 2",
+        "REPLACE INTO event VALUES (1, 1, 1, 0, 'T', NULL, '', x'')",
+        "UPDATE job SET epoch = 0",
+        "UPDATE job SET trimmed_seq = 5",
+    ],
+)
+def test_the_database_itself_refuses_to_change_history(state: str, store: SqliteStore, sql: str) -> None:
+    lease = start(store)
+    commit(store, lease, "A")
+    before = history(store, lease.job_id)
+    connection = raw(state)
+    with pytest.raises(apsw.ConstraintError):
+        connection.execute(sql)
+    connection.close()
+    assert history(store, lease.job_id) == before
+
+
+# -- failing
+
+
+@pytest.mark.parametrize("name", ["store.db", "store.db-wal"])
+@pytest.mark.parametrize("how", ["unlinked", "replaced", "linked"])
+def test_a_store_whose_files_are_not_ours_any_more_fails_closed(state: str, name: str, how: str) -> None:
+    store = SqliteStore.open(state, kind="shell")
+    lease = start(store)
+    path = f"{state}/{name}"
+    if how == "linked":
+        os.link(path, path + ".other")
+    else:
+        os.rename(path, path + ".away")
+    if how == "replaced":
+        Path(path).write_bytes(Path(path + ".away").read_bytes())
+    for _ in range(2):
+        with pytest.raises(StoreError, match="removed or replaced"):
+            store.commit([append(lease, "A")])
+    assert lease.head == 1 and len(history(store, lease.job_id)) == 1
+    store.close()
+
+
+def test_a_full_disk_undoes_the_commit_and_work_goes_on_when_there_is_room(state: str) -> None:
+    os.mkdir(state)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", state], capture_output=True).returncode:
+        pytest.skip("no disk of our own can be mounted here")
+    store = SqliteStore.open(state, kind="shell")
+    try:
+        lease = start(store)
+        filler = os.open(state + "/filler", os.O_CREAT | os.O_WRONLY)
+        size = os.statvfs(state).f_bavail * 4096
+        os.posix_fallocate(filler, 0, size)
+        with pytest.raises(StoreFull, match="no room") as caught:
+            store.commit([Append(lease, [event(data_json="x" * 200_000)], SUCCEEDED)])
+        assert "Free some space" in caught.value.hint and lease.head == 1
+        assert types_of(store, lease.job_id) == ["JobStarted"]
+        os.ftruncate(filler, 0)
+        os.close(filler)
+        commit(store, lease, "A")
+        assert types_of(store, lease.job_id) == ["JobStarted", "A"]
+    finally:
+        store.close()
+        subprocess.run(["umount", state], check=True)
+
+
+def test_a_file_size_limit_undoes_the_commit(store: SqliteStore, state: str) -> None:
+    lease = start(store)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (os.path.getsize(state + "/store.db-wal") + 8192, hard))
+    try:
+        with pytest.raises(StoreError):
+            store.commit([Append(lease, [event(data_json="x" * 200_000)], RUNNING)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    commit(store, lease, "A")
+    assert types_of(store, lease.job_id) == ["JobStarted", "A"]
+
+
+def failing_after_commit(*_: object) -> int:
+    raise apsw.IOError("the commit's answer was lost")
+
+
+def test_a_commit_of_unknown_outcome_is_settled_by_looking(store: SqliteStore) -> None:
+    lease = start(store)
+    connection = store._database._connection
+    connection.set_wal_hook(failing_after_commit)
+    commit(store, lease, "A")
+    taken = start(store, "u2")
+    connection.set_wal_hook(None)
+    connection.set_commit_hook(lambda: True)
+    with pytest.raises(StoreError):
+        store.commit([append(lease, "B")])
+    connection.set_commit_hook(None)
+    commit(store, lease, "C")
+    assert types_of(store, lease.job_id) == ["JobStarted", "A", "C"] and types_of(store, taken.job_id) == ["JobStarted"]
+
+
+def test_a_lease_of_unknown_outcome_is_settled_by_looking(state: str, store: SqliteStore) -> None:
+    lease = start(store)
+    store.release(lease, wake_at_ms=None)
+    store._database._connection.set_wal_hook(failing_after_commit)
+    taken = store.acquire(lease.job_id)
+    store._database._connection.set_wal_hook(None)
+    assert taken is not None and taken.epoch == 2
+    commit(store, taken, "A")
+
+
+def test_a_wait_at_the_gate_ends_and_names_who_holds_it(state: str, store: SqliteStore) -> None:
+    lease = start(store)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", "import fcntl,sys;f=open(sys.argv[1]);fcntl.flock(f,2);print(flush=1);input()",
+         state + "/store.gate"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert holder.stdin and holder.stdout
+    holder.stdout.readline()
+    store._database.gate.wait_s = 0.05
+    for _ in range(2):
+        with pytest.raises(StoreBusy, match=f"process {holder.pid} .*has kept the store locked") as caught:
+            store.commit([append(lease, "A")])
+    assert caught.value.hint
+    holder.communicate(b"\n")
+    store._database.gate.wait_s = 5.0
+    for _ in range(20):
+        commit(store, lease, "B")
+    with open(state + "/store.gate") as gate:  # whoever gave up does not keep it
+        fcntl.flock(gate, fcntl.LOCK_EX)
+
+
+# -- damage
+
+
+def damaged_store(state: str) -> tuple[dict[int, list[object]], int]:
+    """Makes a store with some jobs and folds its log into the database; gives the histories and the file's size."""
+    store = SqliteStore.open(state, kind="shell")
+    leases = [start(store, f"u{number}") for number in range(6)]
+    for turn in range(30):
+        batch = [Append(lease, [event("A", f'{{"turn": {turn}}}', turn)], RUNNING) for lease in leases]
+        assert store.commit(batch) == [None] * len(batch)
+    for lease in leases[:3]:
+        commit(store, lease, snapshot=Snapshot(lease.head, f'{{"state of": {lease.job_id}}}'))
+    kept: dict[int, list[object]] = {lease.job_id: [*history(store, lease.job_id)] for lease in leases}
+    store.close()
+    connection = raw(state)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    connection.close()
+    return kept, os.path.getsize(state + "/store.db")
+
+
+def load(store: SqliteStore, job_id: int) -> tuple[object, list[object]]:
+    """Loads a job as an engine does: the newest snapshot, then the events after it."""
+    snapshot = store.snapshot(job_id)
+    return snapshot, list(store.events(job_id, after=snapshot.seq if snapshot else 0))
+
+
+def test_a_flipped_bit_never_changes_what_is_loaded(state: str) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    choose = random.Random(seed)
+    kept, size = damaged_store(state)
+    path = state + "/store.db"
+    sound = Path(path).read_bytes()
+    used = [at for at in range(100, size) if sound[at] != 0]
+    found = harmless = 0
+    for _ in range(FLIPS):
+        at, bit = choose.choice(used), choose.randrange(8)
+        Path(path).write_bytes(sound[:at] + bytes([sound[at] ^ (1 << bit)]) + sound[at + 1 :])
+        for name in ("-wal", "-shm"):
+            Path(path + name).unlink(missing_ok=True)
+        outcome = loads_the_same(state, kept)
+        found, harmless = found + (not outcome), harmless + outcome
+    print(f"{found} of {FLIPS} flipped bits were found, {harmless} were in nothing that is loaded")
+    assert found > FLIPS / 4
+
+
+def loads_the_same(state: str, kept: dict[int, list[object]]) -> bool:
+    """False: the store said that something is damaged. Fails if it gave something that was never written."""
+    is_same = True
+    try:
+        store = SqliteStore.open(state, kind="shell")
+    except StoreError:
+        return False
+    for job_id, events in kept.items():
+        try:
+            snapshot, rest = load(store, job_id)
+        except StoreError:
+            is_same = False
+            continue
+        if isinstance(snapshot, Snapshot):
+            assert snapshot == Snapshot(31, f'{{"state of": {job_id}}}') and rest == [], f"job {job_id}: {snapshot}"
+        else:
+            assert rest == events, f"job {job_id} was loaded with a history that is not its own"
+            is_same = is_same and job_id > 3
+    store.close()
+    return is_same
+
+
+def test_a_flipped_bit_in_an_event_is_always_found_and_costs_one_job(state: str) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    choose = random.Random(seed)
+    kept, _ = damaged_store(state)
+    path = state + "/store.db"
+    sound = Path(path).read_bytes()
+    for turn in range(30):
+        starts = [at for at in range(len(sound)) if sound.startswith(b'{"turn": %d}' % turn, at)]
+        assert len(starts) >= 6
+        at = choose.choice(starts) + choose.randrange(9)
+        Path(path).write_bytes(sound[:at] + bytes([sound[at] ^ (1 << choose.randrange(7))]) + sound[at + 1 :])
+        for name in ("-wal", "-shm"):
+            Path(path + name).unlink(missing_ok=True)
+        store = SqliteStore.open(state, kind="shell")
+        failed = 0
+        for job_id, events in kept.items():
+            try:
+                assert [*store.events(job_id)] == events
+            except StoreCorrupt:
+                failed += 1
+        store.close()
+        assert failed == 1
+
+
+def test_a_torn_log_loses_whole_commits_or_nothing(state: str) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    choose = random.Random(seed)
+    store = SqliteStore.open(state, kind="shell")
+    leases = [start(store, f"u{number}") for number in range(3)]
+    for turn in range(40):
+        store.commit([Append(lease, [event(f"{turn}")] * 3, Summary("running", steps=turn)) for lease in leases])
+    database, log = Path(state + "/store.db").read_bytes(), Path(state + "/store.db-wal").read_bytes()
+    store.close()
+    for _ in range(TEARS):
+        Path(state + "/store.db").write_bytes(database)
+        cut = choose.randrange(len(log) // 4, len(log))
+        torn = log[:cut] if choose.random() < 0.5 else log[:cut] + bytes([log[cut] ^ 1]) + log[cut + 1 :]
+        Path(state + "/store.db-wal").write_bytes(torn)
+        Path(state + "/store.db-shm").unlink(missing_ok=True)
+        reader = SqliteStore.open(state, kind="shell")
+        heads = [len(history(reader, job_id)) for job_id in (1, 2, 3) if reader.job(job_id)]
+        assert len(set(heads)) <= 1 or max(heads) == 1, f"a commit was torn: {heads}"
+        assert all(head % 3 == 1 for head in heads), f"a commit was torn: {heads}"
+        reader.close()
+
+
+# -- owners and waking
+
+
+def test_a_short_job_makes_two_commits(store: SqliteStore) -> None:
+    commits: list[int] = []
+
+    def count(*_: object) -> int:
+        commits.append(1)
+        return 0
+
+    store._database._connection.set_wal_hook(count)
+    lease = start(store)
+    commit(store, lease, "JobEnded", summary=SUCCEEDED)
+    assert len(commits) == 2
+
+
+def test_the_names_of_the_dead_do_not_pile_up(state: str) -> None:
+    for number in range(5):
+        store = SqliteStore.open(state, kind="shell")
+        lease = start(store, f"u{number}")
+        commit(store, lease, "JobEnded", summary=SUCCEEDED)
+        assert [owner.id for owner in store.owners()] == [store.owner.id]
+        store.close()
+
+
+def test_a_second_thread_is_the_same_owner_and_wakes_the_first(store: SqliteStore) -> None:
+    lease = start(store)
+    fileno = store.wake_fileno()
+
+    def deliver() -> None:
+        second = store.reopen()
+        assert second.owner is store.owner and second.wake_fileno() == fileno
+        assert second.deliver(lease.job_id, "signal", "{}", dedupe_id="d")
+        second.close()
+
+    thread = threading.Thread(target=deliver)
+    thread.start()
+    thread.join()
+    assert os.read(fileno, 9) and store.is_alive(store.owner.id)
+    commit(store, lease, "A")
+
+
+def test_a_path_too_long_for_a_socket_is_woken_all_the_same(tmp_path: Path) -> None:
+    state = str(tmp_path / ("d" * 100) / ("e" * 100))
+    daemon, other = SqliteStore.open(state, kind="daemon"), SqliteStore.open(state, kind="shell")
+    fileno = daemon.wake_fileno()
+    other.wake_daemon()
+    assert os.read(fileno, 9)
+    daemon.close()
+    other.wake_daemon()
+    other.close()
+    assert os.listdir(state + "/run") == []
+
+
+def test_a_living_owner_whose_name_was_lost_keeps_its_jobs_and_comes_back(state: str, store: SqliteStore) -> None:
+    lease = start(store)
+    connection = raw(state)
+    connection.execute("DELETE FROM owner")
+    connection.close()
+    other = SqliteStore.open(state, kind="shell")
+    assert other.acquire(lease.job_id) is None and other.reap() == []
+    store.renew()
+    assert store.owner in other.owners()
+    commit(store, lease, "A")
+    other.close()
+
+
+def test_an_owner_without_leases_writes_nothing(store: SqliteStore) -> None:
+    store.renew()
+    assert store.owners() == [] and os.listdir(os.path.dirname(store._database.path) + "/run") == []
