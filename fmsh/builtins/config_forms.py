@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from fmsh.builtins.builtin import Builtin
     from fmsh.values import Raised, Value
 
-YAML_NODES_MAX = 10_000_000
-YAML_DEPTH_MAX = 500
+YAML_NODES_MAX = 2_000_000
+YAML_DEPTH_MAX = 200
 PLAIN_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:@%+,-")
 
 
@@ -83,11 +83,9 @@ def from_toml(data: bytes) -> Value:
 def to_toml(record: dict[str, Value]) -> Value:
     """Writes a record as TOML. TOML has no null: a null field is an error.
 
-    > {a: 1, b: {c: [x]}} | to toml
+    > {a: 1, b: x} | to toml
     a = 1
-
-    [b]
-    c = ["x"]
+    b = "x"
     """
     from importlib import import_module
 

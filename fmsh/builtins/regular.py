@@ -43,7 +43,7 @@ def find_all(pattern: str, text: str) -> Iterator[Any]:
     return iter(compiled(pattern).finditer(_searchable(text)))
 
 
-def group(match: Any, text: str, number: int | str = 0) -> str | None:
+def group(match: Any, text: str, number: int = 0) -> str | None:
     """Cuts a group of a match from the original text; None if the group took no part."""
     start, end = match.span(number)
     return None if start < 0 else text[start:end]

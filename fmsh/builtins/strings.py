@@ -215,7 +215,7 @@ def _find(match: Any, text: str) -> Value:
 
     names = match.re.groupindex
     if names:
-        return {name: regular.group(match, text, name) for name in names}
+        return {name: regular.group(match, text, number) for name, number in names.items()}
     if match.re.groups:
         return [regular.group(match, text, number) for number in range(1, match.re.groups + 1)]
     return regular.group(match, text)

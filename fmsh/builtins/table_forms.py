@@ -44,10 +44,11 @@ def from_csv(value: Value, *, types: Value = None, separator: Value = ",") -> Va
     {"name":"a","n":1}
     """
     from csv import Error, field_size_limit, reader
+    from io import StringIO
 
     field_size_limit(2**31 - 1)  # the usual 128 KiB are less than a cell with a document in it
     text = document(value, "the input of `from csv`").removeprefix("\ufeff")
-    lines = reader(text.splitlines(keepends=True), delimiter=_one_character(separator), strict=True)
+    lines = reader(StringIO(text, newline=""), delimiter=_one_character(separator), strict=True)
     try:
         rows = [(lines.line_num, row) for row in lines if row]
     except Error as error:

@@ -1,8 +1,8 @@
 """Values as text: interpolation, and compact JSON.
 
 Three readers want JSON of a value, and differ in what JSON cannot say. `json_text` is for programs and refuses what
-would be lost. `display_json` is for people and never fails. `plain_json` is for `--json`: valid JSON for every value. In
-all three a duration is `1h30m`, a datetime RFC 3339, bytes base64, an error its fields, a handle its fields.
+would be lost. `display_json` is for people and never fails. `plain_json` is for `--json`: valid JSON for every value.
+In all three a duration is `1h30m`, a datetime RFC 3339, bytes base64, an error its fields, a handle its fields.
 """
 
 from __future__ import annotations

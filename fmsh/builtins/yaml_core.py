@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 yaml: Any = import_module("yaml")  # it has no types of its own
 YAMLError: Any = yaml.YAMLError
 
+UNSEEN_LINE_ENDS = "\x85\u2028\u2029\ufeff"  # PyYAML writes these as they are and folds them when it reads
 CORE_SCHEMA = (
     ("tag:yaml.org,2002:null", re.compile(r"^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""]),
     ("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")),
@@ -65,5 +66,12 @@ def load_all(text: str) -> list[Any]:
 
 def dump(value: Any) -> str:
     """Writes one document in block style."""
-    text: str = yaml.dump(value, Dumper=PlainDumper, sort_keys=False, allow_unicode=True, width=10_000)
+    text = _dump(value, allow_unicode=True)
+    if any(character in text for character in UNSEEN_LINE_ENDS):
+        text = _dump(value, allow_unicode=False)
     return text.removesuffix("...\n")
+
+
+def _dump(value: Any, *, allow_unicode: bool) -> str:
+    written: str = yaml.dump(value, Dumper=PlainDumper, sort_keys=False, allow_unicode=allow_unicode, width=10_000)
+    return written
