@@ -210,12 +210,10 @@ def events(database: Database, job_id: int, after: int, limit: int | None) -> It
             seq += 1
             if event.seq != seq:
                 raise _gap(database, job_id, seq)
-            if (
-                event.job_id != job_id
-                or chain.event_hash(database.key, before, job_id, seq, event.epoch, event) != hash
-            ):
+            link = chain.event_hash(database.key, before, job_id, seq, event.epoch, event)
+            if link != hash or event.job_id != job_id:
                 raise StoreCorrupt(f"event {seq} of job {job_id} is not what was written", hint="Run `fmsh doctor`.")
-            before = hash
+            before = link
             yield event
 
 
