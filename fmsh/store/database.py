@@ -47,7 +47,7 @@ BUSY_TIMEOUT_MS = 30_000  # a backstop only: writers queue at the gate
 
 PRAGMAS = """
 PRAGMA synchronous = FULL; PRAGMA mmap_size = 0; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF;
-PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY;
+PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 16777216;
 """
 
 
@@ -61,6 +61,13 @@ class Database:
         self.path = directory + "/store.db"
         is_new = files.prepare_database(self.path)
         self.gate = Gate(directory + "/store.gate")
+        try:
+            self._open(is_new=is_new)
+        except BaseException:
+            self.gate.close()
+            raise
+
+    def _open(self, *, is_new: bool) -> None:
         try:
             self._connection = apsw.Connection(self.path, flags=apsw.SQLITE_OPEN_READWRITE, statementcachesize=200)
             self._connection.set_busy_timeout(BUSY_TIMEOUT_MS)

@@ -27,6 +27,7 @@ UNION
 SELECT job_id FROM inbox JOIN job ON job.id = job_id WHERE owner_id IS NULL AND ended_as IS NULL
 LIMIT ?2
 """
+ORPHANS = "SELECT DISTINCT owner_id FROM job WHERE owner_id IS NOT NULL AND owner_id NOT IN (SELECT id FROM owner)"
 NEXT_DUE = "SELECT min(due_at_ms) FROM job WHERE due_at_ms IS NOT NULL"
 
 
@@ -102,6 +103,13 @@ def free(cursor: Cursor, job_ids: list[int]) -> None:
     cursor.executemany(f"UPDATE job SET {FREE} WHERE id = ?", [(job_id,) for job_id in job_ids])
 
 
+def is_anybody_gone(database: Database, presence: Presence, watch: Watch) -> bool:
+    """Looks, without writing, whether there is anything to reap."""
+    rows = database.read(f"SELECT {OWNER_COLUMNS}, renewals FROM owner WHERE id <> ?", (presence.owner.id,))
+    gone = [not presence.is_alive(Owner(*values)) or watch.has_stalled(values[0], count) for *values, count in rows]
+    return any(gone) or bool(database.read(ORPHANS))
+
+
 def reap(cursor: Cursor, presence: Presence, watch: Watch) -> list[int]:
     """Frees the jobs of the dead and of those that have stalled; gives the ids of these jobs."""
     freed: list[int] = []
@@ -114,10 +122,12 @@ def reap(cursor: Cursor, presence: Presence, watch: Watch) -> list[int]:
             _strike_out(cursor, presence, owner.id)
         elif watch.has_stalled(owner.id, renewals):
             freed += _free(cursor, owner.id, "AND NOT at_terminal")
-    orphans = "SELECT DISTINCT owner_id FROM job WHERE owner_id IS NOT NULL AND owner_id NOT IN (SELECT id FROM owner)"
-    for (owner_id,) in cursor.execute(orphans).fetchall():
+    for (owner_id,) in cursor.execute(ORPHANS).fetchall():
         if not presence.is_locked(owner_id):
             freed += _free(cursor, owner_id, "")
+    named = {owner_id for (owner_id,) in cursor.execute("SELECT id FROM owner").fetchall()}
+    for owner_id in set(presence.ids()) - named:
+        presence.bury(owner_id)
     return sorted(freed)
 
 

@@ -78,7 +78,7 @@ class Presence:
         except BlockingIOError:
             pass
 
-    def strays(self) -> list[str]:
+    def ids(self) -> list[str]:
         """Names the owners that have left anything in `run/`, dead or alive."""
         names = os.listdir(self._run)
         return [name.removesuffix(".lock") for name in names if name.endswith(".lock")]

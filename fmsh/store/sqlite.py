@@ -153,11 +153,13 @@ class SqliteStore:
         self._presence.hold_lock()
 
         def work(cursor: Cursor) -> Lease | None:
-            self._register(cursor)
-            return leases.acquire(cursor, self._presence, self._watch, job_id)
+            lease = leases.acquire(cursor, self._presence, self._watch, job_id)
+            if lease is not None:
+                self._register(cursor)
+            return lease
 
         lease = self._database.write(work, is_settled=lambda: leases.is_held(self._database, self.owner.id, job_id))
-        self._presence.is_registered = True
+        self._presence.is_registered |= lease is not None
         return lease
 
     def release(self, lease: Lease, *, wake_at_ms: int | None) -> None:
@@ -169,6 +171,8 @@ class SqliteStore:
             self._database.write(lambda cursor: leases.renew(cursor, self.owner))
 
     def reap(self) -> list[int]:
+        if not leases.is_anybody_gone(self._database, self._presence, self._watch):
+            return []
         return self._database.write(lambda cursor: leases.reap(cursor, self._presence, self._watch))
 
     def due(self, now_ms: int, *, limit: int) -> list[int]:
@@ -229,9 +233,9 @@ class SqliteStore:
     # -- waking
 
     def wake_fileno(self) -> int:
+        self._presence.hold_lock()
         fileno = self._presence.socket_fileno()
         if self.owner.kind == "daemon" and not self._presence.is_registered:
-            self._presence.hold_lock()
             self._database.write(self._register)
             self._presence.is_registered = True
         return fileno

@@ -499,3 +499,28 @@ def test_a_living_owner_whose_name_was_lost_keeps_its_jobs_and_comes_back(state:
 def test_an_owner_without_leases_writes_nothing(store: SqliteStore) -> None:
     store.renew()
     assert store.owners() == [] and os.listdir(os.path.dirname(store._database.path) + "/run") == []
+
+
+def test_what_a_crash_left_in_run_is_swept_when_somebody_died(state: str, store: SqliteStore) -> None:
+    start(store)
+    dead = SqliteStore.open(state, kind="daemon")
+    dead.wake_fileno()
+    Path(state + "/run/0123.lock").touch()
+    Path(state + "/run/0123.sock").touch()
+    os.close(dead._presence._lock_fd)
+    dead._database.close()
+    assert store.reap() == []
+    assert os.listdir(state + "/run") == [f"{store.owner.id}.lock"]
+
+
+def test_opening_a_store_imports_nothing_that_is_slow(state: str) -> None:
+    program = (
+        "import sys; from fmsh.store.sqlite import SqliteStore; s = SqliteStore.open(sys.argv[1], kind='shell');"
+        "s.wake_daemon(); s.close(); print(*sys.modules)"
+    )
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    run = subprocess.run([sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {root!r}); {program}", state],
+                         capture_output=True, text=True, check=True)  # fmt: skip
+    slow = {"typing", "dataclasses", "pathlib", "json", "re", "subprocess", "socket", "hashlib", "contextlib",
+            "cryptography", "asyncio", "threading", "random", "enum", "functools"}  # fmt: skip
+    assert slow & set(run.stdout.split()) == set()
