@@ -1,0 +1,90 @@
+"""Taking over a job that nobody runs: the lease, the history, and what is to be done about its effects in flight.
+
+A job that cannot be loaded is parked with the reason, or ended if it is to be cancelled; its inbox is emptied into
+that, so that it is not loaded again and again.
+"""
+
+from __future__ import annotations
+
+from fmsh.connectors.base import Cancelled
+from fmsh.engine import recording, replay
+from fmsh.errors import StoreBusy, StoreCorrupt, StoreFull
+from fmsh.machine.events import HandedOver, JobEnded, Parked
+from fmsh.store.base import Append, Summary
+from fmsh.values import error_value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fmsh.engine.engine import Engine
+    from fmsh.engine.worker import Worker
+    from fmsh.store.base import Job, Lease
+
+CANCELLED_STATUS = 130
+
+
+def adopt(engine: Engine, job_id: int) -> Worker | None:
+    """Takes over a job, and makes its worker ready. None: it cannot be had, or not be loaded."""
+    lease = engine.store.acquire(job_id)
+    job = None if lease is None else engine.store.job(job_id)
+    if lease is None or job is None:
+        return None
+    try:
+        worker = replay.load(engine.store, job, engine.program(job.program_hash), engine.surroundings)
+        worker.lease = lease
+        _go_on(engine, worker, job)
+    except StoreCorrupt as error:
+        engine.quarantine(job_id, error)
+        return None
+    except (StoreFull, StoreBusy):
+        engine.store.release(lease, wake_at_ms=job.wake_at_ms)
+        raise
+    except Exception as fault:
+        engine.report(fault, f"loading job {job_id}")
+        _put_aside(engine, job, lease, fault)
+        return None
+    engine.workers[job_id] = worker
+    engine.look_for(worker)
+    engine.make_ready(worker)
+    return worker
+
+
+def _go_on(engine: Engine, worker: Worker, job: Job) -> None:
+    """Records the hand-over, and resumes what is in flight."""
+    is_first_run = job.is_detached and job.head == 1
+    if worker.owner != engine.owner and not is_first_run:
+        worker.record(HandedOver(engine.owner, _reason(worker, job)))
+    worker.owner = engine.owner
+    for flight in list(worker.flights.values()):
+        if not flight.is_resumed:  # asked for just now, and already to be started
+            continue
+        if not flight.is_lost:
+            worker.starts.append(flight)
+            if flight.is_cancel_wanted:
+                worker.cancels.append(flight)
+        elif flight.is_cancel_wanted:
+            worker.arrived.append((flight, Cancelled()))
+
+
+def _reason(worker: Worker, job: Job) -> str:
+    """Says why a job changes its owner: a clean hand-over leaves a snapshot after the last event."""
+    if worker.snapshots.seq != job.head:
+        return "takeover"
+    return "restart" if worker.owner.get("kind") == "daemon" else "detached"
+
+
+def _put_aside(engine: Engine, job: Job, lease: Lease, fault: Exception) -> None:
+    rows = engine.store.inbox(job.id)
+    now_ms = engine.clock_ms()
+    recorded = recording.Recording()
+    if any(row.kind == "cancel" for row in rows):
+        message = "the job was cancelled, and could not be loaded; its defer and undo did not run"
+        error = error_value("cancelled", message)
+        recorded.add(JobEnded(None, error, CANCELLED_STATUS), at_ms=now_ms)
+        error_json = recording.error_json(error)
+        summary = Summary("cancelled", None, job.steps, "[]", None, error_json, CANCELLED_STATUS, now_ms)
+    else:
+        error = error_value("internal", f"the job cannot be loaded: {fault}")
+        recorded.add(Parked(None, error), at_ms=now_ms)
+        summary = Summary("parked", None, job.steps, error_json=recording.error_json(error))
+    taken = [row.id for row in rows]
+    engine.store.commit([Append(lease, recorded.events, summary, taken, None, recorded.blobs, True)])

@@ -1,0 +1,96 @@
+"""From a committed request to its connector: makes the attempt, and sees to it that there is an outcome.
+
+This is one of the three borders at which any exception is caught: a connector that breaks its promise not to raise
+costs its own step, not the engine.
+"""
+
+from __future__ import annotations
+
+from fmsh.connectors.base import Attempt, AttemptId, Failed
+from fmsh.values import error_value
+
+try:
+    from _blake2 import blake2b  # a tenth of the cost of importing hashlib
+except ImportError:  # an interpreter without its own copy of BLAKE2
+    from hashlib import blake2b
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from fmsh.connectors.base import Connector, Terminal
+    from fmsh.engine.flight import Flight
+    from fmsh.engine.worker import Worker
+    from fmsh.machine.effects import Request
+
+KEY_BYTES = 16
+
+
+class Dispatcher:
+    """Starts and cancels attempts. `terminal` is given to the processes that the foreground job displays."""
+
+    __slots__ = ("_connectors", "_report", "_terminal")
+
+    def __init__(
+        self,
+        connectors: Mapping[str, Connector],
+        terminal: Terminal | None,
+        report: Callable[[BaseException, str], None],
+    ) -> None:
+        self._connectors = connectors
+        self._terminal = terminal
+        self._report = report
+
+    def wants_terminal(self, worker: Worker, request: Request) -> bool:
+        """Whether the attempts of a pending request are to have the terminal."""
+        return (
+            self._terminal is not None
+            and request.arguments.get("output") == "display"
+            and worker.is_foreground
+            and worker.machine.is_foreground(request.step)
+        )
+
+    def start(self, worker: Worker, flight: Flight) -> None:
+        """Starts the current attempt of a flight; its outcome goes to `worker.post`."""
+        request = flight.request
+        id = AttemptId(worker.job_id, request.step, flight.attempt)
+        connector = self._connectors.get(request.connector)
+        flight.is_running = True
+        if connector is None:
+            message = f"this fmsh has no connector {request.connector!r}"
+            worker.post(id, Failed(error_value("unsupported", message)))
+            return
+        environment, directory = worker.machine.task_environment(request.step)
+        attempt = Attempt(
+            id,
+            worker.uid,
+            request.operation,
+            request.arguments,
+            environment,
+            directory,
+            idempotency_key(worker.uid, request.step),
+            flight.requested_at_ms,
+            flight.is_resumed,
+            request.is_once,
+            self._terminal if flight.is_terminal else None,
+        )
+        try:
+            connector.start(attempt, worker.post)
+        except Exception as fault:
+            self._report(fault, f"connector {request.connector} at step {request.step} of job {worker.job_id}")
+            worker.post(id, Failed(error_value("internal", f"{request.connector}: {fault}")))
+
+    def cancel(self, worker: Worker, flight: Flight) -> None:
+        """Asks for the end of a running attempt; its outcome still comes."""
+        connector = self._connectors.get(flight.request.connector)
+        if connector is None:
+            return
+        try:
+            connector.cancel(AttemptId(worker.job_id, flight.request.step, flight.attempt))
+        except Exception as fault:
+            self._report(fault, f"cancel by connector {flight.request.connector} of job {worker.job_id}")
+
+
+def idempotency_key(job_uid: str, step: int) -> str:
+    """Gives the key that all attempts of a step carry, and no other step of any job."""
+    return blake2b(f"{job_uid}\n{step}".encode(), digest_size=KEY_BYTES).hexdigest()

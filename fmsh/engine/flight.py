@@ -1,0 +1,98 @@
+"""A step in flight: a request that has no recorded outcome yet, and how far its attempts have come."""
+
+from __future__ import annotations
+
+from fmsh.errors import InternalError
+from fmsh.machine.effects import Request
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from fmsh.engine.loop import Timer
+    from fmsh.values import Value
+
+RISKY_METHODS = ("POST", "PATCH")  # to do these again after a hand-over may do them twice
+TIMERS = "timer"  # the connector whose requests are durable waits: any process can go on with them
+
+
+class Flight:
+    """`attempt` counts from 1, and is not to be started before `next_at_ms`. `is_lost`: nobody knows its outcome."""
+
+    __slots__ = (
+        "attempt",
+        "is_cancel_wanted",
+        "is_lost",
+        "is_resumed",
+        "is_running",
+        "is_terminal",
+        "next_at_ms",
+        "request",
+        "requested_at_ms",
+        "timer",
+    )
+
+    def __init__(self, request: Request, requested_at_ms: int) -> None:
+        self.request = request
+        self.requested_at_ms = requested_at_ms
+        self.attempt = 1
+        self.next_at_ms: int | None = None
+        self.is_running = False  # its connector owes us an outcome
+        self.is_resumed = False  # another process may have started this attempt
+        self.is_cancel_wanted = False
+        self.is_lost = False
+        self.is_terminal = False
+        self.timer: Timer | None = None  # until `next_at_ms`
+
+    @property
+    def is_risky(self) -> bool:
+        """Whether to begin it anew elsewhere could do it twice."""
+        request = self.request
+        return self.is_running and (request.is_once or request.arguments.get("method") in RISKY_METHODS)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether nothing in this process has to happen for it now: a timer, or the pause before the next attempt."""
+        return not self.is_running if self.next_at_ms is not None else self.request.connector == TIMERS
+
+    def due_ms(self) -> int | None:
+        """When a waiting flight wants this job to be loaded; None if it is not by time."""
+        if self.next_at_ms is not None and not self.is_running:
+            return self.next_at_ms
+        if self.request.connector != TIMERS:
+            return None
+        arguments = self.request.arguments
+        if arguments.get("until") is not None:
+            return -int(-arguments["until"].timestamp() * 1000 // 1)  # rounded up: never early
+        return self.requested_at_ms - int(-arguments["duration"].nanoseconds // 10**6)
+
+    def stop_timer(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+
+def to_wire(flight: Flight) -> dict[str, Value]:
+    """Gives a flight as a record for a snapshot. What only this process can know is left out."""
+    request = flight.request
+    return {
+        "request": {field: getattr(request, field) for field in request.fields},
+        "requested_at_ms": flight.requested_at_ms,
+        "attempt": flight.attempt,
+        "next_at_ms": flight.next_at_ms,
+        "is_cancel_wanted": flight.is_cancel_wanted,
+        "is_lost": flight.is_lost,
+    }
+
+
+def from_wire(data: dict[str, Any]) -> Flight:
+    """Reads a flight back. Whatever it was doing was begun by another process, as far as we know."""
+    flight = Flight(Request(**data["request"]), data["requested_at_ms"])
+    flight.attempt = data["attempt"]
+    flight.next_at_ms = data["next_at_ms"]
+    flight.is_cancel_wanted = data["is_cancel_wanted"]
+    flight.is_lost = data["is_lost"]
+    flight.is_resumed = True
+    if flight.attempt < 1:
+        raise InternalError(f"attempt {flight.attempt} of step {flight.request.step}")
+    return flight

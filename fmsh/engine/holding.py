@@ -1,0 +1,116 @@
+"""Keeping leases, and hearing of what others want of their jobs: renewals, wake-ups, and the poll below them.
+
+Nothing of this begins before a job is a tenth of a second old: a job that is over sooner costs no socket and no timer.
+A lease is *sound* while the store has let us write within its time to live; an effect is started only then. Safety does
+not rest on it but on the fence of every append; it keeps a process that was stopped from acting after others took over.
+"""
+
+from __future__ import annotations
+
+from fmsh.errors import StoreError
+from fmsh.store.base import RENEWAL_TTL_S
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fmsh.engine.engine import Engine
+    from fmsh.engine.worker import Worker
+
+LISTEN_AFTER_S = 0.1
+RENEWALS_FAILED_MAX = 2  # RELIABILITY 3.8
+POLL_ACTIVE_S = 0.25  # RELIABILITY 2: a datagram may be lost
+POLL_IDLE_S = 10.0
+
+
+class Holding:
+    """How this process holds what it holds."""
+
+    __slots__ = (
+        "_data_version",
+        "_engine",
+        "_has_begun",
+        "_is_listening",
+        "_renewals_failed",
+        "_sound_s",
+        "_waiting",
+    )
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._has_begun = False
+        self._is_listening = False
+        self._renewals_failed = 0
+        self._sound_s = engine.loop.now_s()
+        self._waiting: dict[Worker, None] = {}
+        self._data_version = 0
+
+    # -- soundness
+
+    def is_sound(self) -> None:
+        """Notes that the store has just let us write."""
+        self._sound_s = self._engine.loop.now_s()
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether effects may start without another commit before them."""
+        return self._engine.loop.now_s() - self._sound_s < RENEWAL_TTL_S
+
+    @property
+    def may_act(self) -> bool:
+        return self._renewals_failed < RENEWALS_FAILED_MAX
+
+    def wait(self, worker: Worker) -> None:
+        """Lets a worker act when renewals succeed again."""
+        self._waiting[worker] = None
+
+    # -- listening
+
+    def begin(self) -> None:
+        """Begins to listen soon, if it has not yet."""
+        if not self._has_begun:
+            self._has_begun = True
+            self._engine.loop.after(LISTEN_AFTER_S, self.listen)
+
+    def listen(self) -> None:
+        """Hears from here on of what other processes put into the store for us."""
+        if self._is_listening:
+            return
+        self._has_begun = self._is_listening = True
+        engine = self._engine
+        engine.loop.watch(engine.store.wake_fileno(), self._woken)
+        self._data_version = engine.store.data_version()
+        engine.loop.after(RENEWAL_TTL_S / 3, self._renew)
+        engine.loop.after(POLL_ACTIVE_S, self._poll)
+        if not engine.is_daemon:
+            engine.store.wake_daemon()  # it then watches this process, and takes over at once when it dies
+        engine.look()
+
+    def _woken(self) -> None:
+        self._engine.store.drain_wakeups()
+        self._engine.look()
+        self._engine.has_released = True
+
+    def _poll(self) -> None:
+        engine = self._engine
+        version = engine.store.data_version()
+        if version != self._data_version:
+            self._data_version = version
+            engine.look()
+            engine.has_released = True
+        engine.loop.after(POLL_ACTIVE_S if engine.workers else POLL_IDLE_S, self._poll)
+
+    def _renew(self) -> None:
+        engine = self._engine
+        engine.loop.after(RENEWAL_TTL_S / 3, self._renew)
+        if not engine.workers:
+            return
+        try:
+            engine.store.renew()
+        except StoreError as error:
+            self._renewals_failed += 1
+            engine.report(error, "renewing the leases")
+            return
+        self._renewals_failed = 0
+        waiting, self._waiting = self._waiting, {}
+        for worker in waiting:
+            if not worker.is_dropped:
+                engine.make_ready(worker)

@@ -1,0 +1,84 @@
+"""What becomes of the outcome of an attempt: the step's outcome, a further attempt, or a parked job.
+
+`lost` means that nobody knows whether the effect happened. Where a `try`, `||` or `result` encloses the step, that is
+an error like another. Elsewhere the job parks before anything unwinds, so that a person can say what happened.
+"""
+
+from __future__ import annotations
+
+from fmsh.connectors.base import Cancelled, Done, Failed
+from fmsh.machine.events import AttemptFailed, RequestCompleted
+from fmsh.values import error_value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fmsh.connectors.base import Outcome
+    from fmsh.engine.flight import Flight
+    from fmsh.engine.worker import Worker
+    from fmsh.machine.effects import End
+    from fmsh.values import ErrorValue, Value
+
+INTERRUPTED = 130  # the status of a process that died of SIGINT
+
+
+def record(worker: Worker, flight: Flight, outcome: Outcome) -> None:
+    """Records what an outcome means for its step, and feeds it."""
+    step = flight.request.step
+    if flight.is_terminal and not flight.is_cancel_wanted and _is_interrupted(outcome):
+        # Ctrl-C went to the program alone; that it died of it cancels the job, before the outcome is looked at.
+        worker.take_event("cancel", None)
+        flight.is_cancel_wanted = True
+    if type(outcome) is Done:
+        worker.complete(flight, RequestCompleted(step, outcome.value))
+    elif type(outcome) is Cancelled:
+        worker.complete(flight, RequestCompleted(step, is_cancelled=True))
+    else:
+        assert type(outcome) is Failed
+        _record_failure(worker, flight, outcome)
+
+
+def _record_failure(worker: Worker, flight: Flight, failed: Failed) -> None:
+    step = flight.request.step
+    error = failed.error
+    is_lost = error.kind == "lost"
+    if flight.is_cancel_wanted and (is_lost or failed.should_retry):
+        worker.complete(flight, RequestCompleted(step, is_cancelled=True))
+        return
+    delay_ms = worker.surroundings.backoff.delay_ms(failed, flight.attempt)
+    if delay_ms is not None:
+        try_again(worker, flight, error, next_at_ms=worker.now_ms + delay_ms)
+    elif not is_lost or worker.machine.encloses_handler(step):
+        worker.complete(flight, RequestCompleted(step, error=error))
+    elif worker.is_parked:
+        flight.is_lost = True  # one at a time: it parks the job again when the first is settled
+    else:
+        worker.park(flight, error)
+
+
+def _is_interrupted(outcome: Outcome) -> bool:
+    if type(outcome) is not Done or type(outcome.value) is not dict:
+        return False
+    return INTERRUPTED in (outcome.value.get("statuses") or ())
+
+
+def try_again(worker: Worker, flight: Flight, error: ErrorValue, *, next_at_ms: int) -> None:
+    """Records a failed attempt and the time of the next, which starts after the commit and not before that time."""
+    step = flight.request.step
+    worker.record(AttemptFailed(step, flight.attempt, error, next_at_ms), step=step)
+    flight.attempt += 1
+    flight.next_at_ms = next_at_ms
+    flight.is_lost = flight.is_resumed = False
+    worker.starts.append(flight)
+
+
+def undo_failed(end: End) -> ErrorValue:
+    """Gives the error of a job that ended without being undone wholly."""
+    failed = "; ".join(error.message for error in end.undo_errors)
+    return error_value(
+        "undo", f"what the job did could not be undone: {failed}", errors=end.undo_errors, error=end.error
+    )
+
+
+def settle_lost(worker: Worker, flight: Flight, value: Value) -> None:
+    """Takes what a person says was the outcome of a lost step."""
+    worker.complete(flight, RequestCompleted(flight.request.step, value))

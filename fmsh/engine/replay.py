@@ -1,0 +1,278 @@
+"""Loading a job: its newest snapshot, and the events after it fed to the machine again.
+
+The machine must ask again for exactly what it asked for then: every request that it makes is compared with the recorded
+one, and a difference is an error of ours (or of an upgrade) that parks the job with a report. What the machine asks for
+beyond the recorded events was lost in a crash, or not done for a hand-over: it is recorded and done now.
+
+An input is fed when the machine is quiescent, except an inbox row taken in the middle of a long run, which names the
+instruction before which it was taken. Inputs recorded while the job was paused or parked are fed at its `Resumed`.
+"""
+
+from __future__ import annotations
+
+from fmsh import wire
+from fmsh.engine import recording, snapshots
+from fmsh.engine.flight import Flight
+from fmsh.engine.starting import facts_of
+from fmsh.engine.worker import SLICE_INSTRUCTIONS, Worker
+from fmsh.errors import InternalError
+from fmsh.machine.effects import CancelRequest, Display, End, Observe, Request
+from fmsh.machine.events import (
+    AttemptFailed,
+    Displayed,
+    HandedOver,
+    InboxTaken,
+    JobStarted,
+    Observed,
+    Parked,
+    Paused,
+    RequestCompleted,
+    RequestMade,
+    Resumed,
+)
+from fmsh.machine.machine import Machine
+from fmsh.values import are_equal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from fmsh.engine.worker import Surroundings
+    from fmsh.machine.code import Program
+    from fmsh.machine.effects import Effect
+    from fmsh.machine.events import Event
+    from fmsh.store.base import EventStore, Job, StoredEvent
+    from fmsh.values import Secret, Value
+
+SHOWN_MAX = 200  # characters of each side of a difference, in its report
+
+
+class Divergence(InternalError):
+    """A replay asked for something else than the recorded history says."""
+
+
+def load(store: EventStore, job: Job, program: Program, surroundings: Surroundings) -> Worker:
+    """Makes the worker of a job whose lease is held, as it is after its last event.
+
+    Raises: StoreCorrupt, StoreMissing; Divergence; and whatever a fault of the machine raises.
+    """
+    found = store.snapshot(job.id)
+    if found is not None and found.state_json.startswith(snapshots.PREFIX):
+        worker = _from_snapshot(store, job, program, snapshots.decode(found.state_json), surroundings)
+        worker.snapshots.seq = found.seq
+        after = found.seq
+    else:
+        worker = _from_start(store, job, program, surroundings)
+        after = 1
+    replay = Replay(worker)
+    for stored in store.events(job.id, after=after):
+        replay.apply(recording.read(store, stored), stored)
+    replay.finish()
+    return worker
+
+
+def environment_of(store: EventStore, environment_hash: str) -> Mapping[str, str | Secret]:
+    """Reads the environment that a job started with."""
+    found: dict[str, str | Secret] = wire.decode(store.blob(environment_hash).decode()) if environment_hash else {}
+    return found
+
+
+def _from_start(store: EventStore, job: Job, program: Program, surroundings: Surroundings) -> Worker:
+    first = next(iter(store.events(job.id, limit=1)), None)
+    started = None if first is None else recording.read(store, first)
+    if not isinstance(started, JobStarted):
+        raise InternalError(f"job {job.id} has neither a snapshot nor a start")
+    environment = environment_of(store, started.environment)
+    worker = Worker(surroundings, job.uid, Machine(program, facts_of(job.id, job.key, job.name, started), environment))
+    worker.job_id = job.id
+    worker.environment_hash = started.environment
+    return worker
+
+
+def _from_snapshot(
+    store: EventStore, job: Job, program: Program, saved: snapshots.Saved, surroundings: Surroundings
+) -> Worker:
+    environment = environment_of(store, saved.environment_hash)
+    worker = Worker(surroundings, job.uid, Machine.restore(program, environment, saved.machine_json))
+    worker.job_id = job.id
+    worker.environment_hash = saved.environment_hash
+    worker.owner = saved.owner
+    worker.steps = saved.steps
+    worker.is_quiescent = True
+    worker.is_paused, worker.is_parked = saved.is_paused, saved.is_parked
+    worker.parked_step, worker.error = saved.parked_step, saved.error
+    for flight in saved.flights:
+        worker.flights[flight.request.step] = flight
+    return worker
+
+
+class Replay:
+    """Feeds recorded events to the machine of a worker. It runs the machine no sooner than the next event needs."""
+
+    __slots__ = ("_answered", "_expected", "_made", "_others", "_shown", "_worker")
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._answered: set[int] = set()
+        self._expected: list[RequestMade] = []  # recorded, and not made again yet
+        self._made: list[Request] = []  # made again, and not compared yet
+        self._shown = {"out": 0, "err": 0}  # characters recorded as shown, that are not shown again
+        self._others: list[Effect] = []  # what is to be done if it is not recorded
+
+    def apply(self, event: Event, stored: StoredEvent) -> None:
+        """Takes the next event of the history."""
+        apply = _APPLY.get(type(event))
+        if apply is None:
+            raise Divergence(f"event {stored.seq} ({stored.type}) cannot stand here")
+        self._worker.now_ms = stored.at_ms
+        apply(self, event, stored)
+
+    def finish(self) -> None:
+        """Runs as far as the job had come, and gives the worker what the machine asked for beyond the history."""
+        worker = self._worker
+        if worker.is_paused:  # perhaps in the middle of a long run: it goes on from there when it is resumed
+            self._run(until_made=True)
+        elif worker.error is None or worker.error.kind != "internal":  # a fault would only come again
+            self._run()
+        if self._expected:
+            raise Divergence(f"step {self._expected[0].step} is in the history, and was not asked for again")
+        worker.now_ms = worker.surroundings.clock_ms()
+        for effect in [*self._made, *self._others]:
+            self._pass_on(effect)
+
+    def _pass_on(self, effect: Effect) -> None:
+        worker = self._worker
+        if type(effect) is CancelRequest:
+            flight = worker.flights.get(effect.step)
+            if flight is not None and flight.is_resumed:
+                flight.is_cancel_wanted = True  # the engine starts and cancels it: a process of it may still run
+            elif flight is not None:
+                worker.cancel_step(effect.step)
+        elif type(effect) is Observe:
+            if effect.number not in self._answered:
+                worker.observes.append(effect)
+        elif type(effect) is Display:
+            recorded = min(self._shown[effect.stream], len(effect.text))
+            self._shown[effect.stream] -= recorded
+            if effect.text[recorded:]:
+                worker.collect([Display(effect.text[recorded:], effect.stream)])
+        elif type(effect) is End and worker.is_parked:
+            worker.end = effect
+        else:
+            worker.collect([effect])
+
+    def _run(self, *, until_made: bool = False) -> None:
+        worker = self._worker
+        while not worker.is_quiescent and (self._expected or not until_made):
+            worker.is_quiescent = worker.machine.run(SLICE_INSTRUCTIONS)
+            self._collect()
+
+    def _collect(self) -> None:
+        for effect in self._worker.machine.take_effects():
+            if type(effect) is Request:
+                self._made.append(effect)
+            else:
+                self._others.append(effect)
+        while self._made and self._expected:
+            _compare(self._made.pop(0), self._expected.pop(0))
+
+    def _input(self, event: Event) -> None:
+        if self._worker.is_held:
+            self._worker.held.append(event)
+        else:
+            self._feed(event)
+
+    def _feed(self, event: Event) -> None:
+        self._run()
+        self._worker.machine.feed(event)
+        self._worker.is_quiescent = False
+
+    # -- one function for each type of event
+
+    def _observed(self, event: Observed, stored: StoredEvent) -> None:
+        self._answered.add(event.number)
+        self._input(event)
+
+    def _completed(self, event: RequestCompleted, stored: StoredEvent) -> None:
+        if self._worker.flights.pop(event.step, None) is None:
+            raise Divergence(f"event {stored.seq} completes step {event.step}, which is not pending")
+        self._input(event)
+
+    def _attempt_failed(self, event: AttemptFailed, stored: StoredEvent) -> None:
+        flight = self._worker.flights[event.step]
+        flight.attempt = event.attempt + 1
+        flight.next_at_ms = event.next_at_ms
+        flight.is_lost = False
+
+    def _inbox_taken(self, event: InboxTaken, stored: StoredEvent) -> None:
+        worker = self._worker
+        if event.instruction is None or worker.is_held:
+            self._input(event)
+            return
+        worker.machine.run_to(event.instruction)
+        self._collect()
+        worker.machine.feed(event)
+        worker.is_quiescent = False
+
+    def _request_made(self, event: RequestMade, stored: StoredEvent) -> None:
+        request = Request(*[getattr(event, field) for field in Request.fields])
+        flight = Flight(request, stored.at_ms)
+        flight.is_resumed = True
+        self._worker.flights[event.step] = flight
+        self._worker.steps = event.step
+        self._expected.append(event)
+        self._collect()
+
+    def _displayed(self, event: Displayed, stored: StoredEvent) -> None:
+        self._shown[event.stream] += len(event.text)
+
+    def _paused(self, event: Paused, stored: StoredEvent) -> None:
+        self._worker.is_paused = True
+
+    def _parked(self, event: Parked, stored: StoredEvent) -> None:
+        worker = self._worker
+        worker.is_parked = True
+        worker.parked_step, worker.error = event.step, event.error
+        if event.step is not None:
+            worker.flights[event.step].is_lost = True
+
+    def _resumed(self, event: Resumed, stored: StoredEvent) -> None:
+        worker = self._worker
+        worker.is_paused = worker.is_parked = False
+        worker.parked_step = worker.error = None
+        held, worker.held = worker.held, []
+        for input in held:
+            self._feed(input)
+
+    def _handed_over(self, event: HandedOver, stored: StoredEvent) -> None:
+        self._worker.owner = event.owner
+
+
+def _compare(made: Request, recorded: RequestMade) -> None:
+    """Sees that a replayed request is the recorded one. Raises: Divergence: what each of them is."""
+    for field in Request.fields:
+        if not are_equal(getattr(made, field), getattr(recorded, field)):
+            raise Divergence(
+                f"step {recorded.step} of the history is {recorded.connector} {recorded.operation} with the {field} "
+                f"{_shown(getattr(recorded, field))}, and the replay asks with {_shown(getattr(made, field))}"
+            )
+
+
+def _shown(value: Value) -> str:
+    text = wire.encode(value)
+    return text if len(text) <= SHOWN_MAX else text[:SHOWN_MAX] + "…"
+
+
+_APPLY: dict[type[Event], Callable[[Replay, Any, StoredEvent], None]] = {
+    Observed: Replay._observed,
+    RequestCompleted: Replay._completed,
+    AttemptFailed: Replay._attempt_failed,
+    InboxTaken: Replay._inbox_taken,
+    RequestMade: Replay._request_made,
+    Displayed: Replay._displayed,
+    Paused: Replay._paused,
+    Parked: Replay._parked,
+    Resumed: Replay._resumed,
+    HandedOver: Replay._handed_over,
+}

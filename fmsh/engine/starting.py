@@ -1,0 +1,129 @@
+"""Starting a job: from a program and its circumstances to its first commit.
+
+The first turn runs before the job is created, so that its start and its first requests are one commit. It cannot where
+the program may see the job's number, which comes with the row, or where it may turn out that the job exists.
+"""
+
+from __future__ import annotations
+
+from fmsh import wire
+from fmsh.engine import recording, summary
+from fmsh.engine.worker import Worker
+from fmsh.errors import StoreMissing
+from fmsh.machine.events import JobStarted
+from fmsh.machine.facts import Facts
+from fmsh.machine.machine import Machine
+from fmsh.record import Record
+from fmsh.store.base import Summary
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fmsh.engine.worker import Surroundings
+    from fmsh.machine.code import Program
+    from fmsh.store.base import EventStore, Job, NewJob, NewProgram
+    from fmsh.values import Secret, Value
+
+
+class NewRun(Record):
+    """A job that is to be started. Of `options`, `variables`, `input` and `entry` reach the machine (see `Facts`)."""
+
+    job: NewJob
+    program: Program
+    arguments: list[str]
+    environment: Mapping[str, str | Secret]
+    directory: str
+    time_zone: str
+    options: dict[str, Value]
+
+
+def facts_of(job_id: int, key: str | None, name: str | None, started: JobStarted) -> Facts:
+    """Gives what the machine is told of a job."""
+    options = started.options
+    variables, input, entry = options.get("variables"), options.get("input"), options.get("entry")
+    return Facts(
+        job_id, key, name, started.arguments, started.directory, started.time_zone, variables or {}, input, entry or 0
+    )
+
+
+class Starter:
+    """Makes jobs. It remembers which environments the store has, so that a shell's next job need not look."""
+
+    __slots__ = ("_known", "_store", "_surroundings")
+
+    def __init__(self, store: EventStore, surroundings: Surroundings) -> None:
+        self._store = store
+        self._surroundings = surroundings
+        self._known: set[str] = set()
+
+    def create(self, run: NewRun, *, owner: Mapping[str, Value], is_foreground: bool) -> tuple[Job, Worker | None]:
+        """Creates a job that this process holds, with its first turn if it can. None: a job with its key existed.
+
+        A worker without a lease has ended (or broken down) in its first turn. Raises: StoreError: there is no job then.
+        """
+        started, blobs = self._started(run)
+        has_its_row_first = run.job.key is not None or _may_see_its_number(run.job.program)
+        if not has_its_row_first:
+            worker = self._worker(run, started, job_id=0)
+            worker.owner, worker.is_foreground = owner, is_foreground
+            worker.record(started)
+            worker.advance()
+            worker.record_shown()
+            if not blobs and not worker.recording.blobs:
+                return self._create_with_turn(run, worker)
+        job, lease, is_new = self._store.create_job(run.job, [], Summary("running", 0), lease=True)
+        if not is_new:
+            return job, None
+        if has_its_row_first:
+            worker = self._worker(run, started, job_id=job.id)
+            worker.owner, worker.is_foreground = owner, is_foreground
+            worker.record(started)
+        worker.job_id, worker.lease = job.id, lease
+        worker.recording.blobs += blobs
+        self._known.add(started.environment)
+        return job, worker
+
+    def create_unowned(self, run: NewRun) -> Job | None:
+        """Creates a job that somebody else is to run. None: that takes two commits, so `create` it and release it."""
+        started, blobs = self._started(run)
+        recorded = recording.Recording()
+        recorded.add(started, at_ms=self._surroundings.clock_ms())
+        if blobs or recorded.blobs:
+            return None
+        return self._store.create_job(run.job, recorded.events, Summary("running", 0), lease=False)[0]
+
+    def _started(self, run: NewRun) -> tuple[JobStarted, list[tuple[str, bytes]]]:
+        """Gives a job's first event, and its environment's blob if the store lacks it."""
+        data = wire.encode(dict(run.environment)).encode() if run.environment else b""
+        environment_hash = recording.hash_of(data) if data else ""
+        options, program_hash = run.options, run.job.program.hash
+        started = JobStarted(program_hash, run.arguments, environment_hash, run.directory, run.time_zone, options)
+        return started, [(environment_hash, data)] if data and not self._has(environment_hash) else []
+
+    def _has(self, blob_hash: str) -> bool:
+        if blob_hash not in self._known:
+            try:
+                self._store.blob(blob_hash)
+            except StoreMissing:
+                return False
+            self._known.add(blob_hash)
+        return True
+
+    def _worker(self, run: NewRun, started: JobStarted, *, job_id: int) -> Worker:
+        facts = facts_of(job_id, run.job.key, run.job.name, started)
+        worker = Worker(self._surroundings, run.job.uid, Machine(run.program, facts, run.environment))
+        worker.environment_hash = started.environment
+        return worker
+
+    def _create_with_turn(self, run: NewRun, worker: Worker) -> tuple[Job, Worker]:
+        events = worker.recording.events
+        job, lease, _ = self._store.create_job(run.job, events, summary.of(worker), lease=not worker.is_faulty)
+        worker.recording = recording.Recording()
+        worker.job_id, worker.lease = job.id, lease
+        return job, worker
+
+
+def _may_see_its_number(program: NewProgram) -> bool:
+    """Whether a program may read `$job`; then its machine cannot run before the number is known."""
+    return "job" in program.text or '"job"' in program.tree_json

@@ -1,0 +1,472 @@
+"""One job under one lease: what is fed to its machine, and what comes out of it.
+
+A turn feeds inputs, one at a time, each to quiescence; everything that was fed and everything that came out is recorded
+in that order, so that replay meets it in the same order. The engine then commits the recording, and only after that are
+requests started and cancelled. While a commit is outstanding the worker takes no turn: what arrives waits.
+
+Invariants
+- An effect starts after the commit that holds its request, and only while the lease is sound.
+- An input is recorded when it is taken. While the job is paused or parked it is not fed, but held until `Resumed`;
+  replay does the same. A job about to leave this process records inputs and feeds none: whoever loads it does.
+- Every step has one recorded outcome; the outcome of an attempt that is not the current one is ignored.
+- A fault of ours, or any exception out of the machine, parks the job; the others go on.
+
+It knows the store's records, but no store; and of connectors only that outcomes arrive at `post`.
+"""
+
+from __future__ import annotations
+
+from fmsh.connectors.base import Cancelled
+from fmsh.engine import outcomes, summary
+from fmsh.engine.flight import Flight
+from fmsh.engine.recording import Recording
+from fmsh.engine.snapshots import SnapshotPolicy
+from fmsh.machine.effects import CancelRequest, Display, Observe, Request
+from fmsh.machine.events import (
+    Displayed,
+    InboxTaken,
+    JobEnded,
+    Observed,
+    Parked,
+    Paused,
+    RequestCompleted,
+    RequestMade,
+    Resumed,
+)
+from fmsh.record import Record
+from fmsh.store.base import Append
+from fmsh.values import error_value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from fmsh.connectors.base import AttemptId, Outcome
+    from fmsh.engine.dispatcher import Dispatcher
+    from fmsh.engine.loop import Loop
+    from fmsh.engine.retry import Backoff
+    from fmsh.machine.effects import Effect, End
+    from fmsh.machine.events import Event
+    from fmsh.machine.machine import Machine
+    from fmsh.store.base import InboxRow, Lease
+    from fmsh.values import ErrorValue, Value
+
+SLICE_INSTRUCTIONS = 5000  # about 10 ms at 2 µs each: how long a cancel, or another job, waits for its turn
+DISPLAY_WAIT_MS = 50  # ARCHITECTURE 8.2: how long shown text may stay unrecorded, and how much of it
+DISPLAY_MAX = 64 * 1024
+EVENTS_MAX = 4096  # recorded in one run without effects before they are committed, so that memory stays bounded
+
+
+class Surroundings(Record):
+    """What the workers of one engine share. `ready` asks the engine for a turn of a worker."""
+
+    loop: Loop
+    dispatcher: Dispatcher
+    backoff: Backoff
+    clock_ms: Callable[[], int]
+    observe: Callable[[str, dict[str, Value]], Value]
+    display: Callable[[str, str], object]
+    report: Callable[[BaseException, str], None]
+    ready: Callable[[Worker], None]
+
+
+class Worker:
+    """See the module's docstring."""
+
+    __slots__ = (
+        "arrived",
+        "cancels",
+        "end",
+        "environment_hash",
+        "error",
+        "flights",
+        "has_left",
+        "held",
+        "inbox_seen",
+        "is_detaching",
+        "is_dropped",
+        "is_faulty",
+        "is_foreground",
+        "is_hurried",
+        "is_leaving",
+        "is_parked",
+        "is_paused",
+        "is_quiescent",
+        "job_id",
+        "lease",
+        "machine",
+        "now_ms",
+        "observes",
+        "owner",
+        "parked_step",
+        "pending",
+        "recording",
+        "shown",
+        "shown_at_ms",
+        "shown_size",
+        "shown_stream",
+        "snapshots",
+        "starts",
+        "steps",
+        "surroundings",
+        "taken",
+        "terminals",
+        "uid",
+    )
+
+    def __init__(self, surroundings: Surroundings, uid: str, machine: Machine) -> None:
+        self.surroundings = surroundings
+        self.uid = uid
+        self.machine = machine
+        self.job_id = 0  # until the job is created
+        self.lease: Lease | None = None
+        self.is_foreground = False
+        self.environment_hash = ""
+        self.owner: Mapping[str, Value] = {}
+
+        self.now_ms = surroundings.clock_ms()
+        self.is_quiescent = False
+        self.arrived: list[tuple[Flight, Outcome]] = []
+        self.observes: list[Observe] = []
+        self.held: list[Event] = []  # recorded inputs that are not fed yet
+        self.flights: dict[int, Flight] = {}
+        self.steps = 0
+        self.terminals = 0  # flights that have the terminal
+
+        self.recording = Recording()
+        self.taken: list[int] = []
+        self.inbox_seen: set[int] = set()  # rows taken, until the commit that deletes them
+        self.starts: list[Flight] = []  # after the commit
+        self.cancels: list[Flight] = []
+        self.pending: Append | None = None  # a commit that was tried, and not made for want of room
+        self.shown: list[str] = []
+        self.shown_stream = "out"
+        self.shown_size = 0
+        self.shown_at_ms = 0
+        self.snapshots = SnapshotPolicy()
+
+        self.end: End | None = None
+        self.error: ErrorValue | None = None  # why it is parked
+        self.parked_step: int | None = None
+        self.is_paused = False
+        self.is_parked = False
+        self.is_faulty = False  # parked by a fault of ours: the machine is not to be trusted any more
+        self.is_leaving = False
+        self.is_detaching = False
+        self.is_hurried = False  # it leaves whatever is in flight
+        self.is_dropped = False
+        self.has_left = False  # its lease was given back
+
+    # -- arrivals
+
+    def post(self, id: AttemptId, outcome: Outcome) -> None:
+        """Takes the outcome of an attempt, from any thread."""
+        self.surroundings.loop.submit(self._arrive, id, outcome)
+
+    def _arrive(self, id: AttemptId, outcome: Outcome) -> None:
+        flight = self.flights.get(id.step)
+        if flight is None or not flight.is_running or flight.attempt != id.attempt:
+            return
+        flight.is_running = False
+        self.arrived.append((flight, outcome))
+        self.surroundings.ready(self)
+
+    def take(self, rows: Iterable[InboxRow]) -> None:
+        """Turns rows of the inbox into events, in their order."""
+        from fmsh.engine import inbox
+
+        self.now_ms = self.surroundings.clock_ms()
+        try:
+            for row in rows:
+                if row.id not in self.inbox_seen:
+                    inbox.take(self, row)
+        except Exception as fault:
+            self.park_for_fault(fault)
+        self.surroundings.ready(self)
+
+    # -- the turn
+
+    def advance(self) -> None:
+        """Takes a turn: feeds and runs until there is nothing left to feed, or the budget of a slice is used up."""
+        self.now_ms = self.surroundings.clock_ms()
+        try:
+            self._run_turn()
+        except Exception as fault:
+            self.park_for_fault(fault)
+
+    def _run_turn(self) -> None:
+        machine = self.machine
+        while self.end is None and not self.is_faulty:
+            if not self.is_quiescent and not self.is_held:
+                self.is_quiescent = machine.run(SLICE_INSTRUCTIONS)
+                self.collect(machine.take_effects())
+                if not self.is_quiescent:
+                    return
+            elif self.held and not self.is_held:
+                self._feed(self.held.pop(0))
+            elif self.observes and not self.is_held:
+                self._answer(self.observes.pop(0))
+            elif self.arrived:
+                flight, outcome = self.arrived.pop(0)
+                if self.flights.get(flight.request.step) is flight:
+                    outcomes.record(self, flight, outcome)
+            else:
+                return
+
+    @property
+    def is_held(self) -> bool:
+        """Whether inputs are recorded but not fed."""
+        return self.is_paused or self.is_parked or self.is_leaving
+
+    @property
+    def is_between_slices(self) -> bool:
+        """Whether the machine is in the middle of a long run."""
+        return not self.is_quiescent and not self.is_held and self.end is None and not self.is_faulty
+
+    def input(self, event: Event, *, step: int | None = None) -> None:
+        """Records an input, and feeds it as soon as the machine can take it and all recorded before it are fed."""
+        self.record(event, step=step)
+        if self.is_held or self.held or not self.is_quiescent:
+            self.held.append(event)
+        else:
+            self._feed(event)
+
+    def record(self, event: Event, *, step: int | None = None) -> None:
+        if self.shown:
+            self.record_shown()
+        self.recording.add(event, at_ms=self.now_ms, step=step)
+
+    def _feed(self, event: Event) -> None:
+        self.machine.feed(event)
+        self.is_quiescent = False
+
+    def _answer(self, observe: Observe) -> None:
+        value = self.surroundings.observe(observe.operation, observe.arguments)
+        self.input(Observed(observe.number, value))
+
+    def collect(self, effects: list[Effect]) -> None:
+        """Takes what came out of the machine."""
+        for effect in effects:
+            kind = type(effect)
+            if kind is Request:
+                self._make(effect)  # type: ignore[arg-type]
+            elif kind is Display:
+                self._show(effect.text, effect.stream)  # type: ignore[union-attr]
+            elif kind is Observe:
+                self.observes.append(effect)  # type: ignore[arg-type]
+            elif kind is CancelRequest:
+                self.cancel_step(effect.step)  # type: ignore[union-attr]
+            else:
+                self._finish(effect)  # type: ignore[arg-type]
+
+    def _make(self, request: Request) -> None:
+        step = request.step
+        made = RequestMade(
+            step, request.task, request.connector, request.operation, request.arguments, request.node, request.is_once
+        )
+        self.record(made, step=step)
+        self.steps = step
+        flight = Flight(request, self.now_ms)
+        self.add_flight(flight)
+        self.starts.append(flight)
+
+    def add_flight(self, flight: Flight) -> None:
+        self.flights[flight.request.step] = flight
+        if self.surroundings.dispatcher.wants_terminal(self, flight.request):
+            flight.is_terminal = True
+            self.terminals += 1
+
+    def cancel_step(self, step: int) -> None:
+        """Sees to it that a step ends: by its connector if an attempt is running, else at once."""
+        flight = self.flights.get(step)
+        if flight is None:
+            return
+        flight.is_cancel_wanted = True
+        if flight.is_running:
+            self.cancels.append(flight)
+            return
+        flight.stop_timer()
+        if flight in self.starts:
+            self.starts.remove(flight)
+        self.arrived.append((flight, Cancelled()))
+
+    def complete(self, flight: Flight, completed: RequestCompleted) -> None:
+        """Records and feeds the one outcome of a step."""
+        step = flight.request.step
+        del self.flights[step]
+        self.terminals -= flight.is_terminal
+        flight.stop_timer()
+        self.input(completed, step=step)
+
+    def _finish(self, end: End) -> None:
+        self.end = end
+        if end.undo_errors:
+            self.is_parked = True  # ended, but not undone: a person has to look before it counts as over
+            self.error = outcomes.undo_failed(end)
+            self.record(Parked(None, self.error))
+        else:
+            self.record_end()
+
+    def record_end(self) -> None:
+        end = self.end
+        assert end is not None
+        self.record(JobEnded(end.value, end.error, summary.exit_status(end)))
+
+    # -- what people see
+
+    def _show(self, text: str, stream: str) -> None:
+        if self.is_foreground:
+            self.surroundings.display(text, stream)
+        if self.shown and (stream != self.shown_stream or self.shown_size >= DISPLAY_MAX):
+            self.record_shown()
+        if not self.shown:
+            self.shown_stream = stream
+            self.shown_at_ms = self.now_ms
+        self.shown.append(text)
+        self.shown_size += len(text)
+
+    def record_shown(self) -> None:
+        """Records what was shown since the last event."""
+        if not self.shown:
+            return
+        text = "".join(self.shown)
+        self.shown = []
+        self.shown_size = 0
+        self.recording.add(Displayed(text, self.shown_stream), at_ms=self.now_ms)
+
+    # -- pausing and parking
+
+    def pause(self) -> None:
+        """Holds inputs from here on; what is in flight goes on."""
+        if not self.is_held and self.end is None:
+            self.record(Paused())
+            self.is_paused = True
+
+    def resume(self) -> None:
+        """Goes on feeding: first what was held."""
+        if self.is_paused or self.is_parked:
+            self.record(Resumed())
+            self.is_paused = self.is_parked = False
+            self.parked_step = self.error = None
+
+    def park(self, flight: Flight, error: ErrorValue) -> None:
+        """Parks the job at a step whose outcome nobody knows, before anything unwinds."""
+        flight.is_lost = True
+        self.is_parked = True
+        self.parked_step = flight.request.step
+        self.error = error
+        self.record(Parked(self.parked_step, error))
+
+    def park_for_fault(self, fault: Exception) -> None:
+        """Parks the job for a fault of ours. Its machine is not touched again; a retry replays its history."""
+        self.surroundings.report(fault, f"job {self.job_id}")
+        self.is_parked = self.is_faulty = True
+        self.starts = []
+        self.error = error_value("internal", f"{type(fault).__name__}: {fault}")
+        self.record(Parked(None, self.error))
+
+    def take_event(self, kind: str, data: Value) -> None:
+        """Makes an InboxTaken of something and feeds it, also in the middle of a long run."""
+        if self.held or not self.is_between_slices:
+            self.input(InboxTaken(kind, data))
+            return
+        event = InboxTaken(kind, data, self.machine.instructions)
+        self.record(event)
+        self._feed(event)
+
+    # -- commits
+
+    def next_append(self, *, must: bool = False) -> Append | None:
+        """Gives what is to be committed now, if anything has to be; with `must`, in any case."""
+        if self.pending is not None:
+            return self.pending
+        if self.shown and self._must_record_shown():
+            self.record_shown()
+        if not must and not self._must_commit():
+            return None
+        assert self.lease is not None
+        now_summary = summary.of(self)
+        is_over = self.end is not None and not self.is_parked
+        recording, taken = self.recording, self.taken
+        snapshot = None if is_over else self.snapshots.take_if_due(self)
+        release = not is_over and (self.is_faulty or (self.is_leaving and not self.must_stay))
+        self.recording = Recording()
+        self.taken = []
+        self.pending = Append(
+            self.lease, recording.events, now_summary, taken, snapshot, recording.blobs, release,
+            release and self.is_detaching,
+        )  # fmt: skip
+        return self.pending
+
+    def _must_record_shown(self) -> bool:
+        if not self.is_between_slices or self.shown_size >= DISPLAY_MAX:
+            return True
+        return self.now_ms - self.shown_at_ms >= DISPLAY_WAIT_MS
+
+    def _must_commit(self) -> bool:
+        if self.is_leaving and not self.must_stay:
+            return True
+        recorded = self.recording.events
+        if not recorded and not self.taken:
+            return False
+        if not self.is_between_slices or self.starts or self.taken:
+            return True
+        return len(recorded) >= EVENTS_MAX or recorded[-1].type == "Displayed"
+
+    @property
+    def must_stay(self) -> bool:
+        """Whether something is in flight that another process would have to do again, or that has the terminal."""
+        if self.is_hurried:
+            return False
+        return self.terminals > 0 or any(flight.is_risky for flight in self.flights.values())
+
+    def committed(self) -> None:
+        """Goes on after the commit of `next_append`: starts and cancels what was recorded there."""
+        append, self.pending = self.pending, None
+        assert append is not None
+        if append.taken:
+            self.inbox_seen.difference_update(append.taken)
+        self.has_left = append.release
+        if append.release or (self.end is not None and not self.is_parked):
+            self.drop()
+
+    def act(self) -> None:
+        """Starts and cancels what is committed. To be called only while the lease is sound."""
+        if self.is_leaving:
+            self.starts = []  # whoever loads the job starts them
+        if self.starts:
+            starts, self.starts = self.starts, []
+            for flight in starts:
+                self._start(flight)
+        if self.cancels:
+            cancels, self.cancels = self.cancels, []
+            for flight in cancels:
+                if flight.is_running:
+                    self.surroundings.dispatcher.cancel(self, flight)
+
+    def _start(self, flight: Flight) -> None:
+        if flight.next_at_ms is not None:
+            wait_ms = flight.next_at_ms - self.surroundings.clock_ms()
+            if wait_ms > 0:
+                flight.timer = self.surroundings.loop.after(wait_ms / 1000, lambda: self._try_again(flight))
+                return
+            flight.next_at_ms = None
+        self.surroundings.dispatcher.start(self, flight)
+
+    def _try_again(self, flight: Flight) -> None:
+        flight.timer = None
+        self.starts.append(flight)
+        self.surroundings.ready(self)
+
+    def drop(self) -> None:
+        """Forgets the job: its lease is gone, or it has ended. Outcomes that still come find nothing."""
+        self.is_dropped = True
+        for flight in self.flights.values():
+            flight.stop_timer()
+            if flight.is_waiting and flight.is_running:  # a timer of a connector, which would keep this job in memory
+                self.surroundings.dispatcher.cancel(self, flight)
+        self.flights = {}
+        self.arrived = []
+        self.starts = []
+        self.cancels = []
+        del self.machine  # somebody may hold `post` for long, but the state of a job that is gone costs no memory
