@@ -1,7 +1,7 @@
 """How fast the store commits, beside the limits it must keep. Run it on the disk that matters: `--directory`.
 
-Two figures. *One job, step by step*: each commit holds the two events of a step, against raw one-row commits, in turns in
-the same run. *Many jobs together*: each commit holds a step of many jobs. Exits with 1 below a limit.
+Two figures. *One job, step by step*: each commit holds the two events of a step, against raw one-row commits, in turns.
+*Many jobs together*: each commit holds a step of many jobs. Exits with 1 below a limit.
 """
 
 from __future__ import annotations
