@@ -6,8 +6,6 @@ Text without an offset is an error unless `--tz` says the zone: what zone a prog
 
 from __future__ import annotations
 
-from datetime import UTC
-
 from fmsh.builtins.complaints import a_kind, did_you_mean, mismatch, need_text, too_much, unreadable, wrong_value
 from fmsh.builtins.declare import builtin, flag, optional, required
 from fmsh.builtins.text import datetime_text
@@ -30,7 +28,7 @@ def datetime_(value: Value) -> Value:
     > 0 | datetime
     1970-01-01T00:00:00Z
     """
-    from datetime import datetime, timedelta
+    from datetime import UTC, datetime, timedelta
 
     if kind_of(value) == "datetime":
         return value
@@ -145,7 +143,7 @@ def _near_zone(name: str, zones: set[str]) -> str:
 
 
 def _fixed(moment: datetime) -> datetime:
-    from datetime import timedelta, timezone
+    from datetime import UTC, timedelta, timezone
 
     offset = moment.utcoffset() or timedelta()
     return moment.replace(tzinfo=timezone(offset) if offset else UTC)

@@ -1,0 +1,109 @@
+"""An uncaught error as a person sees it: what happened, where, how the program came there, and what to do.
+
+error: there is no field `stauts`
+  --> release.fmsh:12:11
+   12 | if $result.stauts != passed {
+      |           ^
+   = hint: did you mean `status`?
+  in deploy, called at release.fmsh:3:1
+"""
+
+from __future__ import annotations
+
+from fmsh.render import excerpt
+from fmsh.render.cells import visible
+from fmsh.render.style import paint
+from fmsh.render.values import cell_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fmsh.spans import Source
+    from fmsh.values import ErrorValue, Value
+
+CALLS_SHOWN_MAX = 10  # half of them the innermost, half the outermost
+STDERR_LINES_MAX = 10
+SHOWN_ELSEWHERE = frozenset(
+    (
+        "kind",
+        "message",
+        "command",
+        "where",
+        "retryable",
+        "hint",
+        "stderr",
+        "trace",
+        "status",
+        "signal",
+        "headers",
+        "body",
+    )
+)
+
+
+def render_error(error: ErrorValue, sources: Mapping[str, Source], *, color: bool) -> str:
+    """Renders an error with its source line, the chain of calls, its hint and what the command wrote to its stderr.
+
+    `sources` holds the texts by the file names of `where`; of a file that is not there only the place is shown.
+    """
+    text = paint("error", "red", color=color) + ": " + paint(_headline(error), "bold", color=color) + "\n"
+    text += _place(error.fields.get("where"), sources, color)
+    for name, item in _details(error):
+        text += f"   = {name}: {item}\n"
+    text += _calls(error.fields.get("trace"), color)
+    return text + _stderr(error.fields.get("stderr"))
+
+
+def _headline(error: ErrorValue) -> str:
+    lines = visible(error.message, keep="\n").rstrip("\n").split("\n")
+    return "\n  ".join(lines) or error.kind
+
+
+def _place(where: Value, sources: Mapping[str, Source], color: bool) -> str:
+    if type(where) is not dict or type(where.get("line")) is not int:
+        return ""
+    file, line, column = str(where.get("file")), where["line"], where.get("column", 1)
+    text = f"  {paint('-->', 'blue', color=color)} {_named(where)}\n"
+    source = sources.get(file)
+    lines = [] if source is None else source.text.split("\n")
+    if 0 < line <= len(lines):
+        drawn = excerpt.draw(lines[line - 1], column, where.get("length", 1), line_number=line, color=color, margin=4)
+        text += "".join(f" {each}\n" for each in drawn.splitlines())
+    return text
+
+
+def _named(where: Mapping[str, Value]) -> str:
+    return visible(f"{where.get('file')}:{where.get('line')}:{where.get('column')}")
+
+
+def _details(error: ErrorValue) -> list[tuple[str, str]]:
+    fields = error.fields
+    details = []
+    if type(fields.get("hint")) is str:
+        details.append(("hint", visible(fields["hint"])))
+    if error.kind == "http" and "body" in fields and fields["body"] is not None:
+        details.append(("body", cell_text(fields["body"])))
+    for name, item in fields.items():
+        if name not in SHOWN_ELSEWHERE and item is not None:
+            details.append((visible(name), cell_text(item)))
+    return details
+
+
+def _calls(trace: Value, color: bool) -> str:
+    if type(trace) is not list:
+        return ""
+    calls = [call for call in trace if type(call) is dict]
+    lines = [f"  in {visible(str(call.get('function')))}, called at {_named(call)}" for call in calls]
+    if len(lines) > CALLS_SHOWN_MAX:
+        half = CALLS_SHOWN_MAX // 2
+        lines = [*lines[:half], f"  … {len(lines) - 2 * half} more calls", *lines[-half:]]
+    return "".join(paint(line, "dim", color=color) + "\n" for line in lines)
+
+
+def _stderr(stderr: Value) -> str:
+    if type(stderr) is not str or not stderr.strip():
+        return ""
+    lines = visible(stderr.rstrip("\n"), keep="\n\t").split("\n")
+    cut = [] if len(lines) <= STDERR_LINES_MAX else ["…"]
+    return "".join(f"  | {line}\n" for line in [*cut, *lines[-STDERR_LINES_MAX:]])
