@@ -20,7 +20,8 @@ numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False, width
 durations = st.integers(-(10**15), 10**15).map(Duration)
 SAMPLES: list[Any] = [None, True, 1, 1.5, "a", b"a", MINUTE, NOON, [1], range(3), {"a": 1}, Block(None, None), SECRET]
 BINARY = [
-SAMPLES: list[Any] = [None, True, 1, 1.5, "a", b"a", MINUTE, NOON, [1], range(3), {"a": 1}, SECRET]
+    op.add, op.subtract, op.multiply, op.divide, op.floor_divide, op.modulo, op.power, op.less, op.less_equal,
+    op.greater,
     op.greater_equal, op.equal, op.not_equal, op.matches, op.not_matches, op.contains_in, op.not_in,
 ]  # fmt: skip
 
