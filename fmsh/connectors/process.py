@@ -26,7 +26,7 @@ from fmsh.connectors import spool, wrapper
 from fmsh.connectors.base import AttemptId, Cancelled, Done, Failed
 from fmsh.connectors.descriptors import Sources, mode_of, open_sources, spooled_outputs
 from fmsh.connectors.foreground import Foreground
-from fmsh.values import error_value
+from fmsh.values import Raised, error_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -170,6 +170,8 @@ class ProcessConnector:
             outcome = Failed(
                 error_value(refusal.kind, refusal.message, status=refusal.status, command=refusal.command or None)
             )
+        except Raised as failure:  # a secret that is not there
+            outcome = Failed(failure.error)
         except OSError as error:
             outcome = self._refused_by_system(running, error)
         if outcome is not None:

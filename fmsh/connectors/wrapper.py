@@ -176,7 +176,7 @@ def plan(
 
 
 def program(name: str) -> str:
-    """Where a standard program is, whatever the user's PATH says; `:` if missing (`spool.adopt_statuses` does the rest)."""
+    """Where a standard program is, whatever the user's PATH says. `:` if missing: `spool.adopt_statuses` does it."""
     for directory in STANDARD_DIRECTORIES:
         if os.access(f"{directory}/{name}", os.X_OK):
             return f"{directory}/{name}"

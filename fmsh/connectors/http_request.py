@@ -1,0 +1,275 @@
+"""HTTP out: operation "request" of the connector "http".
+
+Arguments: `method`, `url` (text or secret), `body` (any value or null), `headers`, `query`, `form` (records),
+`timeout` (a duration for one attempt with all its redirects; 30 s), `retries` (further tries, 2), `full`, `follow`
+(true), `auth`, `ok` (a list of statuses that raise nothing). Only `method` and `url` must be there.
+
+Each attempt runs on one of at most 64 worker threads. A watchdog thread answers an attempt whose time is up, and
+`cancel` a cancelled one, even where its worker is stuck (looking up a name cannot be interrupted). Who answers first
+wins; a worker that comes too late finds that out. All threads are daemons: nothing keeps the process from exiting.
+"""
+
+from __future__ import annotations
+
+import heapq
+import queue
+import time
+from threading import Condition, Lock, Thread
+
+from fmsh.connectors import http_answer, http_message
+from fmsh.connectors.base import AttemptId, Cancelled, Failed
+from fmsh.connectors.http_transport import Line, Transport, TransportError
+from fmsh.values import Duration, Raised
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fmsh.connectors.base import Attempt, Outcome, Post
+    from fmsh.connectors.http_answer import Answer, Policy
+    from fmsh.connectors.http_message import Outgoing
+    from fmsh.values import Secret
+
+WORKERS_MAX = 64
+REDIRECTS_MAX = 10
+# The worker's own time-out knows more, so it goes first.
+WATCHDOG_GRACE_S = 0.25
+TIMEOUT_DEFAULT = Duration(30 * 10**9)
+REDIRECT_STATUSES = frozenset((301, 302, 303, 307, 308))
+
+
+class _Exchange:
+    """One attempt. `answer` hands over its outcome: the first one counts, and says so."""
+
+    __slots__ = ("_is_answered", "_lock", "follows", "id", "line", "outgoing", "policy", "post", "timeout")
+
+    def __init__(self, attempt: Attempt, post: Post, outgoing: Outgoing, policy: Policy) -> None:
+        arguments = attempt.arguments
+        follow = arguments.get("follow")
+        self.id = attempt.id
+        self.post = post
+        self.outgoing = outgoing
+        self.policy = policy
+        self.timeout: Duration = arguments.get("timeout") or TIMEOUT_DEFAULT
+        self.follows = follow is None or bool(follow)
+        self.line = Line(float("inf"))
+        self._is_answered = False
+        self._lock = Lock()
+
+    def answer(self, outcome: Outcome | None) -> bool:
+        """`None`: dropped without an outcome."""
+        with self._lock:
+            if self._is_answered:
+                return False
+            self._is_answered = True
+        if outcome is not None:
+            self.post(self.id, outcome)
+        return True
+
+    @property
+    def is_answered(self) -> bool:
+        return self._is_answered
+
+
+class HttpConnector:
+    """Sends requests. `reveal` gives the text of a secret and is called in `start`, in the caller's thread."""
+
+    def __init__(self, reveal: Callable[[Secret], str], transport: Transport | None = None) -> None:
+        self._reveal = reveal
+        self._transport = transport or Transport()
+        self._exchanges: dict[AttemptId, _Exchange] = {}
+        self._lock = Lock()
+        self._work = _Workers(self._run)
+        self._watchdog = _Watchdog(self._time_is_up)
+
+    def start(self, attempt: Attempt, post: Post) -> None:
+        assert attempt.operation == "request", attempt.operation
+        try:
+            outgoing = http_message.build(attempt.arguments, attempt.idempotency_key, self._reveal)
+        except Raised as failure:
+            return post(attempt.id, Failed(failure.error))
+        if attempt.is_resumed and attempt.is_once:
+            reason = "fmsh ended while it was in flight, so it is not known whether it was done, and it stands in once"
+            return post(attempt.id, http_answer.failed_for_good(outgoing, "lost", reason))
+        exchange = _Exchange(attempt, post, outgoing, http_answer.policy_of(attempt.arguments, attempt.is_once))
+        with self._lock:
+            self._exchanges[attempt.id] = exchange
+        return self._work.put(exchange)
+
+    def cancel(self, id: AttemptId) -> None:
+        with self._lock:
+            exchange = self._exchanges.get(id)
+        if exchange is not None and self._finish(exchange, Cancelled()):
+            self._cut(exchange)
+
+    def close(self) -> None:
+        with self._lock:
+            exchanges = list(self._exchanges.values())
+        for exchange in exchanges:
+            if self._finish(exchange, None):
+                self._cut(exchange)
+        self._work.close()
+        self._watchdog.close()
+        self._transport.close()
+
+    def _finish(self, exchange: _Exchange, outcome: Outcome | None) -> bool:
+        """Answers an attempt, if nobody did so yet."""
+        with self._lock:
+            if self._exchanges.get(exchange.id) is exchange:
+                del self._exchanges[exchange.id]
+        return exchange.answer(outcome)
+
+    def _cut(self, exchange: _Exchange) -> None:
+        """Frees the worker of an answered attempt; one that is stuck in a name look-up is not counted any more."""
+        exchange.line.cut()
+        self._work.abandon(exchange)
+
+    def _time_is_up(self, exchange: _Exchange) -> None:
+        if not exchange.is_answered and self._finish(exchange, _timed_out(exchange)):
+            self._cut(exchange)
+
+    def _run(self, exchange: _Exchange) -> None:
+        """What a worker does with an attempt."""
+        if exchange.is_answered:
+            return
+        exchange.line.deadline = time.monotonic() + exchange.timeout.seconds
+        self._watchdog.add(exchange)
+        try:
+            outcome = self._outcome(exchange)
+        except Exception as error:  # the border: whatever goes wrong here must be answered
+            outcome = http_answer.failed_for_good(exchange.outgoing, "network", f"{type(error).__name__}: {error}")
+        self._finish(exchange, outcome)
+
+    def _outcome(self, exchange: _Exchange) -> Outcome:
+        started_ns = time.monotonic_ns()
+        outgoing, policy = exchange.outgoing, exchange.policy
+        for _ in range(REDIRECTS_MAX + 1):
+            try:
+                answer = self._transport.exchange(outgoing, exchange.line, is_fresh=policy.is_once)
+                following = _redirect(outgoing, answer) if exchange.follows else None
+            except TransportError as error:
+                return _failure(exchange, outgoing, error)
+            except Raised as failure:
+                return http_answer.failed_for_good(outgoing, failure.error.kind, failure.error.message)
+            if following is None:
+                elapsed_ns = time.monotonic_ns() - started_ns
+                return http_answer.outcome_of(outgoing, answer, policy, elapsed_ns=elapsed_ns, now_s=time.time())
+            outgoing = following
+        reason = f"redirected more than {REDIRECTS_MAX} times (REDIRECTS_MAX), last to {outgoing.shown_url}"
+        return http_answer.failed_for_good(exchange.outgoing, "http", reason)
+
+
+def _redirect(outgoing: Outgoing, answer: Answer) -> Outgoing | None:
+    """The request that a redirect asks for; None if it is none. Raises: Raised for an address that makes no sense."""
+    location = answer.headers.get("location")
+    if answer.status not in REDIRECT_STATUSES or not location:
+        return None
+    url = http_message.parse_url(location, outgoing.url)
+    return http_message.redirected(outgoing, answer.status, url)
+
+
+def _failure(exchange: _Exchange, outgoing: Outgoing, error: TransportError) -> Failed:
+    if error.is_final:
+        return http_answer.failed_for_good(outgoing, "network", error.reason)
+    if error.is_timeout:
+        return _timed_out(exchange)
+    return http_answer.no_answer(outgoing, exchange.policy, exchange.line, kind="network", reason=error.reason)
+
+
+def _timed_out(exchange: _Exchange) -> Failed:
+    what = "no whole answer" if exchange.line.was_sent else "no connection"
+    reason = f"{what} within {exchange.timeout}; if it needs longer, give it --timeout"
+    return http_answer.no_answer(exchange.outgoing, exchange.policy, exchange.line, kind="timeout", reason=reason)
+
+
+class _Workers:
+    """Threads that start when there is work and no idle one, up to `WORKERS_MAX`; then work queues."""
+
+    def __init__(self, run: Callable[[_Exchange], None]) -> None:
+        self._run = run
+        self._queue: queue.SimpleQueue[_Exchange | None] = queue.SimpleQueue()
+        self._lock = Lock()
+        self._idle = self._alive = 0
+        self._busy: set[_Exchange] = set()
+
+    def put(self, exchange: _Exchange) -> None:
+        with self._lock:
+            is_needed = self._idle <= self._queue.qsize() and self._alive < WORKERS_MAX
+            self._alive += is_needed
+        self._queue.put(exchange)
+        if is_needed:
+            Thread(target=self._work, name="fmsh-http", daemon=True).start()
+
+    def abandon(self, exchange: _Exchange) -> None:
+        """Counts a worker that may be stuck no more: another may start in its place, and it ends when it comes back."""
+        with self._lock:
+            if exchange in self._busy:
+                self._busy.remove(exchange)
+                self._alive -= 1
+
+    def close(self) -> None:
+        with self._lock:
+            for _ in range(self._alive):
+                self._queue.put(None)
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                self._idle += 1
+            exchange = self._queue.get()
+            with self._lock:
+                self._idle -= 1
+                if exchange is None:
+                    self._alive -= 1
+                    return
+                self._busy.add(exchange)
+            self._run(exchange)
+            with self._lock:
+                if exchange not in self._busy:
+                    return
+                self._busy.remove(exchange)
+
+
+class _Watchdog:
+    """A thread that calls back at each exchange's deadline. It starts with the first one."""
+
+    def __init__(self, callback: Callable[[_Exchange], None]) -> None:
+        self._callback = callback
+        self._changed = Condition()
+        self._heap: list[tuple[float, int, _Exchange]] = []
+        self._count = 0
+        self._thread: Thread | None = None
+        self._is_closed = False
+
+    def add(self, exchange: _Exchange) -> None:
+        with self._changed:
+            self._count += 1
+            heapq.heappush(self._heap, (exchange.line.deadline + WATCHDOG_GRACE_S, self._count, exchange))
+            if self._heap[0][2] is exchange:
+                self._changed.notify()
+            if self._thread is None:
+                self._thread = Thread(target=self._watch, name="fmsh-http-watchdog", daemon=True)
+                self._thread.start()
+
+    def close(self) -> None:
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify()
+
+    def _watch(self) -> None:
+        while True:
+            exchange = self._next_due()
+            if exchange is None:
+                return
+            self._callback(exchange)
+
+    def _next_due(self) -> _Exchange | None:
+        with self._changed:
+            while not self._is_closed:
+                while self._heap and self._heap[0][2].is_answered:
+                    heapq.heappop(self._heap)
+                wait_s = self._heap[0][0] - time.monotonic() if self._heap else None
+                if wait_s is not None and wait_s <= 0:
+                    return heapq.heappop(self._heap)[2]
+                self._changed.wait(wait_s)
+            return None
