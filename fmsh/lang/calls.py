@@ -1,0 +1,136 @@
+"""The check of a call against a signature, and the run-time check of what cannot be known before."""
+
+from __future__ import annotations
+
+from fmsh.lang import generated as g
+from fmsh.lang import syntax as s
+from fmsh.lang.runtime import accepts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import _ast
+    from collections.abc import Sequence
+
+    from fmsh.lang.compiler import Compiler
+    from fmsh.lang.syntax import Node
+    from fmsh.machine.signature import Parameter, Signature
+
+OPERATORS_AS_ARGUMENTS = ("==", "!=", "<=", ">=", "=~", "!~", "and", "or", "not", "in", "+", "-", "*", "/", "??")
+
+
+def bind_arguments(
+    c: Compiler, signature: Signature, command: s.Command, arguments: Sequence[Node]
+) -> dict[str, list[Node]]:
+    """Sorts the arguments of a call by parameter. Notes what does not fit; a switch that is on has an empty list."""
+    bound: dict[str, list[Node]] = {}
+    positionals: list[Node] = []
+    waiting = list(arguments)
+    while waiting:
+        argument = waiting.pop(0)
+        if isinstance(argument, s.Flag):
+            _bind_flag(c, signature, argument, waiting, bound)
+        else:
+            _refuse_operator(c, signature, argument)
+            positionals.append(argument)
+    expected = signature.positionals
+    for parameter, argument in zip(expected, positionals, strict=False):
+        bound[parameter.name] = [argument]
+    extra = positionals[len(expected) :]
+    if signature.rest is not None:
+        bound[signature.rest.name] = extra
+    elif extra:
+        c.problem(
+            extra[0], f"`{signature.name}` takes {_count(len(expected))}, this is one too many", _usage(signature)
+        )
+    _note_missing(c, signature, command, bound)
+    for parameter in signature.parameters:
+        for argument in bound.get(parameter.name, []):
+            _check_literal(c, signature, parameter, argument)
+    return bound
+
+
+def _bind_flag(
+    c: Compiler, signature: Signature, flag: s.Flag, waiting: list[Node], bound: dict[str, list[Node]]
+) -> None:
+    parameter = signature.flag_named(flag.name)
+    if parameter is None:
+        from difflib import get_close_matches
+
+        known = [other.flag for other in signature.parameters if other.kind == "flag"]
+        close = get_close_matches(flag.name, known, 1)
+        hint = f"did you mean {close[0]}?" if close else _usage(signature)
+        c.problem(flag, f"`{signature.name}` has no flag {flag.name}", hint, code="unknown-flag")
+        return
+    if parameter.name in bound:
+        c.problem(flag, f"{flag.name} is given twice", "leave one out")
+    if parameter.type_name == "bool" and flag.value is None:
+        bound[parameter.name] = []
+    elif flag.value is not None:
+        bound[parameter.name] = [flag.value]
+    elif waiting and not isinstance(waiting[0], s.Flag):
+        bound[parameter.name] = [waiting.pop(0)]
+    else:
+        c.problem(flag, f"{flag.name} needs a value", f"such as {flag.name} {parameter.type_name.upper()}")
+        bound[parameter.name] = []
+
+
+def _refuse_operator(c: Compiler, signature: Signature, argument: Node) -> None:
+    text = plain_text(argument)
+    if text in OPERATORS_AS_ARGUMENTS and not signature.name.startswith("str "):
+        hint = f"put the command in ( ) to use `{text}` on its value, or quote it"
+        c.problem(argument, f"`{text}` is an argument of `{signature.name}` here", hint, code="operator-argument")
+
+
+def plain_text(node: Node) -> str | None:
+    """The text of an unquoted plain word."""
+    if isinstance(node, s.Word) and len(node.parts) == 1 and not node.is_text:
+        node = node.parts[0]
+    return node.value if isinstance(node, s.Literal) and isinstance(node.value, str) else None
+
+
+def _note_missing(c: Compiler, signature: Signature, command: s.Command, bound: dict[str, list[Node]]) -> None:
+    for parameter in signature.parameters:
+        is_missing = parameter.name not in bound or (parameter.kind == "rest" and not bound[parameter.name])
+        if parameter.is_required and is_missing:
+            label = parameter.flag if parameter.kind == "flag" else parameter.name.upper()
+            c.problem(command, f"`{signature.name}` needs {label}", _usage(signature), code="missing-argument")
+
+
+def _check_literal(c: Compiler, signature: Signature, parameter: Parameter, argument: Node) -> None:
+    kind = literal_kind(argument)
+    if kind is not None and not accepts(parameter.type_name, kind):
+        message = f"{parameter.name} must be {article(parameter.type_name)}, this is {article(kind)}"
+        c.problem(argument, message, _usage(signature), code="type")
+
+
+def literal_kind(node: Node) -> str | None:
+    """The kind of an argument that is known before it runs."""
+    if isinstance(node, s.Word):
+        if node.is_text or len(node.parts) > 1:
+            return None if any(not isinstance(part, s.Literal) for part in node.parts) else "string"
+        node = node.parts[0]
+    kinds: dict[type, str] = {s.ListLiteral: "list", s.RecordLiteral: "record", s.BlockLiteral: "block"}
+    if isinstance(node, s.Literal):
+        return g.literal_kind(node.value)
+    return kinds.get(type(node))
+
+
+def _count(number: int) -> str:
+    return "no argument" if number == 0 else "one argument" if number == 1 else f"{number} arguments"
+
+
+def article(noun: str) -> str:
+    return noun if noun == "null" else f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
+
+
+def _usage(signature: Signature) -> str:
+    return f"usage: {signature.usage()}"
+
+
+def checked(c: Compiler, signature: Signature, parameter: Parameter, argument: Node, value: _ast.expr) -> _ast.expr:
+    """Adds the check of a value's kind that only the run can make."""
+    if parameter.type_name in ("any", "block") or literal_kind(argument) is not None:
+        return value
+    line = argument.id
+    texts = [parameter.type_name, parameter.name, signature.usage()]
+    return g.call("check_argument", [value, *(g.constant(text, line) for text in texts)], line)

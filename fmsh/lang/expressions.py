@@ -1,0 +1,350 @@
+"""Expressions: what only computes becomes one Python expression, effects inside it are run first, left to right.
+
+`expression` gives a Python node for the value. If the node is not pure it has emitted the instructions for its effects,
+and the Python node reads their slots.
+"""
+
+from __future__ import annotations
+
+from fmsh.lang import generated as g
+from fmsh.lang import pipelines
+from fmsh.lang import syntax as s
+from fmsh.lang.bodies import Body, Label, PythonBody, find_variable, visible_names
+from fmsh.lang.purity import is_pure, is_pure_block
+from fmsh.machine import code as op
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import _ast
+    from collections.abc import Callable, Sequence
+
+    from fmsh.lang.compiler import Compiler
+    from fmsh.lang.syntax import Node
+
+    AnyBody = Body | PythonBody
+
+OPERATORS = {
+    "+": "add",
+    "-": "subtract",
+    "*": "multiply",
+    "/": "divide",
+    "//": "floor_divide",
+    "%": "modulo",
+    "**": "power",
+    "==": "equal",
+    "!=": "not_equal",
+    "<": "less",
+    "<=": "less_equal",
+    ">": "greater",
+    ">=": "greater_equal",
+    "=~": "matches",
+    "!~": "not_matches",
+    "in": "contains_in",
+    "not in": "not_in",
+}
+
+
+def expression(c: Compiler, b: AnyBody, node: Node) -> _ast.expr:
+    """Compiles an expression; see the module."""
+    return _COMPILE[type(node)](c, b, node)
+
+
+def operands(c: Compiler, b: AnyBody, nodes: Sequence[Node]) -> list[_ast.expr]:
+    """Compiles several in order. What is computed before a later effect is computed before it runs."""
+    compiled = []
+    for index, node in enumerate(nodes):
+        value = expression(c, b, node)
+        if any(not is_pure(c, b, later) for later in nodes[index + 1 :]):
+            value = spill(c, b, node, value)
+        compiled.append(value)
+    return compiled
+
+
+def spill(c: Compiler, b: AnyBody, node: Node, value: _ast.expr) -> _ast.expr:
+    """Computes a value now, into a hidden slot."""
+    import _ast
+
+    if isinstance(value, _ast.Constant) or isinstance(b, PythonBody):
+        return value
+    slot = b.hide(node)
+    b.emit(op.EVAL, node, slot, c.generator.function(value, node.id))
+    return g.slot_of(0, slot, node.id)
+
+
+def _literal(c: Compiler, b: AnyBody, node: s.Literal) -> _ast.expr:
+    return c.generator.value(node.value, node.id)
+
+
+def _template(c: Compiler, b: AnyBody, node: s.Template) -> _ast.expr:
+    return g.call("join_text", [g.list_of(operands(c, b, node.parts), node.id)], node.id)
+
+
+def variable(c: Compiler, b: AnyBody, node: s.Variable) -> _ast.expr:
+    """Reads a variable. `$env` is the task's: it is asked of the machine."""
+    if node.name == "env":
+        return _environment(c, b, node)
+    found = find_variable(b, node.name)
+    if found is None:
+        from difflib import get_close_matches
+
+        close = get_close_matches(node.name, visible_names(b), 1)
+        hint = f"did you mean ${close[0]}?" if close else f"declare it first: let {node.name} = …"
+        if node.name.isupper():
+            hint = f"an environment variable is $env.{node.name}"
+        if node.name == "it":
+            hint = "$it is the argument of a block without parameters, and `.field` is short for `$it.field`"
+        c.problem(node, f"there is no variable ${node.name} here", hint, code="unknown-variable")
+        return g.constant(None, node.id)
+    if found.python_name:
+        return g.name(found.python_name, node.id)
+    value = g.slot_of(found.depth, found.slot, node.id)
+    if "def" in found.crosses:
+        value = g.call("known", [value, g.constant(node.name, node.id)], node.id)
+    return value
+
+
+def _environment(c: Compiler, b: AnyBody, node: s.Variable) -> _ast.expr:
+    assert isinstance(b, Body), "$env is not pure"
+    slot = b.hide(node)
+    b.emit(op.ENVIRONMENT, node, slot)
+    return g.slot_of(0, slot, node.id)
+
+
+def _path(c: Compiler, b: AnyBody, node: s.Path, *, is_optional: bool = False) -> _ast.expr:
+    value = expression(c, b, node.base)
+    for step in node.steps:
+        optional = step.is_optional or is_optional
+        if isinstance(step.key, s.Range):
+            ends = [part if part is not None else None for part in (step.key.start, step.key.end)]
+            bounds = [g.constant(None, step.id) if part is None else expression(c, b, part) for part in ends]
+            arguments = [value, *bounds, g.constant(step.key.is_exclusive, step.id)]
+            value = g.call("get_slice", arguments, step.id)
+            continue
+        if not is_pure(c, b, step.key):
+            value = spill(c, b, step, value)
+        key = expression(c, b, step.key)
+        function = "get_index" if step.is_index else "get_field"
+        value = g.call(function, [value, key, g.constant(optional, step.id)], step.id)
+    return value
+
+
+def _unary(c: Compiler, b: AnyBody, node: s.Unary) -> _ast.expr:
+    import _ast
+
+    value = expression(c, b, node.operand)
+    if node.operator == "-":
+        return g.call("negate", [value], node.id)
+    truth = g.call("truth", [value], node.id)
+    return g.at(_ast.UnaryOp(op=_ast.Not(), operand=truth), node.id)  # type: ignore[no-any-return]
+
+
+def _binary(c: Compiler, b: AnyBody, node: s.Binary) -> _ast.expr:
+    if node.operator in ("and", "or", "??"):
+        return _short_circuit(c, b, node)
+    left, right = operands(c, b, (node.left, node.right))
+    return g.call(OPERATORS[node.operator], [left, right], node.id)
+
+
+def _short_circuit(c: Compiler, b: AnyBody, node: s.Binary) -> _ast.expr:
+    import _ast
+
+    if node.operator == "??":
+        left = (
+            _path(c, b, node.left, is_optional=True) if isinstance(node.left, s.Path) else expression(c, b, node.left)
+        )
+    else:
+        left = g.call("truth", [expression(c, b, node.left)], node.left.id)
+    if not is_pure(c, b, node.right):
+        assert isinstance(b, Body)
+        return _short_circuit_effects(c, b, node, left)
+    right = expression(c, b, node.right)
+    if node.operator == "??":
+        return g.call("coalesce", [left, g.lazily(right, node.id)], node.id)
+    kind = _ast.And() if node.operator == "and" else _ast.Or()
+    return g.at(_ast.BoolOp(op=kind, values=[left, g.call("truth", [right], node.right.id)]), node.id)  # type: ignore[no-any-return]
+
+
+def _short_circuit_effects(c: Compiler, b: Body, node: s.Binary, left: _ast.expr) -> _ast.expr:
+    """The right side has effects: it is jumped over."""
+    import _ast
+
+    slot, test, end = b.hide(node), b.hide(node), Label()
+    b.emit(op.EVAL, node, slot, c.generator.function(left, node.id))
+    value = g.slot_of(0, slot, node.id)
+    if node.operator == "??":
+        goes_on: _ast.expr = g.at(
+            _ast.Compare(left=value, ops=[_ast.Is()], comparators=[g.constant(None, node.id)]), node.id
+        )
+    elif node.operator == "and":
+        goes_on = value
+    else:
+        goes_on = g.at(_ast.UnaryOp(op=_ast.Not(), operand=value), node.id)
+    b.emit(op.EVAL, node, test, c.generator.function(goes_on, node.id))
+    b.emit(op.BRANCH, node, test, end)
+    right = expression(c, b, node.right)
+    if node.operator != "??":
+        right = g.call("truth", [right], node.right.id)
+    b.emit(op.EVAL, node, slot, c.generator.function(right, node.id))
+    b.mark(end)
+    return g.slot_of(0, slot, node.id)
+
+
+def _range(c: Compiler, b: AnyBody, node: s.Range) -> _ast.expr:
+    assert node.start is not None and node.end is not None, "a range outside of a path has both ends"
+    start, end = operands(c, b, (node.start, node.end))
+    return g.call("make_range", [start, end, g.constant(node.is_exclusive, node.id)], node.id)
+
+
+def _list(c: Compiler, b: AnyBody, node: s.ListLiteral) -> _ast.expr:
+    inner = [item.value if isinstance(item, s.Spread) else item for item in node.items]
+    values = operands(c, b, inner)
+    items = [
+        g.starred(g.call("spread_list", [value], item.id), item.id) if isinstance(item, s.Spread) else value
+        for item, value in zip(node.items, values, strict=True)
+    ]
+    return g.list_of(items, node.id)
+
+
+def _record(c: Compiler, b: AnyBody, node: s.RecordLiteral) -> _ast.expr:
+    import _ast
+
+    inner: list[Node] = []
+    for entry in node.entries:
+        inner += [entry.value] if isinstance(entry, s.Spread) else [entry.key, entry.value]
+    values = iter(operands(c, b, inner))
+    keys: list[_ast.expr | None] = []
+    items: list[_ast.expr] = []
+    for entry in node.entries:
+        if isinstance(entry, s.Spread):
+            keys.append(None)
+            items.append(g.call("spread_record", [next(values)], entry.id))
+        else:
+            keys.append(next(values))
+            items.append(next(values))
+    return g.at(_ast.Dict(keys=keys, values=items), node.id)  # type: ignore[no-any-return]
+
+
+def _block(c: Compiler, b: AnyBody, node: s.BlockLiteral) -> _ast.expr:
+    """A block as a value: its code, and the scope that it closes over."""
+    from fmsh.lang.statements import compile_block
+
+    body = b.slots_body() if isinstance(b, PythonBody) else b
+    if isinstance(b, PythonBody) and any(isinstance(level, PythonBody) and level.locals for level in [b]):
+        c.problem(node, "a block inside a computing block cannot be kept as a value", "write the outer one with `for`")
+    code_id = compile_block(c, body, node, kind="block")
+    code = g.name(c.generator.bind("code", c.codes[code_id]), node.id)
+    return g.call("Block", [code, g.name("s", node.id)], node.id)
+
+
+def block_function(c: Compiler, b: AnyBody, node: s.BlockLiteral) -> _ast.expr:
+    """A pure block as a Python function. Its definition is put before whatever names it."""
+    inner = PythonBody(b)
+    made = c.generator.fresh("block")
+    parameters = []
+    if node.parameters is None:
+        inner.locals["it"] = c.generator.fresh("it")
+        parameters.append(inner.locals["it"])
+    body: list[_ast.stmt] = []
+    for parameter in node.parameters or ():
+        local = inner.locals[parameter.name] = c.generator.fresh("v")
+        parameters.append(local)
+        if not isinstance(parameter.pattern, s.NamePattern):
+            body += _unpack(c, inner, parameter.pattern, local)
+    for statement in node.body.statements[:-1]:
+        assert isinstance(statement, s.Let) and isinstance(statement.pattern, s.NamePattern)
+        value = expression(c, inner, statement.value)
+        local = inner.locals[statement.pattern.name] = c.generator.fresh("v")
+        body += [*c.generator.needed([value]), g.assign(local, value, statement.id)]
+    value = expression(c, inner, node.body.statements[-1])
+    body += [*c.generator.needed([value]), g.returned(value, node.id)]
+    c.generator.blocks[made] = g.define(made, parameters, body, node.id, defaults=len(parameters))
+    return g.name(made, node.id)
+
+
+def _unpack(c: Compiler, inner: PythonBody, pattern: Node, local: str) -> list[_ast.stmt]:
+    from fmsh.lang.destructuring import pattern_data
+
+    data, names = pattern_data(c, pattern)
+    values = c.generator.fresh("v")
+    arguments = [
+        g.name(c.generator.bind("k", data), pattern.id),
+        g.name(local, pattern.id),
+        g.name("equal", pattern.id),
+    ]
+    made: list[_ast.stmt] = [g.assign(values, g.call("destructure", arguments, pattern.id), pattern.id)]
+    for index, bound in enumerate(names):
+        inner.locals[bound] = c.generator.fresh("v")
+        made.append(
+            g.assign(inner.locals[bound], g.subscript(g.name(values, pattern.id), index, pattern.id), pattern.id)
+        )
+    return made
+
+
+def _subpipeline(c: Compiler, b: AnyBody, node: s.Subpipeline) -> _ast.expr:
+    statements = node.body.statements
+    if len(statements) == 1 and isinstance(statements[0], s.Chain):
+        return pipelines.chain(c, b, statements[0], mode="capture")
+    from fmsh.lang.statements import inline_body
+
+    assert isinstance(b, Body)
+    return inline_body(c, b, node.body, kind="body", position="capture")
+
+
+def word(c: Compiler, b: AnyBody, node: s.Word) -> _ast.expr:
+    """A word as one value: its part's own value, or text."""
+    parts = [part for part in node.parts if not isinstance(part, s.Glob | s.Braces)]
+    if len(parts) < len(node.parts):
+        return pipelines.path_words(c, b, node)
+    if len(parts) == 1 and not node.is_text and not isinstance(parts[0], s.Tilde):
+        return expression(c, b, parts[0])
+    values = operands(c, b, parts)
+    if node.is_url:
+        values = _encoded_parts(parts, values)
+    return g.call("join_text", [g.list_of(values, node.id)], node.id)
+
+
+def _encoded_parts(parts: Sequence[Node], values: list[_ast.expr]) -> list[_ast.expr]:
+    """Percent-encodes what is interpolated into a URL; a leading variable is the base and stays as it is."""
+    encoded = []
+    for index, (part, value) in enumerate(zip(parts, values, strict=True)):
+        is_text = isinstance(part, s.Literal)
+        if not is_text and index > 0 and not _is_in_origin(parts[:index]):
+            value = g.call("url_part", [value, g.name("to_text", part.id)], part.id)
+        encoded.append(value)
+    return encoded
+
+
+def _is_in_origin(before: Sequence[Node]) -> bool:
+    """Whether a part of a URL still belongs to scheme, host or port: those are not encoded."""
+    text = "".join(str(part.value) if isinstance(part, s.Literal) else "x" for part in before)
+    rest = text.partition("://")[2] if "://" in text else text
+    return "/" not in rest and "?" not in rest and "#" not in rest
+
+
+def _tilde(c: Compiler, b: AnyBody, node: s.Tilde) -> _ast.expr:
+    assert isinstance(b, Body), "~ is not pure"
+    slot = b.hide(node)
+    b.emit(
+        op.OBSERVE, node, slot, "home", c.generator.function(c.generator.value({"user": node.user}, node.id), node.id)
+    )
+    return g.slot_of(0, slot, node.id)
+
+
+_COMPILE: dict[type, Callable[..., _ast.expr]] = {
+    s.Literal: _literal,
+    s.Template: _template,
+    s.Variable: variable,
+    s.Path: _path,
+    s.Unary: _unary,
+    s.Binary: _binary,
+    s.Range: _range,
+    s.ListLiteral: _list,
+    s.RecordLiteral: _record,
+    s.BlockLiteral: _block,
+    s.Subpipeline: _subpipeline,
+    s.Word: word,
+    s.Tilde: _tilde,
+    s.Chain: lambda c, b, node: pipelines.chain(c, b, node, mode="capture"),
+}
+
+__all__ = ["block_function", "expression", "is_pure_block", "operands", "spill", "word"]

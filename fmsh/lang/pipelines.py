@@ -1,0 +1,424 @@
+"""Pipelines and chains.
+
+A pipeline carries one value from stage to stage. Adjacent external commands are one step of the job; what only computes
+becomes part of one Python expression; the rest are instructions in order.
+
+`mode` says what becomes of the value of a pipeline: "capture" (it is wanted), "drop" (a statement in the middle: only
+external commands, `echo` and functions display), "tail" (the last statement of a body: as the body's caller says).
+"""
+
+from __future__ import annotations
+
+from fmsh.lang import generated as g
+from fmsh.lang import syntax as s
+from fmsh.lang.bodies import Body, Label, PythonBody, find_function
+from fmsh.lang.calls import bind_arguments, checked
+from fmsh.lang.purity import is_pure, is_pure_block
+from fmsh.machine import code as op
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import _ast
+
+    from fmsh.lang.bodies import FunctionInfo
+    from fmsh.lang.compiler import Compiler
+    from fmsh.lang.syntax import Node
+    from fmsh.machine.library import PureCommand
+    from fmsh.machine.signature import Signature
+
+    AnyBody = Body | PythonBody
+
+
+class Piped:
+    """What flows between two stages: the Python expression of the value, and whether it is an external command's output."""
+
+    __slots__ = ("displays", "is_output", "node", "value")
+
+    def __init__(self, value: _ast.expr, node: Node, *, is_output: bool = False, displays: str = "show") -> None:
+        self.value = value
+        self.node = node
+        self.is_output = is_output
+        self.displays = displays  # when a statement shows it: "show", "uncaptured" (echo), "never" (it did already)
+
+
+def chain(c: Compiler, b: AnyBody, node: s.Chain, *, mode: str) -> _ast.expr:
+    """Compiles a chain; gives the Python expression of its value."""
+    return chain_piped(c, b, node, mode=mode).value
+
+
+def chain_piped(c: Compiler, b: AnyBody, node: s.Chain, *, mode: str) -> Piped:
+    if node.is_background:
+        assert isinstance(b, Body)
+        from fmsh.lang.forms import start_background
+
+        return start_background(c, b, node)
+    if not node.links:
+        return pipeline(c, b, node.first, mode=mode)
+    assert isinstance(b, Body)
+    slot = b.hide(node)
+    pipelines = [node.first, *(link.pipeline for link in node.links)]
+    _links(c, b, pipelines, [link.operator for link in node.links], node, slot, mode)
+    return Piped(g.slot_of(0, slot, node.id), node, displays="never")
+
+
+# ---- && and || ---------------------------------------------------------------------------------------------------------
+
+
+def _links(
+    c: Compiler, b: Body, parts: list[s.Pipeline], operators: list[str], node: Node, slot: int, mode: str
+) -> None:
+    """Compiles a chain of links, which group to the left, into a slot."""
+    if not operators:
+        _into(c, b, pipeline(c, b, parts[0], mode=mode), slot, mode)
+        return
+    if operators[-1] == "||":
+        _or(c, b, parts, operators, node, slot, mode)
+        return
+    end = Label()
+    b.emit(op.EVAL, node, slot, g.constant_function(None))
+    _left_of_and(c, b, parts[:-1], operators[:-1], node, end)
+    _into(c, b, pipeline(c, b, parts[-1], mode=mode), slot, mode)
+    b.mark(end)
+
+
+def _into(c: Compiler, b: Body, piped: Piped, slot: int, mode: str) -> None:
+    b.emit(op.EVAL, piped.node, slot, c.generator.function(piped.value, piped.node.id))
+    display(c, b, piped, g.slot_of(0, slot, piped.node.id), mode)
+
+
+def display(c: Compiler, b: Body, piped: Piped, value: _ast.expr, mode: str) -> None:
+    """Shows the value of a statement, where its position says so."""
+    if mode == "capture" or piped.displays == "never" or (mode == "drop" and piped.displays != "uncaptured"):
+        return
+    when = "always" if mode == "drop" else piped.displays
+    line = piped.node.id
+    import _ast
+
+    shown = g.at(_ast.Tuple(elts=[g.call("display", [value], line), g.constant("out", line)], ctx=_ast.Load()), line)
+    b.emit(op.DISPLAY, piped.node, c.generator.function(shown, line), when)
+
+
+def _is_bool_stage(part: s.Pipeline) -> bool:
+    return isinstance(part.stages[-1], s.ExpressionStage)
+
+
+def _left_of_and(c: Compiler, b: Body, parts: list[s.Pipeline], operators: list[str], node: Node, end: Label) -> None:
+    """The left side of `&&`: a false condition ends the chain, softly; a failure raises."""
+    if operators or not _is_bool_stage(parts[-1]):
+        ignored = b.hide(node)
+        _links(c, b, parts, operators, node, ignored, "drop")
+        return
+    value = condition_of_pipeline(c, b, parts[-1])
+    test = b.hide(node)
+    b.emit(op.EVAL, parts[-1], test, c.generator.function(value, parts[-1].id))
+    _unless_true(c, b, parts[-1], test, end)
+
+
+def _unless_true(c: Compiler, b: Body, node: Node, test: int, end: Label) -> None:
+    if not b.fails_softly:
+        b.emit(op.BRANCH, node, test, end)
+        return
+    fails, goes_on = Label(), Label()
+    b.emit(op.BRANCH, node, test, fails)
+    b.emit(op.JUMP, node, goes_on)
+    b.mark(fails)
+    b.emit(op.FAIL, node, c.generator.function(g.call("soft_failure", [], node.id), node.id))
+    b.mark(goes_on)
+
+
+def _or(c: Compiler, b: Body, parts: list[s.Pipeline], operators: list[str], node: Node, slot: int, mode: str) -> None:
+    last = parts[-1]
+    left = Body(-last.id, "body", b)  # an id of its own: no node stands for all that is left of `||`
+    left.fails_softly = True
+    if len(parts) == 2 and _is_bool_stage(parts[0]):
+        test = left.hide(parts[0])
+        value = condition_of_pipeline(c, left, parts[0])
+        left.emit(op.EVAL, parts[0], test, c.generator.function(value, parts[0].id))
+        _unless_true(c, left, parts[0], test, Label())
+        left.emit(op.EVAL, parts[0], 0, g.constant_function(True))
+    else:
+        _links(c, left, parts[:-1], operators[:-1], node, 0, mode if mode == "capture" else "tail")
+    right = Body(last.id, "body", b)
+    error = right.declare("error", last)
+    right_mode = "capture" if _is_bool_stage(last) else "tail" if mode != "capture" else "capture"
+    _into(c, right, pipeline(c, right, last, mode=right_mode), 0, right_mode)
+    position = mode if mode in ("capture", "drop") else "tail"
+    b.emit(op.TRY, node, slot, c.add(left), c.add(right), error, None, position)
+
+
+# ---- Conditions --------------------------------------------------------------------------------------------------------
+
+
+def condition(c: Compiler, b: Body, node: s.Chain) -> _ast.expr:
+    """A COND: gives the Python expression of its bool."""
+    value = condition_of_pipeline(c, b, node.first)
+    if not node.links:
+        return value
+    test, flipped = b.hide(node), b.hide(node)
+    b.emit(op.EVAL, node, test, c.generator.function(value, node.id))
+    for link in node.links:
+        end = Label()
+        decides = test
+        if link.operator == "||":
+            decides = flipped
+            b.emit(op.EVAL, link, flipped, c.generator.function(_not(g.slot_of(0, test, link.id), link.id), link.id))
+        b.emit(op.BRANCH, link, decides, end)
+        value = condition_of_pipeline(c, b, link.pipeline)
+        b.emit(op.EVAL, link, test, c.generator.function(value, link.id))
+        b.mark(end)
+    return g.slot_of(0, test, node.id)
+
+
+def _not(value: _ast.expr, line: int) -> _ast.expr:
+    import _ast
+
+    return g.at(_ast.UnaryOp(op=_ast.Not(), operand=value), line)  # type: ignore[no-any-return]
+
+
+def condition_of_pipeline(c: Compiler, b: Body, node: s.Pipeline) -> _ast.expr:
+    last = node.stages[-1]
+    if isinstance(last, s.Command) and is_external(c, b, last):
+        piped = stages(c, b, node.stages, mode="condition")
+        value = piped.value
+    else:
+        value = g.call("truth", [stages(c, b, node.stages, mode="capture").value], last.id)
+    return _not(value, node.id) if node.is_negated else value
+
+
+# ---- Pipelines ---------------------------------------------------------------------------------------------------------
+
+
+def pipeline(c: Compiler, b: AnyBody, node: s.Pipeline, *, mode: str) -> Piped:
+    if not node.is_negated:
+        return stages(c, b, node.stages, mode=mode)
+    assert isinstance(b, Body)
+    succeeded = condition_of_pipeline(c, b, s.Pipeline(node.span, node.stages))
+    test, end = b.hide(node), Label()
+    b.emit(op.EVAL, node, test, c.generator.function(_not(succeeded, node.id), node.id))
+    _unless_true_raise(c, b, node, test, end)
+    return Piped(g.constant(None, node.id), node, displays="never")
+
+
+def _unless_true_raise(c: Compiler, b: Body, node: Node, test: int, end: Label) -> None:
+    fails = Label()
+    b.emit(op.BRANCH, node, test, fails)
+    b.emit(op.JUMP, node, end)
+    b.mark(fails)
+    b.emit(op.FAIL, node, c.generator.function(g.call("soft_failure", [], node.id), node.id))
+    b.mark(end)
+
+
+def is_external(c: Compiler, b: AnyBody, command: s.Command) -> bool:
+    """Whether a command is a program of the system: nothing of fmsh has its name."""
+    from fmsh.lang.forms import FORMS
+
+    if command.is_external:
+        return True
+    name = c.literal_name(command)
+    if name in c.aliases and c.aliases[name] is not command:
+        return is_external(c, b, c.aliases[name])
+    return name not in FORMS and find_function(b, name) is None and c.find_builtin(command) is None
+
+
+def stages(c: Compiler, b: AnyBody, all_stages: tuple[s.Stage, ...], *, mode: str) -> Piped:
+    """Compiles the stages of a pipeline in order."""
+    piped: Piped | None = None
+    index = 0
+    while index < len(all_stages):
+        stage = all_stages[index]
+        if isinstance(stage, s.Command) and is_external(c, b, stage):
+            run = [stage]
+            while index + len(run) < len(all_stages):
+                following = all_stages[index + len(run)]
+                if not (isinstance(following, s.Command) and is_external(c, b, following)):
+                    break
+                run.append(following)
+            index += len(run)
+            assert isinstance(b, Body)
+            from fmsh.lang.processes import processes
+
+            piped = processes(c, b, run, piped, mode=mode if index == len(all_stages) else "capture")
+            continue
+        index += 1
+        is_last = index == len(all_stages)
+        piped = _stage(c, b, stage, piped, mode if is_last and mode != "condition" else "capture")
+    assert piped is not None
+    return piped
+
+
+def _stage(c: Compiler, b: AnyBody, stage: s.Stage, piped: Piped | None, mode: str) -> Piped:
+    if isinstance(stage, s.Command):
+        return command(c, b, stage, piped, mode)
+    from fmsh.lang import statements
+
+    if isinstance(stage, s.ExpressionStage):
+        from fmsh.lang.expressions import expression
+
+        if piped is not None:
+            c.problem(stage, "an expression takes nothing from the pipe", "use `each { … }`, with the value as $it")
+        return Piped(expression(c, b, stage.value), stage)
+    assert isinstance(b, Body)
+    return statements.control_stage(c, b, stage, piped, mode)
+
+
+def command(c: Compiler, b: AnyBody, node: s.Command, piped: Piped | None, mode: str) -> Piped:
+    """Compiles a command of fmsh: a function, a form, or a pure command."""
+    from fmsh.lang.forms import FORMS
+
+    name = c.literal_name(node)
+    function = find_function(b, name)
+    if function is not None:
+        assert isinstance(b, Body)
+        return call_function(c, b, node, function, piped, mode)
+    if name in c.aliases and c.aliases[name] is not node:
+        target = c.aliases[name]
+        joined = s.Command(node.span, target.name, (*target.arguments, *node.arguments), is_external=target.is_external)
+        joined.id = node.id
+        return command(c, b, joined, piped, mode)
+    if node.redirections:
+        c.problem(
+            node.redirections[0], "redirections are not part of this version", "write files with an external command"
+        )
+    if node.environment:
+        c.problem(node.environment[0], f"`{name}` is not an external command: it takes no environment", "use `export`")
+    found = c.find_builtin(node)
+    form = FORMS.get(name)
+    if form is not None and (found is None or not is_pure(c, b, node)):
+        assert isinstance(b, Body)
+        return form.compile(c, b, node, piped, mode)
+    assert found is not None
+    return pure_command(c, b, node, found, piped)
+
+
+def pure_command(
+    c: Compiler, b: AnyBody, node: s.Command, found: tuple[PureCommand, int], piped: Piped | None
+) -> Piped:
+    """A call of a pure command as a Python expression."""
+    pure, skipped = found
+    signature = pure.signature
+    bound = bind_arguments(c, signature, node, node.arguments[skipped:])
+    arguments: list[_ast.expr] = []
+    if signature.input != "none":
+        arguments.append(_input(c, b, node, signature, piped, bound))
+    elif piped is not None:
+        c.problem(node, f"`{signature.name}` takes nothing from the pipe", f"usage: {signature.usage()}")
+    positional, flags = _argument_values(c, b, signature, bound)
+    function = c.generator.bind("b", pure.function)
+    displays = "uncaptured" if signature.name == "echo" else "show"
+    return Piped(g.call(function, [*arguments, *positional], node.id, **flags), node, displays=displays)
+
+
+def _input(
+    c: Compiler, b: AnyBody, node: s.Command, signature: Signature, piped: Piped | None, bound: dict[str, list[Node]]
+) -> _ast.expr:
+    if piped is None:
+        if signature.is_input_required:
+            hint = f"write `… | {signature.name}`"
+            c.problem(node, f"`{signature.name}` takes its subject from the pipe", hint, code="missing-input")
+        return g.constant(None, node.id)
+    from fmsh.lang.expressions import spill
+
+    value = piped.value
+    if any(not is_pure(c, b, argument) for arguments in bound.values() for argument in arguments):
+        value = spill(c, b, piped.node, value)
+    if signature.input == "any":
+        return value
+    name = c.generator.bind("k", signature)
+    arguments = [value, g.name(name, node.id)]
+    return g.call("fit", arguments, node.id, is_output=g.constant(piped.is_output, node.id))
+
+
+def _argument_values(
+    c: Compiler, b: AnyBody, signature: Signature, bound: dict[str, list[Node]]
+) -> tuple[list[_ast.expr], dict[str, _ast.expr]]:
+    from fmsh.lang.expressions import operands
+
+    flat = [(parameter, node) for parameter in signature.parameters for node in bound.get(parameter.name, [])]
+    plain = [node for _parameter, node in flat if not isinstance(node, s.BlockLiteral)]
+    values = dict(zip((node.id for node in plain), operands(c, b, plain), strict=True))
+    positional: list[_ast.expr] = []
+    flags: dict[str, _ast.expr] = {}
+    for parameter in signature.parameters:
+        nodes = bound.get(parameter.name)
+        if nodes is None:
+            continue
+        made = [_argument(c, b, signature, parameter, node, values) for node in nodes]
+        if parameter.kind == "flag":
+            flags[parameter.name] = made[0] if made else g.constant(True, 1)
+        else:
+            positional += made
+    return positional, flags
+
+
+def _argument(
+    c: Compiler, b: AnyBody, signature: Signature, parameter: object, node: Node, values: dict[int, _ast.expr]
+) -> _ast.expr:
+    from fmsh.lang.expressions import block_function
+    from fmsh.machine.signature import Parameter
+
+    assert isinstance(parameter, Parameter)
+    if isinstance(node, s.BlockLiteral):
+        if is_pure_block(c, b, node):
+            return block_function(c, b, node)
+        message = f"the block of `{signature.name}` may only compute, this one has effects"
+        c.problem(node, message, "compute the values first with `each { … }` or `for`", code="effect-in-block")
+        return g.constant(None, node.id)
+    value = values[node.id]
+    if isinstance(node, s.Spread):
+        return g.starred(g.call("spread_list", [value], node.id), node.id)
+    if parameter.type_name == "block":
+        return g.call("as_function", [value], node.id)
+    return checked(c, signature, parameter, node, value)
+
+
+def call_function(
+    c: Compiler, b: Body, node: s.Command, function: tuple[FunctionInfo, int], piped: Piped | None, mode: str
+) -> Piped:
+    """A call of a `def`: its arguments are checked here, at the place of the call."""
+    info, depth = function
+    bound = bind_arguments(c, info.signature, node, node.arguments)
+    values = _function_arguments(c, b, info.signature, bound, piped)
+    slot = b.hide(node)
+    position = mode if mode in ("capture", "drop") else "tail"
+    given = c.generator.function(g.list_of(values, node.id), node.id)
+    b.emit(op.CALL, node, slot, info.code_id, depth, given, position)
+    return Piped(g.slot_of(0, slot, node.id), node, displays="never")
+
+
+def _function_arguments(
+    c: Compiler, b: Body, signature: Signature, bound: dict[str, list[Node]], piped: Piped | None
+) -> list[_ast.expr]:
+    from fmsh.lang.expressions import operands, spill
+
+    flat = [node for parameter in signature.parameters for node in bound.get(parameter.name, [])]
+    has_effects = any(not is_pure(c, b, node) for node in flat)
+    given = g.constant(None, 1)
+    if piped is not None:
+        given = spill(c, b, piped.node, piped.value) if has_effects else piped.value
+    values = dict(zip((node.id for node in flat), operands(c, b, flat), strict=True))
+    made: list[_ast.expr] = []
+    for parameter in signature.parameters:
+        nodes = bound.get(parameter.name)
+        if parameter.kind == "rest":
+            items = [
+                g.starred(g.call("spread_list", [values[node.id]], node.id), node.id)
+                if isinstance(node, s.Spread)
+                else checked(c, signature, parameter, node, values[node.id])
+                for node in nodes or []
+            ]
+            made.append(g.list_of(items, 1))
+        elif nodes is None:
+            made.append(g.name("UNSET", 1))
+        else:
+            made.append(
+                checked(c, signature, parameter, nodes[0], values[nodes[0].id]) if nodes else g.constant(True, 1)
+            )
+    return [*made, given]
+
+
+def path_words(c: Compiler, b: AnyBody, node: s.Word) -> _ast.expr:
+    """A word with a glob or braces where one value is taken: the list of paths."""
+    from fmsh.lang.processes import expand_word
+
+    assert isinstance(b, Body)
+    return g.list_of(expand_word(c, b, node), node.id)

@@ -1,0 +1,173 @@
+"""External commands: a run of adjacent ones is one request to the process connector."""
+
+from __future__ import annotations
+
+import _ast
+
+from fmsh.lang import generated as g
+from fmsh.lang import pipelines
+from fmsh.lang import syntax as s
+from fmsh.lang.expressions import expression, operands
+from fmsh.lang.purity import is_pure
+from fmsh.machine import code as op
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fmsh.lang.bodies import Body
+    from fmsh.lang.compiler import Compiler
+    from fmsh.lang.pipelines import Piped
+    from fmsh.lang.syntax import Node
+
+
+def processes(c: Compiler, b: Body, run: list[s.Command], piped: Piped | None, *, mode: str) -> Piped:
+    """Compiles a run. `mode` is that of a pipeline, or "condition": its value is then whether it succeeded."""
+    first = run[0]
+    run = [_without_alias(c, command) for command in run]
+    given = _input(c, b, run, piped)
+    stages = [_stage(c, b, command) for command in run]
+    line = first.id
+    arguments = _dict({"stages": g.list_of(stages, line), "input": given}, line)
+    slot = b.hide(first)
+    how = {"capture": "capture", "tail": "tail"}.get(mode, "display")
+    b.emit(op.PROCESS, first, slot, _constant_or_function(c, arguments, line), how)
+    names = g.list_of([_name_of(c, command) for command in run], line)
+    function = "process_condition" if mode == "condition" else "process_value"
+    value = g.call(function, [g.slot_of(0, slot, line), names], line)
+    done = b.hide(first)
+    b.emit(op.EVAL, first, done, c.generator.function(value, line))
+    return pipelines.Piped(g.slot_of(0, done, line), first, is_output=True, displays="never")
+
+
+def _without_alias(c: Compiler, command: s.Command) -> s.Command:
+    target = c.aliases.get(c.literal_name(command))
+    if target is None or command.is_external or target is command:
+        return command
+    joined = s.Command(command.span, target.name, (*target.arguments, *command.arguments), is_external=True)
+    joined.id = command.id
+    return joined
+
+
+def _input(c: Compiler, b: Body, run: list[s.Command], piped: Piped | None) -> _ast.expr:
+    if piped is None:
+        return g.constant(None, run[0].id)
+    from fmsh.lang.expressions import spill
+
+    value = g.call("process_input", [piped.value, g.name("to_text", piped.node.id)], piped.node.id)
+    parts = [part for command in run for part in (*command.arguments, *command.environment)]
+    return value if all(is_pure(c, b, part) for part in parts) else spill(c, b, piped.node, value)
+
+
+def _dict(items: dict[str, _ast.expr], line: int) -> _ast.expr:
+    keys: list[_ast.expr | None] = [g.constant(key, line) for key in items]
+    return g.at(_ast.Dict(keys=keys, values=list(items.values())), line)  # type: ignore[no-any-return]
+
+
+def _constant_or_function(c: Compiler, value: _ast.expr, line: int) -> object:
+    """A command without variables needs no generated function, so that a simple line starts at once."""
+    try:
+        return g.constant_function(_folded(value))
+    except ValueError:
+        return c.generator.function(value, line)
+
+
+def _folded(node: _ast.expr) -> object:
+    if isinstance(node, _ast.Constant):
+        return node.value
+    if isinstance(node, _ast.List):
+        return [_folded(item) for item in node.elts]
+    if isinstance(node, _ast.Dict):
+        return {
+            _folded(key): _folded(item) for key, item in zip(node.keys, node.values, strict=True) if key is not None
+        }
+    raise ValueError("not constant")
+
+
+def _name_of(c: Compiler, command: s.Command) -> _ast.expr:
+    return g.constant(c.literal_name(command) or "command", command.id)
+
+
+def _stage(c: Compiler, b: Body, command: s.Command) -> _ast.expr:
+    for redirection in command.redirections:
+        c.problem(redirection, "redirections are not part of this version", "take the value: `let text = command`")
+    words: list[Node] = [command.name, *command.arguments]
+    argv: list[_ast.expr] = []
+    for index, argument in enumerate(words):
+        made = _arguments(c, b, argument)
+        if any(not is_pure(c, b, later) for later in words[index + 1 :]):
+            from fmsh.lang.expressions import spill
+
+            made = [spill(c, b, argument, value) if not isinstance(value, _ast.Starred) else value for value in made]
+        argv += made
+    values = operands(c, b, [item.value for item in command.environment])
+    environment = _dict({item.name: value for item, value in zip(command.environment, values, strict=True)}, command.id)
+    if command.environment:
+        environment = g.call("environment_items", [environment, g.name("to_text", command.id)], command.id)
+    return _dict({"argv": g.list_of(argv, command.id), "environment": environment}, command.id)
+
+
+def _arguments(c: Compiler, b: Body, node: Node) -> list[_ast.expr]:
+    """One argument as typed becomes one or more arguments of the process."""
+    if isinstance(node, s.Flag):
+        return _flag(c, b, node)
+    if isinstance(node, s.Spread):
+        inner = g.call("spread_list", [expression(c, b, node.value)], node.id)
+        return [g.starred(g.call("process_arguments", [inner, g.name("to_text", node.id)], node.id), node.id)]
+    if isinstance(node, s.Literal):
+        return [g.constant(node.value if isinstance(node.value, str) else node.spelling, node.id)]
+    if isinstance(node, s.Word):
+        return expand_word(c, b, node)
+    if isinstance(node, s.BlockLiteral) and not node.body.statements:
+        return [g.constant("{}", node.id)]  # `find -exec ls {} \;`
+    return [_text(c, b, node)]
+
+
+def _flag(c: Compiler, b: Body, node: s.Flag) -> list[_ast.expr]:
+    if node.value is None:
+        return [g.constant(node.name, node.id)]
+    parts = [g.constant(node.name + "=", node.id), *_arguments(c, b, node.value)]
+    return [g.call("join_text", [g.list_of(parts, node.id)], node.id)]
+
+
+def _text(c: Compiler, b: Body, node: Node) -> _ast.expr:
+    return g.call("process_argument", [expression(c, b, node), g.name("to_text", node.id)], node.id)
+
+
+def expand_word(c: Compiler, b: Body, word: s.Word) -> list[_ast.expr]:
+    """Expands the braces and globs of a word; gives Python expressions, starred where there may be several."""
+    made = []
+    for parts in _without_braces(word.parts):
+        if any(isinstance(part, s.Glob) for part in parts):
+            made.append(_paths(c, b, word, parts))
+        elif len(parts) == 1 and isinstance(parts[0], s.Literal):
+            literal = parts[0]
+            made.append(g.constant(literal.value if isinstance(literal.value, str) else literal.spelling, word.id))
+        else:
+            plain = s.Word(word.span, tuple(parts), word.is_text, word.is_url)  # type: ignore[arg-type]
+            plain.id = word.id
+            made.append(_text(c, b, plain))
+    return made
+
+
+def _without_braces(parts: tuple[Node, ...]) -> list[list[Node]]:
+    expanded: list[list[Node]] = [[]]
+    for part in parts:
+        options = [[part]]
+        if isinstance(part, s.Braces):
+            options = [option for word in part.alternatives for option in _without_braces(word.parts)]
+        expanded = [[*before, *option] for before in expanded for option in options]
+    return expanded
+
+
+def _paths(c: Compiler, b: Body, word: s.Word, parts: list[Node]) -> _ast.expr:
+    """The paths that a pattern matches: an observation. What is not pattern is matched to the letter."""
+    line = word.id
+    values = [
+        g.constant(part.pattern, line)
+        if isinstance(part, s.Glob)
+        else g.call("glob_literal", [expression(c, b, part)], line)
+        for part in parts
+    ]
+    pattern = g.call("join_text", [g.list_of(values, line)], line)
+    slot = b.hide(word)
+    b.emit(op.OBSERVE, word, slot, "glob", c.generator.function(_dict({"pattern": pattern}, line), line))
+    return g.starred(g.slot_of(0, slot, line), line)

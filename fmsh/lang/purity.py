@@ -1,0 +1,83 @@
+"""Which parts of a tree only compute: they become Python functions, the rest becomes instructions."""
+
+from __future__ import annotations
+
+from fmsh.lang import syntax as s
+from fmsh.lang.bodies import find_function
+from fmsh.lang.tree import children
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fmsh.lang.bodies import Body, PythonBody
+    from fmsh.lang.compiler import Compiler
+    from fmsh.lang.syntax import Node
+
+_TRANSPARENT = (
+    s.Literal,
+    s.Template,
+    s.Path,
+    s.Step,
+    s.Unary,
+    s.Binary,
+    s.Range,
+    s.Spread,
+    s.ListLiteral,
+    s.Entry,
+    s.RecordLiteral,
+    s.Word,
+    s.Braces,
+    s.Flag,
+    s.ExpressionStage,
+)
+
+
+def is_pure(c: Compiler, b: Body | PythonBody, node: Node) -> bool:
+    """Whether evaluating a node asks nothing of the world and runs no code of the machine."""
+    known = c.purity.get(node.id)
+    if known is None:
+        known = c.purity[node.id] = _is_pure(c, b, node)
+    return known
+
+
+def _is_pure(c: Compiler, b: Body | PythonBody, node: Node) -> bool:
+    if isinstance(node, s.Variable):
+        return node.name != "env"
+    if isinstance(node, s.BlockLiteral):
+        return True
+    if isinstance(node, _TRANSPARENT):
+        return all(is_pure(c, b, child) for child in children(node))
+    if isinstance(node, s.Subpipeline):
+        statements = node.body.statements
+        return len(statements) == 1 and isinstance(statements[0], s.Chain) and is_pure(c, b, statements[0])
+    if isinstance(node, s.Chain):
+        return not node.links and not node.is_background and is_pure(c, b, node.first)
+    if isinstance(node, s.Pipeline):
+        return not node.is_negated and all(is_pure(c, b, stage) for stage in node.stages)
+    if isinstance(node, s.Command):
+        return _is_pure_command(c, b, node)
+    return False
+
+
+def _is_pure_command(c: Compiler, b: Body | PythonBody, command: s.Command) -> bool:
+    if command.is_external or command.environment or command.redirections:
+        return False
+    if find_function(b, c.literal_name(command)) is not None:
+        return False
+    found = c.find_builtin(command)
+    if found is None:
+        return False
+    return all(
+        is_pure_block(c, b, argument) if isinstance(argument, s.BlockLiteral) else is_pure(c, b, argument)
+        for argument in command.arguments
+    )
+
+
+def is_pure_block(c: Compiler, b: Body | PythonBody, block: s.BlockLiteral) -> bool:
+    """Whether calling a block only computes: `let`s of plain names, then one value."""
+    *before, last = block.body.statements or (None,)
+    if not isinstance(last, s.Chain) or not is_pure(c, b, last):
+        return False
+    return all(
+        isinstance(statement, s.Let) and isinstance(statement.pattern, s.NamePattern) and is_pure(c, b, statement.value)
+        for statement in before
+    )

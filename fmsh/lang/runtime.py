@@ -1,0 +1,336 @@
+"""What generated code calls besides operators and commands: pure functions on values that the language itself needs."""
+
+from __future__ import annotations
+
+from fmsh.machine.code import UNSET
+from fmsh.values import Block, Duration, ErrorValue, Secret, error_value, kind_of, raised
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from fmsh.values import Value
+
+SIGPIPE_STATUS = 141
+
+
+def known(value: Value, name: str) -> Value:
+    """A variable that a function reads before its `let` has run is an error."""
+    if value is UNSET:
+        raise raised("name", f"${name} has no value yet here: its `let` has not run")
+    return value
+
+
+def loop_items(value: Value) -> Value:
+    """What `for` goes over: a list or range, or the pairs of a record."""
+    if type(value) is list or type(value) is range:
+        return value
+    if type(value) is dict:
+        return [[key, item] for key, item in value.items()]
+    hint = "take its lines with `| lines`" if type(value) is str else "`for` goes over a list, a range or a record"
+    raise raised("type", f"`for` cannot go over a {kind_of(value)}", hint=hint)
+
+
+# ---- Arguments --------------------------------------------------------------------------------------------------------
+
+_ACCEPTED: dict[str, tuple[str, ...]] = {
+    "number": ("int", "float"),
+    "float": ("float", "int"),
+    "path": ("string",),
+    "field": ("string", "list", "int"),
+    "string": ("string", "secret"),
+    "handle": ("callback", "task", "job", "channel", "api"),
+}
+
+
+def accepts(type_name: str, kind: str) -> bool:
+    """Whether a parameter of a type takes a value of a kind."""
+    return type_name in ("any", kind) or kind in _ACCEPTED.get(type_name, ())
+
+
+def check_argument(value: Value, type_name: str, parameter: str, usage: str) -> Value:
+    """Gives the value back if the parameter takes it."""
+    kind = kind_of(value)
+    if not accepts(type_name, kind):
+        raise raised(
+            "type", f"{parameter} must be {_article(type_name)}, this is {_article(kind)}", hint=f"usage: {usage}"
+        )
+    return value
+
+
+def _article(noun: str) -> str:
+    return noun if noun == "null" else f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
+
+
+def as_function(value: Value) -> Callable[..., Value]:
+    """A block without effects as a Python function, for a command that computes."""
+    if not isinstance(value, Block):
+        raise raised("type", f"a block is needed here, this is {_article(kind_of(value))}")
+    if value.code.make_function is None:
+        raise raised(
+            "type", "this command takes a block that only computes; this block has effects", hint="use `each` or `for`"
+        )
+    return value.code.make_function(value.scope)  # type: ignore[no-any-return]
+
+
+# ---- External commands ------------------------------------------------------------------------------------------------
+
+
+def process_argument(value: Value, to_text: Callable[[Value], Any]) -> str:
+    """One argument of an external command. A secret is refused: everybody can read a command line."""
+    if isinstance(value, Secret):
+        hint = "hand it over in the environment (NAME=$secret command) or on standard input"
+        raise raised("type", "a secret cannot be an argument of an external command: others could read it", hint=hint)
+    text = to_text(value)
+    if "\0" in text:
+        raise raised("type", "an argument of an external command cannot hold a NUL character")
+    return str(text)
+
+
+def process_input(value: Value, to_text: Callable[[Value], Any]) -> Value:
+    """What an external command reads from the pipe: text and bytes as they are, a list as one line per element."""
+    if value is None or isinstance(value, bytes | str):
+        return value
+    if isinstance(value, list | range):
+        return "".join(f"{to_text(item)}\n" for item in value)
+    return f"{to_text(value)}\n"
+
+
+def process_value(result: dict[str, Value], names: list[str], from_mixed: bool = False) -> Value:
+    """The value of a run of external commands: its text without the trailing newlines. Raises its failure."""
+    error = process_error(result, names)
+    if error is not None:
+        from fmsh.values import Raised
+
+        raise Raised(error)
+    output = result["output"]
+    return output.rstrip("\n") if isinstance(output, str) else output
+
+
+def process_condition(result: dict[str, Value], names: list[str]) -> bool:
+    """Whether a run of external commands succeeded. Death by a signal is not an answer but an error."""
+    error = process_error(result, names)
+    if error is not None and error.fields.get("signal") is not None:
+        from fmsh.values import Raised
+
+        raise Raised(error)
+    return error is None
+
+
+def process_error(result: dict[str, Value], names: list[str]) -> ErrorValue | None:
+    """The failure of the last stage that failed. A stage that a later one cut off (SIGPIPE) did not fail."""
+    statuses = result["statuses"]
+    for index in reversed(range(len(statuses))):
+        status = statuses[index]
+        if status == 0 or (status == SIGPIPE_STATUS and index < len(statuses) - 1):
+            continue
+        signal = status - 128 if 128 < status < 160 else None
+        how = f"was ended by signal {signal}" if signal else f"ended with status {status}"
+        stderr = result.get("stderr") or ""
+        fields = {"status": status, "signal": signal, "stderr": stderr, "command": names[index]}
+        return error_value("exit", f"{names[index]} {how}", **fields)
+    return None
+
+
+# ---- Errors -----------------------------------------------------------------------------------------------------------
+
+
+def failure(value: Value) -> ErrorValue:
+    """What `fail VALUE` raises: a text, a record with a message, or a caught error as it was."""
+    if isinstance(value, ErrorValue):
+        return value
+    if isinstance(value, dict):
+        fields = {"kind": "fail", "message": "failed", **value}
+        kind, message = fields.pop("kind"), fields.pop("message")
+        return error_value(str(kind), str(message), **fields)
+    if isinstance(value, str | Secret):
+        return error_value("fail", str(value))
+    raise raised("type", f"fail takes a text, a record or an error, not {_article(kind_of(value))}")
+
+
+def exit_status(value: Value) -> int:
+    if type(value) is not int or not 0 <= value <= 255:
+        raise raised("type", "an exit status is a whole number from 0 to 255")
+    return value
+
+
+def soft_failure() -> ErrorValue:
+    """What `||` binds to `$error` when its left side was a condition that is false."""
+    return error_value("false", "the condition is false")
+
+
+# ---- Effects ----------------------------------------------------------------------------------------------------------
+
+
+def sleep_duration(value: Value) -> Duration:
+    """`sleep 90` is in seconds."""
+    if isinstance(value, Duration):
+        return value
+    if type(value) in (int, float):
+        return Duration(round(value * 10**9))
+    raise raised(
+        "type",
+        f"sleep takes a duration or a number of seconds, not {_article(kind_of(value))}",
+        hint="such as `sleep 10s`",
+    )
+
+
+def url_part(value: Value, to_text: Callable[[Value], Any]) -> Value:
+    """A value put into a URL: percent-encoded, so that it can never change the path or add a query."""
+    text = to_text(value)
+    if isinstance(text, Secret):
+        return text
+    if text in (".", ".."):
+        raise raised("type", f"`{text}` cannot be a segment of an address", hint="check the value, or use `url raw`")
+    from urllib.parse import quote
+
+    return quote(text, safe="", errors="surrogateescape")
+
+
+def parallel_limit(value: Value) -> int:
+    if type(value) is not int or value < 1:
+        raise raised("type", "--parallel takes a whole number from 1", hint="such as `each --parallel 8 { … }`")
+    return value
+
+
+# ---- Patterns ---------------------------------------------------------------------------------------------------------
+
+
+def match_pattern(pattern: tuple[Any, ...], value: Value, equal: Callable[[Value, Value], bool]) -> list[Value] | None:
+    """Matches a value: gives what the pattern's names bind, in the order of the names; None if it does not match."""
+    kind = pattern[0]
+    if kind == "name":
+        return [value]
+    if kind == "ignore":
+        return []
+    if kind == "literal":
+        return [] if _is_same(pattern[1], value, equal) else None
+    if kind == "any":
+        return next(
+            (found for option in pattern[1] if (found := match_pattern(option, value, equal)) is not None), None
+        )
+    if kind == "list":
+        return _match_list(pattern, value, equal)
+    return _match_record(pattern, value, equal)
+
+
+def _is_same(wanted: Value, value: Value, equal: Callable[[Value, Value], bool]) -> bool:
+    if isinstance(wanted, range):
+        return type(value) is int and value in wanted
+    return kind_of(wanted) == kind_of(value) and equal(wanted, value)
+
+
+def _match_list(pattern: tuple[Any, ...], value: Value, equal: Callable[[Value, Value], bool]) -> list[Value] | None:
+    _kind, items, rest = pattern
+    if not isinstance(value, list | range) or len(value) < len(items) or (rest is None and len(value) != len(items)):
+        return None
+    bound: list[Value] = []
+    for option, item in zip(items, value, strict=False):
+        found = match_pattern(option, item, equal)
+        if found is None:
+            return None
+        bound += found
+    return [*bound, list(value[len(items) :])] if rest else bound
+
+
+def _match_record(pattern: tuple[Any, ...], value: Value, equal: Callable[[Value, Value], bool]) -> list[Value] | None:
+    _kind, fields, rest = pattern
+    if isinstance(value, ErrorValue):
+        value = value.fields
+    if not isinstance(value, dict):
+        return None
+    bound: list[Value] = []
+    for key, option in fields:
+        found = match_pattern(option, value[key], equal) if key in value else None
+        if found is None:
+            return None
+        bound += found
+    taken = {key for key, _option in fields}
+    return [*bound, {key: item for key, item in value.items() if key not in taken}] if rest else bound
+
+
+def destructure(pattern: tuple[Any, ...], value: Value, equal: Callable[[Value, Value], bool]) -> list[Value]:
+    """Like `match_pattern`, where it must match (`let`, `for`, parameters)."""
+    bound = match_pattern(pattern, value, equal)
+    if bound is None:
+        raise raised("type", f"the {kind_of(value)} does not have the shape that is asked for here")
+    return bound
+
+
+def spread_record(value: Value) -> dict[str, Value]:
+    if not isinstance(value, dict):
+        raise raised("type", f"`...` in a record needs a record, not {_article(kind_of(value))}")
+    return value
+
+
+def spread_list(value: Value) -> Value:
+    if not isinstance(value, list | range):
+        raise raised("type", f"`...` needs a list, not {_article(kind_of(value))}")
+    return value
+
+
+def environment_items(items: dict[str, Value], to_text: Callable[[Value], Any]) -> dict[str, Value]:
+    """Texts for the environment; secrets stay references; null unsets."""
+    return {
+        name: value if isinstance(value, Secret) or value is None else to_text(value) for name, value in items.items()
+    }
+
+
+def coalesce(left: Value, right: Callable[[], Value]) -> Value:
+    return right() if left is None else left
+
+
+def split_output(value: Value) -> Value:
+    """What an external command wrote, as its lines."""
+    return [] if value in ("", None) else value.split("\n") if isinstance(value, str) else value
+
+
+def process_arguments(values: Value, to_text: Callable[[Value], Any]) -> list[str]:
+    return [process_argument(value, to_text) for value in values]
+
+
+def glob_literal(value: Value) -> str:
+    """Text that stands in a pattern and means itself."""
+    return "".join(f"[{character}]" if character in "*?[" else character for character in str(value))
+
+
+def print_text(values: list[Value], display: Callable[[Value], str]) -> str:
+    """What `print` writes: its values with a blank between them."""
+    return " ".join(display(value).removesuffix("\n") for value in values) + "\n"
+
+
+def with_elapsed(result: dict[str, Value], elapsed: Value) -> dict[str, Value]:
+    return {**result, "elapsed": elapsed}
+
+
+FUNCTIONS: dict[str, Any] = {
+    function.__name__: function
+    for function in (
+        known,
+        loop_items,
+        check_argument,
+        as_function,
+        process_argument,
+        process_input,
+        process_value,
+        process_condition,
+        failure,
+        exit_status,
+        soft_failure,
+        sleep_duration,
+        url_part,
+        parallel_limit,
+        match_pattern,
+        destructure,
+        spread_record,
+        spread_list,
+        environment_items,
+        coalesce,
+        split_output,
+        process_arguments,
+        glob_literal,
+        print_text,
+        with_elapsed,
+    )
+} | {"Block": Block, "UNSET": UNSET}

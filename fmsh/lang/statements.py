@@ -1,0 +1,480 @@
+"""Statements: one function each, and the table of them."""
+
+from __future__ import annotations
+
+from fmsh.lang import generated as g
+from fmsh.lang import pipelines
+from fmsh.lang import syntax as s
+from fmsh.lang.bodies import CONCURRENT, Body, FunctionInfo, Label, find_variable, nearest_callable
+from fmsh.lang.calls import plain_text
+from fmsh.lang.expressions import OPERATORS, expression, operands, spill
+from fmsh.lang.destructuring import pattern_data
+from fmsh.lang.pipelines import Piped
+from fmsh.lang.tree import walk
+from fmsh.machine import code as op
+from fmsh.machine.signature import TYPE_NAMES, Parameter, Signature
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import _ast
+    from collections.abc import Callable, Sequence
+
+    from fmsh.lang.compiler import Compiler
+    from fmsh.lang.syntax import Node
+
+
+def compile_body(c: Compiler, b: Body, body: s.Body) -> None:
+    """Compiles the statements of a body; the value of the last goes to slot 0."""
+    for statement in body.statements:
+        if isinstance(statement, s.Def):
+            _announce(c, b, statement)
+    for index, statement in enumerate(body.statements):
+        is_last = index == len(body.statements) - 1
+        if isinstance(statement, s.Chain):
+            chain_statement(c, b, statement, is_last=is_last)
+        else:
+            _STATEMENTS[type(statement)](c, b, statement)
+
+
+def chain_statement(c: Compiler, b: Body, node: s.Chain, *, is_last: bool) -> None:
+    mode = "tail" if is_last and b.kind != "loop" else "drop"
+    if mode == "tail":
+        piped = pipelines.chain_piped(c, b, node, mode=mode)
+        pipelines._into(c, b, piped, 0, mode)
+        return
+    piped = pipelines.chain_piped(c, b, node, mode=mode)
+    if piped.displays == "uncaptured":
+        pipelines.display(c, b, piped, piped.value, mode)
+        return
+    import _ast
+
+    if piped.displays == "show" and not isinstance(piped.value, _ast.Subscript) and b.kind != "loop":
+        hint = "keep it with `let x = …`, or show it with `print`"
+        c.warn(node, "the value of this statement is dropped", hint, code="dropped-value")
+    if not isinstance(piped.value, _ast.Subscript | _ast.Constant):
+        b.emit(op.EVAL, node, b.hide(node), c.generator.function(piped.value, node.id))
+
+
+def compile_block(c: Compiler, b: Body, node: s.BlockLiteral, *, kind: str, names: Sequence[str] = ()) -> int:
+    """Compiles a block of its own; gives its code's id. `names` are parameters of a block that names none."""
+    body = Body(node.id, kind, b)
+    slots = []
+    if node.parameters is None:
+        slots = [body.declare(name, node) for name in names or ("it",)]
+    for parameter in node.parameters or ():
+        slots.append(body.declare(parameter.name, parameter))
+        if not isinstance(parameter.pattern, s.NamePattern):
+            bind_pattern(c, body, parameter.pattern, g.slot_of(0, slots[-1], parameter.id))
+        if parameter.type_name:
+            _check_type(c, body, parameter, slots[-1])
+    body.code.parameters = slots
+    body.code.emits = says_emit(node.body)
+    compile_body(c, body, node.body)
+    code_id = c.add(body)
+    from fmsh.lang.purity import is_pure_block
+
+    if kind == "block" and is_pure_block(c, b, node):
+        _make_function(c, b, node, body)
+    return code_id
+
+
+def _make_function(c: Compiler, b: Body, node: s.BlockLiteral, body: Body) -> None:
+    from fmsh.lang.expressions import block_function
+
+    function = block_function(c, b, node)
+    body.code.make_function = c.generator.function(function, node.id)
+
+
+def _check_type(c: Compiler, b: Body, parameter: s.Parameter, slot: int) -> None:
+    _known_type(c, parameter)
+    texts = [parameter.type_name, parameter.name, "the block's parameters"]
+    value = g.call(
+        "check_argument",
+        [g.slot_of(0, slot, parameter.id), *(g.constant(t, parameter.id) for t in texts)],
+        parameter.id,
+    )
+    b.emit(op.EVAL, parameter, slot, c.generator.function(value, parameter.id))
+
+
+def inline_body(c: Compiler, b: Body, body: s.Body, *, kind: str, position: str) -> _ast.expr:
+    """Runs a body as a frame of its own, here; gives its value."""
+    slot = b.hide(body)
+    b.emit(op.BODY, body, slot, plain_body(c, b, body, kind=kind), position)
+    return g.slot_of(0, slot, body.id)
+
+
+def plain_body(c: Compiler, b: Body, body: s.Body, *, kind: str = "body") -> int:
+    inner = Body(body.id, kind, b)
+    compile_body(c, inner, body)
+    return c.add(inner)
+
+
+def says_emit(body: s.Body) -> bool:
+    """Whether a body says `emit` itself, not in a block or function inside it."""
+    waiting: list[Node] = [body]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, s.Def | s.BlockLiteral):
+            continue
+        if isinstance(node, s.Command) and plain_text(node.name) == "emit":
+            return True
+        from fmsh.lang.tree import children
+
+        waiting.extend(children(node))
+    return False
+
+
+# ---- Variables ---------------------------------------------------------------------------------------------------------
+
+
+def _let(c: Compiler, b: Body, node: s.Let) -> None:
+    value = pipelines.chain(c, b, node.value, mode="capture")
+    bind_pattern(c, b, node.pattern, value)
+
+
+def bind_pattern(c: Compiler, b: Body, pattern: Node, value: _ast.expr) -> None:
+    """Puts a value into the names of a pattern."""
+    if isinstance(pattern, s.NamePattern):
+        function = c.generator.function(value, pattern.id)
+        slot = b.hide(pattern) if pattern.name == "_" else b.declare(pattern.name, pattern)
+        b.emit(op.EVAL, pattern, slot, function)
+        return
+    data, names = pattern_data(c, pattern)
+    found = b.hide(pattern)
+    arguments = [g.name(c.generator.bind("k", data), pattern.id), value, g.name("equal", pattern.id)]
+    b.emit(op.EVAL, pattern, found, c.generator.function(g.call("destructure", arguments, pattern.id), pattern.id))
+    _bind_names(c, b, pattern, found, names)
+
+
+def _bind_names(c: Compiler, b: Body, pattern: Node, found: int, names: list[str]) -> None:
+    for index, name in enumerate(names):
+        item = g.subscript(g.slot_of(0, found, pattern.id), index, pattern.id)
+        slot = b.slot(f"{name}@{pattern.id}")
+        b.names[name] = b.code.variables[name] = slot
+        b.emit(op.EVAL, pattern, slot, c.generator.function(item, pattern.id))
+
+
+def _assign(c: Compiler, b: Body, node: s.Assign) -> None:
+    target = node.target
+    base = target.base if isinstance(target, s.Path) else target
+    if not isinstance(base, s.Variable):
+        c.problem(
+            node.target, "only a variable, or a path into one, can be assigned", "such as `$x = …` or `$x.a[0] = …`"
+        )
+        return
+    if base.name in ("env", "args", "in", "job", "last", "error"):
+        hint = "write `export NAME=value`" if base.name == "env" else "copy it first: `let x = …`"
+        c.problem(base, f"${base.name} cannot be assigned", hint)
+        return
+    found = find_variable(b, base.name)
+    if found is None:
+        expression(c, b, base)  # notes the unknown name
+        return
+    if CONCURRENT in found.crosses:
+        hint = "give the value back as the value of the block"
+        c.problem(base, f"${base.name} is shared: a concurrent block cannot assign it", hint, code="shared-assignment")
+    value = pipelines.chain(c, b, node.value, mode="capture")
+    current = g.slot_of(found.depth, found.slot, base.id)
+    if isinstance(target, s.Path):
+        value = spill(c, b, node.value, value)
+        keys = [step.key for step in target.steps]
+        steps = g.list_of(operands(c, b, keys), target.id)
+        if node.operator != "=":
+            old = g.call("get_path", [current, steps], target.id)
+            value = g.call(OPERATORS[node.operator[:-1]], [old, value], node.id)
+        value = g.call("set_path", [current, steps, value], target.id)
+    elif node.operator != "=":
+        value = g.call(OPERATORS[node.operator[:-1]], [current, value], node.id)
+    line = node.id
+    stored = g.store(g.slot_of(found.depth, found.slot, line, is_target=True), value, line)
+    b.emit(op.EVAL, node, b.hide(node), c.generator.procedure([stored], line))
+
+
+# ---- Control -----------------------------------------------------------------------------------------------------------
+
+
+def control_stage(c: Compiler, b: Body, stage: Node, piped: Piped | None, mode: str) -> Piped:
+    """`if`, `match`, `try`, `return`, `break`, `continue`, groups and lists of paths: stages that are more than a value."""
+    if piped is not None and not isinstance(stage, s.Group):
+        c.problem(stage, "this takes nothing from the pipe", "put what goes into it before it: `let x = …`")
+    return _CONTROL[type(stage)](c, b, stage, piped, mode)
+
+
+def _position(mode: str) -> str:
+    return mode if mode in ("capture", "drop") else "tail"
+
+
+def _if(c: Compiler, b: Body, node: s.If, piped: Piped | None, mode: str) -> Piped:
+    slot, end = b.hide(node), Label()
+    b.emit(op.EVAL, node, slot, g.constant_function(None))
+    for branch in node.branches:
+        following, test = Label(), b.hide(branch)
+        value = pipelines.condition(c, b, branch.condition)
+        b.emit(op.EVAL, branch.condition, test, c.generator.function(value, branch.condition.id))
+        b.emit(op.BRANCH, branch, test, following)
+        b.emit(op.BODY, branch.body, slot, plain_body(c, b, branch.body), _position(mode))
+        b.emit(op.JUMP, branch, end)
+        b.mark(following)
+    if node.otherwise is not None:
+        b.emit(op.BODY, node.otherwise, slot, plain_body(c, b, node.otherwise), _position(mode))
+    b.mark(end)
+    return Piped(g.slot_of(0, slot, node.id), node, displays="never")
+
+
+def _match(c: Compiler, b: Body, node: s.Match, piped: Piped | None, mode: str) -> Piped:
+    slot, subject, end = b.hide(node), b.hide(node), Label()
+    b.emit(op.EVAL, node, slot, g.constant_function(None))
+    value = pipelines.chain(c, b, node.subject, mode="capture")
+    b.emit(op.EVAL, node.subject, subject, c.generator.function(value, node.subject.id))
+    for arm in node.arms:
+        following = Label()
+        _arm(c, b, arm, subject, slot, following, _position(mode))
+        b.emit(op.JUMP, arm, end)
+        b.mark(following)
+    b.mark(end)
+    return Piped(g.slot_of(0, slot, node.id), node, displays="never")
+
+
+def _arm(c: Compiler, b: Body, arm: s.Arm, subject: int, slot: int, following: Label, position: str) -> None:
+    import _ast
+
+    data, names = pattern_data(c, arm.pattern)
+    found, test, line = b.hide(arm), b.hide(arm), arm.id
+    arguments = [g.name(c.generator.bind("k", data), line), g.slot_of(0, subject, line), g.name("equal", line)]
+    b.emit(op.EVAL, arm, found, c.generator.function(g.call("match_pattern", arguments, line), line))
+    matched = g.at(
+        _ast.Compare(left=g.slot_of(0, found, line), ops=[_ast.IsNot()], comparators=[g.constant(None, line)]), line
+    )
+    b.emit(op.EVAL, arm, test, c.generator.function(matched, line))
+    b.emit(op.BRANCH, arm, test, following)
+    outer = dict(b.names)
+    _bind_names(c, b, arm.pattern, found, names)
+    if arm.guard is not None:
+        value = pipelines.condition(c, b, arm.guard)
+        b.emit(op.EVAL, arm.guard, test, c.generator.function(value, arm.guard.id))
+        b.emit(op.BRANCH, arm, test, following)
+    b.emit(op.BODY, arm.body, slot, plain_body(c, b, arm.body), position)
+    b.names = outer
+
+
+def _try(c: Compiler, b: Body, node: s.Try, piped: Piped | None, mode: str) -> Piped:
+    slot = b.hide(node)
+    code = plain_body(c, b, node.body)
+    catch, catch_slot = None, -1
+    if node.catch is not None:
+        handler = Body(node.catch.id, "body", b)
+        if node.catch_name is not None:
+            catch_slot = handler.declare(node.catch_name, node.catch)
+        compile_body(c, handler, node.catch)
+        catch = c.add(handler)
+    finally_ = plain_body(c, b, node.finally_) if node.finally_ is not None else None
+    b.emit(op.TRY, node, slot, code, catch, catch_slot, finally_, _position(mode))
+    return Piped(g.slot_of(0, slot, node.id), node, displays="never")
+
+
+def _group(c: Compiler, b: Body, node: s.Group, piped: Piped | None, mode: str) -> Piped:
+    if node.redirections:
+        c.problem(node.redirections[0], "redirections are not part of this version")
+    outer = dict(b.names)
+    if piped is not None:
+        slot = b.hide(node)
+        b.emit(op.EVAL, node, slot, c.generator.function(piped.value, node.id))
+        b.names["in"] = slot
+    value = inline_body(c, b, node.body, kind="body", position=_position(mode))
+    b.names = outer
+    return Piped(value, node, displays="never")
+
+
+def _path_list(c: Compiler, b: Body, node: s.PathListStage, piped: Piped | None, mode: str) -> Piped:
+    from fmsh.lang.processes import expand_word
+
+    return Piped(g.list_of([item for word in node.words for item in expand_word(c, b, word)], node.id), node)
+
+
+def _return(c: Compiler, b: Body, node: s.Return, piped: Piped | None, mode: str) -> Piped:
+    value = pipelines.chain(c, b, node.value, mode="capture") if node.value is not None else g.constant(None, node.id)
+    if nearest_callable(b).kind == CONCURRENT:
+        c.problem(node, "`return` cannot leave a concurrent block", "its value is that of its last statement")
+    b.emit(op.RETURN, node, c.generator.function(value, node.id))
+    return Piped(g.constant(None, node.id), node, displays="never")
+
+
+def _break(c: Compiler, b: Body, node: Node, piped: Piped | None, mode: str) -> Piped:
+    name = "break" if isinstance(node, s.Break) else "continue"
+    current: Body | None = b
+    while current is not None and current.kind == "body":
+        current = current.parent
+    if current is None or current.kind != "loop":
+        c.problem(node, f"`{name}` is not inside a loop here", "it ends a turn of `for` or `while`")
+    b.emit(op.BREAK if name == "break" else op.CONTINUE, node)
+    return Piped(g.constant(None, node.id), node, displays="never")
+
+
+def _while(c: Compiler, b: Body, node: s.While) -> None:
+    again, end, test = Label(), Label(), b.hide(node)
+    b.mark(again)
+    value = pipelines.condition(c, b, node.condition)
+    b.emit(op.EVAL, node.condition, test, c.generator.function(value, node.condition.id))
+    b.emit(op.BRANCH, node, test, end)
+    b.emit(op.WHILE, node, plain_body(c, b, node.body, kind="loop"), end)
+    b.emit(op.JUMP, node, again)
+    b.mark(end)
+
+
+def _for(c: Compiler, b: Body, node: s.For) -> None:
+    piped = pipelines.chain_piped(c, b, node.source, mode="capture")
+    value = g.call("split_output", [piped.value], node.id) if piped.is_output else piped.value
+    items, turn, end = b.hide(node), b.hide(node), Label()
+    b.emit(
+        op.EVAL, node.source, items, c.generator.function(g.call("loop_items", [value], node.source.id), node.source.id)
+    )
+    body = Body(node.body.id, "loop", b)
+    item = body.slot(f"item@{node.id}")
+    body.code.parameters = [item]
+    pattern: Node = node.patterns[0]
+    if len(node.patterns) == 2:
+        pattern = s.ListPattern(node.span, node.patterns)
+        pattern.id = node.id
+    bind_pattern(c, body, pattern, g.slot_of(0, item, node.id))
+    compile_body(c, body, node.body)
+    b.emit(op.FOR, node, turn, items, c.add(body), end, -1)
+    b.mark(end)
+
+
+def _defer(c: Compiler, b: Body, node: s.Defer) -> None:
+    b.emit(op.DEFER, node, plain_body(c, b, node.body, kind=CONCURRENT if b.kind == CONCURRENT else "defer"))
+
+
+def _undo(c: Compiler, b: Body, node: s.Undo) -> None:
+    b.emit(op.UNDO, node, plain_body(c, b, node.body, kind="defer"))
+
+
+# ---- Functions and parameters ------------------------------------------------------------------------------------------
+
+
+def _announce(c: Compiler, b: Body, node: s.Def) -> None:
+    """Makes a function known before the statements of its body are compiled."""
+    if node.name in b.functions:
+        c.problem(node, f"`{node.name}` is defined twice", "give one of them another name")
+    parameters = tuple(_parameter(c, parameter) for parameter in node.parameters)
+    b.functions[node.name] = FunctionInfo(node.id, Signature(node.name, parameters, "any", False, node.help), b)
+
+
+def _parameter(c: Compiler, node: s.Parameter) -> Parameter:
+    _known_type(c, node)
+    is_switch = node.kind == "flag" and not node.type_name and node.default is None
+    type_name = "bool" if is_switch else node.type_name or "any"
+    is_required = node.kind == "positional" and node.default is None
+    return Parameter(node.name, node.kind, type_name, is_required, None, node.short, node.help)
+
+
+def _known_type(c: Compiler, node: s.Parameter) -> None:
+    if node.type_name and node.type_name not in TYPE_NAMES:
+        from difflib import get_close_matches
+
+        close = get_close_matches(node.type_name, TYPE_NAMES, 1)
+        hint = f"did you mean {close[0]}?" if close else "types are " + ", ".join(TYPE_NAMES)
+        c.problem(node, f"there is no type {node.type_name}", hint)
+
+
+def _def(c: Compiler, b: Body, node: s.Def) -> None:
+    body = Body(node.id, "def", b, node.name)
+    body.code.emits = says_emit(node.body)
+    slots = [body.declare(parameter.name, parameter) for parameter in node.parameters]
+    slots.append(body.declare("in", node))
+    body.code.parameters = slots
+    for parameter, slot in zip(node.parameters, slots, strict=False):
+        _default(c, body, parameter, slot)
+    compile_body(c, body, node.body)
+    c.add(body)
+
+
+def _default(c: Compiler, b: Body, parameter: s.Parameter, slot: int) -> None:
+    """Computes the value of a parameter that was not given."""
+    given = Label()
+    b.emit(op.UNLESS_SET, parameter, slot, given)
+    is_switch = parameter.kind == "flag" and not parameter.type_name
+    value = g.constant(False if is_switch else None, parameter.id)
+    if parameter.kind == "rest":
+        value = g.list_of([], parameter.id)
+    if parameter.default is not None:
+        value = expression(c, b, parameter.default)
+    b.emit(op.EVAL, parameter, slot, c.generator.function(value, parameter.id))
+    b.mark(given)
+
+
+def script_parameters(c: Compiler, b: Body, tree: s.Program) -> list[Parameter]:
+    """Declares the `param`s of a script, which must stand before its other statements."""
+    found: list[Parameter] = []
+    for statement in tree.body.statements:
+        if isinstance(statement, s.Param):
+            node = statement.parameter
+            slot = b.declare(node.name, node)
+            _default(c, b, node, slot)
+            found.append(_parameter(c, node))
+    return found
+
+
+def _param(c: Compiler, b: Body, node: s.Param) -> None:
+    if b.kind != "main":
+        c.problem(node, "`param` belongs to a script, not into a block", "a function's parameters stand in its ( )")
+
+
+# ---- Environment -------------------------------------------------------------------------------------------------------
+
+
+def _export(c: Compiler, b: Body, node: s.Export) -> None:
+    import _ast
+
+    values = operands(c, b, [item.value for item in node.items])
+    keys: list[_ast.expr | None] = [
+        None if isinstance(item, s.Spread) else g.constant(item.name, item.id) for item in node.items
+    ]
+    record = g.at(_ast.Dict(keys=keys, values=values), node.id)
+    _set_environment(c, b, node, record)
+
+
+def _unset(c: Compiler, b: Body, node: s.Unset) -> None:
+    _set_environment(c, b, node, g.name(c.generator.bind("k", dict.fromkeys(node.names)), node.id))
+
+
+def _set_environment(c: Compiler, b: Body, node: Node, record: _ast.expr) -> None:
+    items = g.call("environment_items", [record, g.name("to_text", node.id)], node.id)
+    b.emit(op.SET_ENVIRONMENT, node, c.generator.function(items, node.id))
+
+
+def _alias(c: Compiler, b: Body, node: s.Alias) -> None:
+    c.aliases[node.name] = node.command
+
+
+def _use(c: Compiler, b: Body, node: s.Use) -> None:
+    c.problem(node, "`use` is not part of this version", "put the functions into this file")
+
+
+_STATEMENTS: dict[type, Callable[..., None]] = {
+    s.Let: _let,
+    s.Assign: _assign,
+    s.While: _while,
+    s.For: _for,
+    s.Defer: _defer,
+    s.Undo: _undo,
+    s.Def: _def,
+    s.Param: _param,
+    s.Export: _export,
+    s.Unset: _unset,
+    s.Alias: _alias,
+    s.Use: _use,
+}
+
+_CONTROL: dict[type, Callable[..., Piped]] = {
+    s.If: _if,
+    s.Match: _match,
+    s.Try: _try,
+    s.Group: _group,
+    s.PathListStage: _path_list,
+    s.Return: _return,
+    s.Break: _break,
+    s.Continue: _break,
+}
+
+__all__ = ["compile_block", "compile_body", "control_stage", "inline_body", "plain_body", "script_parameters", "walk"]
