@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 
 SQLITE_MIN = (3, 51, 3)
+FAULTS = (apsw.Error, UnicodeDecodeError)  # the second: a damaged text, which apsw turns into a string
 BUSY_TIMEOUT_MS = 30_000  # a backstop only: writers queue at the gate
 
 PRAGMAS = """
@@ -75,7 +76,7 @@ class Database:
             self._connection.execute(PRAGMAS).fetchall()
             migrations.bring_up_to_date(self._connection, self.path, self.gate, is_new=is_new)
             self.key = self._read_key()
-        except apsw.Error as fault:
+        except FAULTS as fault:
             raise faults.from_sqlite(fault, self.path) from fault
         self._identity = files.Identity(self.path)
 
@@ -90,10 +91,8 @@ class Database:
         """Gives all rows of a query."""
         try:
             return self._connection.execute(sql, values).fetchall()
-        except apsw.Error as fault:
+        except FAULTS as fault:
             raise faults.from_sqlite(fault, self.path) from fault
-        except UnicodeDecodeError as fault:
-            raise StoreCorrupt(f"the store {self.path} is damaged: a text in it is none") from fault
 
     def write(self, work: Callable[[Cursor], Result], *, is_settled: Callable[[], bool] | None = None) -> Result:
         """Runs `work` in one durable transaction and gives its answer; anything that it raises undoes all of it.
@@ -111,7 +110,7 @@ class Database:
                 except BaseException:
                     self._undo()
                     raise
-        except apsw.Error as fault:
+        except FAULTS as fault:
             raise faults.from_sqlite(fault, self.path) from fault
         return result
 

@@ -11,13 +11,13 @@ from fmsh.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull
 FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def from_sqlite(fault: apsw.Error, path: str) -> StoreError:
+def from_sqlite(fault: apsw.Error | UnicodeDecodeError, path: str) -> StoreError:
     """Gives the store's error for an error of SQLite. Nothing of the transaction that met it was kept."""
     if isinstance(fault, apsw.FullError):
         return StoreFull(f"no room to write the store {path}", hint="Free some space on its disk; work then goes on.")
     if isinstance(fault, apsw.BusyError | apsw.LockedError):
         return StoreBusy(f"another process kept the store {path} locked", hint="Try again; `fmsh doctor` shows who.")
-    if isinstance(fault, apsw.CorruptError | apsw.NotADBError):
+    if isinstance(fault, apsw.CorruptError | apsw.NotADBError | UnicodeDecodeError):
         return StoreCorrupt(f"the store {path} is damaged: {fault}", hint="Run `fmsh doctor`; restore a backup.")
     if isinstance(fault, apsw.ReadOnlyError | apsw.PermissionsError | apsw.CantOpenError):
         return StoreError(f"the store {path} cannot be written: {fault}", hint="Check its permissions and its disk.")

@@ -127,9 +127,12 @@ def _append(cursor: Cursor, key: bytes, plans: list[Plan]) -> list[Plan]:
                 _append_rest(cursor, key, plan)
     except apsw.ConstraintError as fault:
         raise Refused(f"a history does not end where its job says: {fault}", hint="Run `fmsh doctor`.") from fault
-    freed = [plan.append.lease.job_id for plan in plans if _is_freeing(plan.append)]
+    freed = [plan.append.lease.job_id for plan in plans if plan.append.release]
     if freed:
         leases.free(cursor, freed)
+    for plan in plans:
+        if plan.append.summary.state in ENDED_STATES:
+            leases.end(cursor, key, plan.append.lease.job_id, plan.append.summary)
     return plans
 
 
@@ -141,10 +144,6 @@ def _update_jobs(cursor: Cursor, plans: list[Plan]) -> list[Plan]:
         return plans
     sql = "SELECT 1 FROM job WHERE id = ? AND epoch = ? AND head = ? AND owner_id = ?"
     return [plan for plan in plans if cursor.execute(sql, plan.job_row[-4:]).fetchall()]
-
-
-def _is_freeing(append: Append) -> bool:
-    return append.release or append.summary.state in ENDED_STATES
 
 
 def _append_rest(cursor: Cursor, key: bytes, plan: Plan) -> None:
@@ -176,7 +175,7 @@ def quarantine(cursor: Cursor, owner_id: str, job_id: int, error_json: str) -> N
     """Parks a job without an event, unless another process holds it."""
     cursor.execute(
         """UPDATE job SET state = 'parked', error_json = ?, wake_at_ms = NULL, owner_id = NULL, due_at_ms = NULL
-        WHERE id = ? AND (owner_id IS NULL OR owner_id = ?)""",
+        WHERE id = ? AND ended_as IS NULL AND (owner_id IS NULL OR owner_id = ?)""",
         (error_json, job_id, owner_id),
     )
 

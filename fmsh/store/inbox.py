@@ -51,13 +51,14 @@ def rows(database: Database, job_id: int) -> list[InboxRow]:
     return found
 
 
-def open_callback(cursor: Cursor, new: NewCallback) -> None:
+def open_callback(cursor: Cursor, key: bytes, new: NewCallback) -> None:
     """Opens an address, or gives an open one a new token. One that was used up stays used up."""
+    values = (new.token_hash, new.job_id, new.handle_id, new.expires_at_ms, " ".join(new.methods), int(new.is_many))
     cursor.execute(
-        """INSERT INTO callback VALUES (?, ?, ?, ?, ?, ?, NULL) ON CONFLICT (job_id, handle_id) DO UPDATE SET
+        """INSERT INTO callback VALUES (?, ?, ?, ?, ?, ?, NULL, ?) ON CONFLICT (job_id, handle_id) DO UPDATE SET
         token_hash = excluded.token_hash, expires_at_ms = excluded.expires_at_ms, methods = excluded.methods,
-        is_many = excluded.is_many""",
-        (new.token_hash, new.job_id, new.handle_id, new.expires_at_ms, " ".join(new.methods), new.is_many),
+        is_many = excluded.is_many, sum = excluded.sum""",
+        (*values, chain.row_sum(key, *values)),
     )
 
 
@@ -77,13 +78,18 @@ class Call:
 def deliver_callback(cursor: Cursor, key: bytes, call: Call) -> tuple[Delivery, Knock] | None:
     """Accepts a call of an address, or says nothing of why not. A repeat is still a repeat after use and expiry."""
     found = cursor.execute(
-        """SELECT job_id, handle_id, expires_at_ms, methods, is_many, used_by, ended_as IS NOT NULL
+        """SELECT token_hash, job_id, handle_id, expires_at_ms, methods, is_many, sum, used_by, ended_as IS NOT NULL
         FROM callback JOIN job ON job.id = job_id WHERE token_hash = ?""",
         (call.token_hash,),
     ).fetchall()
-    if not found or call.method not in found[0][3].split():
+    if not found:
         return None
-    job_id, handle_id, expires_at_ms, _, is_many, used_by, has_ended = found[0]
+    *kept, sum, used_by, has_ended = found[0]
+    if chain.row_sum(key, *kept) != sum:
+        raise StoreCorrupt("the address that was called is not what was written", hint="Run `fmsh doctor`.")
+    _, job_id, handle_id, expires_at_ms, methods, is_many = kept
+    if call.method not in methods.split():
+        return None
     dedupe_id = f"callback {handle_id} {call.dedupe_id}"
     sql = "SELECT 1 FROM delivered WHERE job_id = ? AND dedupe_id = ?"
     if cursor.execute(sql, (job_id, dedupe_id)).fetchall():

@@ -25,19 +25,26 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id
 """
 
 
-def job_of(row: tuple[Any, ...]) -> Job:
+def job_of(row: Sequence[Any]) -> Job:
     job = Job(*row)
     job.is_detached = bool(job.is_detached)  # type: ignore[misc]  # SQLite has no booleans; nobody else has it yet
     return job
 
 
 def find(database: Database, where: str, *values: object) -> list[Job]:
-    """Gives jobs by a condition, newest first."""
-    return [job_of(row) for row in database.read(f"SELECT {COLUMNS} FROM job WHERE {where} ORDER BY id DESC", values)]
+    """Gives jobs by a condition, newest first. Raises: StoreCorrupt: the outcome of one is not what was written."""
+    sql = f"SELECT {COLUMNS}, ended_sum FROM job WHERE {where} ORDER BY id DESC"
+    found = []
+    for *row, ended_sum in database.read(sql, values):
+        job = job_of(row)
+        if ended_sum is not None and leases.outcome_sum(database.key, job.id, job) != ended_sum:
+            raise StoreCorrupt(f"the outcome of job {job.id} is not what was written", hint="Run `fmsh doctor`.")
+        found.append(job)
+    return found
 
 
 def one(database: Database, where: str, *values: object) -> Job | None:
-    found = find(database, f"{where}", *values)
+    found = find(database, where, *values)
     return found[0] if found else None
 
 
@@ -60,7 +67,9 @@ def create(
             return job_of(rows[0]), None, False
     _keep_program(cursor, key, new.program)
     job_id = _insert(cursor, new, summary, owner_id)
-    if owner_id is None or summary.state in ENDED_STATES:
+    if summary.state in ENDED_STATES:
+        leases.end(cursor, key, job_id, summary)
+    elif owner_id is None:
         leases.free(cursor, [job_id])
     lease = Lease(job_id, 1, 0, b"")
     lease.chain = chain.identity_hash(key, _row(cursor, job_id))

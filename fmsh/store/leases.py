@@ -6,23 +6,21 @@ None of this is needed for safety, which lies in the epoch that every append nam
 
 from __future__ import annotations
 
+from fmsh.store import chain
 from fmsh.store.base import Lease, Owner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from fmsh.store.base import Job, Summary
     from fmsh.store.database import Cursor, Database
     from fmsh.store.presence import Presence
     from fmsh.store.watch import Watch
 
 OWNER_COLUMNS = ", ".join(Owner.fields)
 
-# What holds of every job that nobody holds; `job` in the schema says what the two last columns are for.
-FREE = """
-owner_id = NULL, due_at_ms = CASE WHEN state IN ('running', 'waiting') THEN wake_at_ms END,
-ended_as = CASE WHEN state IN ('succeeded', 'failed', 'cancelled') THEN state END
-"""
+FREE = "owner_id = NULL, due_at_ms = CASE WHEN state IN ('running', 'waiting') THEN wake_at_ms END"
 DUE = """
-SELECT id FROM job WHERE due_at_ms <= ?1
+SELECT id FROM (SELECT id FROM job WHERE due_at_ms <= ?1 ORDER BY due_at_ms LIMIT ?2)
 UNION
 SELECT job_id FROM inbox JOIN job ON job.id = job_id WHERE owner_id IS NULL AND ended_as IS NULL
 LIMIT ?2
@@ -99,8 +97,19 @@ def release(cursor: Cursor, owner_id: str, lease: Lease, wake_at_ms: int | None)
 
 
 def free(cursor: Cursor, job_ids: list[int]) -> None:
-    """Leaves jobs to nobody: to be found when they are due, or among the ended."""
+    """Leaves jobs to nobody, to be found when they are due."""
     cursor.executemany(f"UPDATE job SET {FREE} WHERE id = ?", [(job_id,) for job_id in job_ids])
+
+
+def end(cursor: Cursor, key: bytes, job_id: int, summary: Summary) -> None:
+    """Leaves a job to nobody for ever, with its outcome sealed."""
+    sum = outcome_sum(key, job_id, summary)
+    sql = "UPDATE job SET owner_id = NULL, due_at_ms = NULL, ended_as = state, ended_sum = ? WHERE id = ?"
+    cursor.execute(sql, (sum, job_id))
+
+
+def outcome_sum(key: bytes, job_id: int, of: Summary | Job) -> bytes:
+    return chain.row_sum(key, job_id, of.state, of.value_json, of.error_json, of.exit_status, of.ended_at_ms)
 
 
 def is_anybody_gone(database: Database, presence: Presence, watch: Watch) -> bool:

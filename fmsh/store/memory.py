@@ -225,7 +225,7 @@ class MemoryStore:
     def quarantine(self, job_id: int, *, error_json: str) -> None:
         with Writing(self) as disk:
             kept = disk.jobs.get(job_id)
-            if kept is not None and kept.job.owner_id in (None, self.owner.id):
+            if kept is not None and not kept.has_ended and kept.job.owner_id in (None, self.owner.id):
                 kept.set(state="parked", error_json=error_json, wake_at_ms=None, owner_id=None)
 
     def trim(self, lease: Lease, *, below_seq: int) -> None:

@@ -14,7 +14,7 @@ CREATE TABLE program (
 -- Each run of a program is a job. The first block never changes. The second is what lists show, and changes only together
 -- with the job's events. The third says how far the history goes and who may write it. The fourth repeats what the others
 -- say for the indexes below: `due_at_ms` is set while nobody holds the job and it wants to be woken, `ended_as` once it
--- has ended. A number is never given twice.
+-- has ended. `ended_sum` covers the outcome, which other jobs read. A number is never given twice.
 
 CREATE TABLE job (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -46,7 +46,8 @@ CREATE TABLE job (
     trimmed_chain BLOB,
 
     due_at_ms INTEGER,
-    ended_as TEXT
+    ended_as TEXT,
+    ended_sum BLOB
 ) STRICT;
 
 -- An idempotent start finds the job that was started before. An unowned job is found when it is due, and costs nothing
@@ -164,6 +165,7 @@ CREATE TABLE callback (
     methods TEXT NOT NULL,
     is_many INTEGER NOT NULL,
     used_by TEXT,
+    sum BLOB NOT NULL,
     UNIQUE (job_id, handle_id)
 ) STRICT;
 

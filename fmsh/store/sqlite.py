@@ -199,7 +199,7 @@ class SqliteStore:
         return inbox.rows(self._database, job_id)
 
     def open_callback(self, new: NewCallback) -> None:
-        self._database.write(lambda cursor: inbox.open_callback(cursor, new))
+        self._database.write(lambda cursor: inbox.open_callback(cursor, self._database.key, new))
 
     def deliver_callback(
         self, token_hash: bytes, data_json: str, *, dedupe_id: str, method: str, now_ms: int

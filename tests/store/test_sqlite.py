@@ -20,10 +20,11 @@ from fmsh.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull, StoreToo
 from fmsh.store import files, migrations
 from fmsh.store.base import Append, Snapshot, Summary
 from fmsh.store.sqlite import SqliteStore
-from tests.conformance.worlds import RUNNING, SUCCEEDED, append, commit, event, history, start, types_of
+from tests.conformance.worlds import PROGRAM, RUNNING, SUCCEEDED, append, commit, event, history, start, types_of
 
-FLIPS = 300
+FLIPS = int(os.environ.get("FMSH_TEST_FLIPS", "300"))
 TEARS = 150
+OUTCOME = '{"value": "some value that other jobs read"}'
 
 
 @pytest.fixture
@@ -325,6 +326,9 @@ def damaged_store(state: str) -> tuple[dict[int, list[object]], int]:
         assert store.commit(batch) == [None] * len(batch)
     for lease in leases[:3]:
         commit(store, lease, snapshot=Snapshot(lease.head, f'{{"state of": {lease.job_id}}}'))
+    for lease in leases[3:5]:
+        store.deliver(lease.job_id, "signal", OUTCOME, dedupe_id="d")
+        commit(store, lease, summary=Summary("succeeded", value_json=OUTCOME, ended_at_ms=9))
     kept: dict[int, list[object]] = {lease.job_id: [*history(store, lease.job_id)] for lease in leases}
     store.close()
     connection = raw(state)
@@ -334,7 +338,13 @@ def damaged_store(state: str) -> tuple[dict[int, list[object]], int]:
 
 
 def load(store: SqliteStore, job_id: int) -> tuple[object, list[object]]:
-    """Loads a job as an engine does: the newest snapshot, then the events after it."""
+    """Loads a job as an engine does: its program, the newest snapshot, then the events after it."""
+    found = store.job(job_id)
+    if found is None:
+        raise StoreCorrupt("the job is gone")
+    assert found.ended_at_ms is None or found.value_json == OUTCOME
+    assert store.program(found.program_hash) == PROGRAM
+    assert all(row.data_json == OUTCOME and row.job_id == job_id for row in store.inbox(job_id))
     snapshot = store.snapshot(job_id)
     return snapshot, list(store.events(job_id, after=snapshot.seq if snapshot else 0))
 
@@ -364,6 +374,7 @@ def loads_the_same(state: str, kept: dict[int, list[object]]) -> bool:
     is_same = True
     try:
         store = SqliteStore.open(state, kind="shell")
+        store.due(10**9, limit=9)
     except StoreError:
         return False
     for job_id, events in kept.items():
