@@ -1,0 +1,114 @@
+"""What to say where the table has no action: what was found, what was expected, what to do."""
+
+from __future__ import annotations
+
+from fmsh.lang.grammar_table import NONTERMINALS, RULES, TERMINALS
+from fmsh.lang.table import ACTIONS, GOTOS
+from fmsh.lang.tokens import HUMAN_NAMES, Problem, Token
+
+NAMES_MAX = 4  # more expected things than that help nobody
+
+# (the token before, what was found) → message and hint. "" stands for any.
+SPECIAL: dict[tuple[str, str], tuple[str, str]] = {
+    ("", "ELSE"): ("`else` without an `if` before it", "write it directly after the `}` of an `if`"),
+    ("", "CATCH"): ("`catch` without a `try` before it", "write it directly after the `}` of a `try`"),
+    ("", "FINALLY"): ("`finally` without a `try` before it", "write it directly after the `}` of a `try`"),
+    ("COMMA", "COMMA"): ("two commas with nothing between them", "remove one"),
+    ("RETURN", "PIPE"): ("`return` has no value to pipe on", "write `return (… | …)`"),
+    ("AMP", "PIPE"): ("`&` ends a chain", "put the pipeline in a group: `{ a | b } &`"),
+}
+# What was found, where nothing above says more.
+HINTS: dict[str, str] = {
+    "CMP": "comparisons do not chain: write `$a < $b and $b < $c`",
+    "RANGE": "ranges do not chain",
+    "ASSIGN": "to compare write `==`; to assign, begin the statement with `$x = …`",
+    "LBODY": "a block or record in a condition stands in ( )",
+}
+
+
+def problem_at(states: list[int], token: Token, before: Token | None, text: str) -> Problem:
+    """Says what is wrong with a token in a state of the parser."""
+    previous = before.type if before is not None else ""
+    special = SPECIAL.get((previous, token.type)) or SPECIAL.get(("", token.type))
+    if special is not None:
+        return Problem(*special)
+    expected = _expected(states)
+    wanted = _join(expected)
+    if token.type == "$END":
+        return Problem(f"the text ends where {wanted} was expected", is_at_end=True)
+    hint = HINTS.get(token.type, "")
+    if "LBODY" in accepted(states) and token.type == "SEP":
+        hint = "a body stands in braces: `{ … }`"
+    return Problem(f"{wanted} was expected, {_found(token, text)} was found", hint)
+
+
+def _found(token: Token, text: str) -> str:
+    shown = text[token.start : token.end]
+    if (
+        token.type in ("WORD", "NAME", "KEY", "LIT", "FLAG", "VAR", "TEXT")
+        and 0 < len(shown) <= 40
+        and "\n" not in shown
+    ):
+        return f"`{shown}`"
+    if token.type == "COMMAND":
+        return "a command"
+    return HUMAN_NAMES.get(token.type, "something else")
+
+
+def accepted(states: list[int]) -> set[str]:
+    """Gives the terminals that the parser could take in a state, as lark's `accepts` does."""
+    return {name for index, name in enumerate(TERMINALS) if _is_accepted(states, index)}
+
+
+def _is_accepted(states: list[int], terminal: int) -> bool:
+    """Whether reductions lead to a shift, or to the end."""
+    stack = list(states)
+    while True:
+        action = ACTIONS[stack[-1] * len(TERMINALS) + terminal]
+        if action >= 0:
+            return action > 0 or len(stack) == 2 and terminal == TERMINALS.index("$END")
+        origin, length, _ = RULES[-1 - action]
+        del stack[len(stack) - length :]
+        stack.append(GOTOS[stack[-1] * len(NONTERMINALS) + origin] - 1)
+
+
+def _expected(states: list[int]) -> list[str]:
+    """Gives human names of what could come, most telling first."""
+    found = accepted(states)
+    names: list[str] = []
+    if "COMMAND" in found:
+        names.append("a statement" if "LET" in found else "a command or a value")
+        found &= {"RPAR", "RSQB", "RBRACE", "LBODY"}
+    elif "LREC" in found and "VAR" in found:
+        names.append("a value")
+        found &= {"RPAR", "RSQB", "RBRACE"}
+    elif "CMP" in found:
+        found -= {
+            "CMP",
+            "OR",
+            "AND",
+            "COALESCE",
+            "RANGE",
+            "PLUS",
+            "MINUS",
+            "MULTIPLY",
+            "POWER",
+            "FIELD",
+            "KEYDOT",
+            "LINDEX",
+        }
+        names.append("an operator")
+    elif "FLAG" in found and "REDIR" in found:
+        names.append("an argument")
+        found &= {"LBODY", "LMATCH", "RPAR", "RBRACE"}
+    order = ("LBODY", "LMATCH", "RPAR", "RSQB", "RBRACE", "COMMA", "COLON", "ARROW", "ASSIGN", "IN", "NAME", "KEY")
+    for name in [*(name for name in order if name in found), *sorted(found - set(order))]:
+        human = HUMAN_NAMES.get(name, "")
+        if human and human not in names:
+            names.append(human)
+    return names
+
+
+def _join(names: list[str]) -> str:
+    names = names[:NAMES_MAX] or ["something else"]
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " or " + names[-1]
