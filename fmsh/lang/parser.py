@@ -163,7 +163,7 @@ class Driver:
         elif not self.problems or token.type != "$END":
             before = tokens[at - 1] if at else None
             problem = expectations.problem_at(self.states, token, before, self.context.text)
-            self._note((token.start, max(token.end, token.start)), problem)
+            self._note(self._place_of(token), problem)
         depth = self._drop_to_statements()
         at = _skip_statement(tokens, at, depth)
         if tokens[at].type == "$END" or len(self.problems) >= PROBLEMS_MAX:
@@ -173,6 +173,13 @@ class Driver:
         self.starts.append(token.start)
         self.ends.append(token.start)
         return at
+
+    def _place_of(self, token: Token) -> tuple[int, int]:
+        """Where to point: of the end of the text, at what stands last."""
+        if token.type != "$END":
+            return token.start, token.end
+        end = len(self.context.text.rstrip())
+        return end, end
 
     def _note(self, span: tuple[int, int], problem: Problem) -> None:
         self.problems.append((span, problem))
