@@ -47,6 +47,18 @@ def encode(value: Value) -> str:
     raise TypeError(f"{kind.__name__} has no wire form")
 
 
+def encode_plain(data: Any) -> str:
+    """Writes plain JSON data (None, bool, int, float, str, list, dict) as compact JSON, without tags."""
+    kind = type(data)
+    if kind is str:
+        return encode_basestring(data)
+    if kind is list:
+        return "[" + ",".join(map(encode_plain, data)) + "]"
+    if kind is dict:
+        return "{" + ",".join([f"{encode_basestring(key)}:{encode_plain(item)}" for key, item in data.items()]) + "}"
+    return _WRITERS[kind](data)
+
+
 def decode(text: str) -> Value:
     """Reads a value back. Raises: ValueError when the text is not JSON or holds an unknown tag."""
     value = _load(text)

@@ -13,7 +13,6 @@ from fmsh.lang import statements
 from fmsh.lang import syntax as s
 from fmsh.lang.bodies import Body, Label
 from fmsh.lang.generated import Generator, Placeholder
-from fmsh.lang.runtime import FUNCTIONS
 from fmsh.lang.tree import walk
 from fmsh.machine.code import Code, Program, ScriptParameters, Unit
 from fmsh.machine.signature import Signature
@@ -34,7 +33,7 @@ class Compiler:
     def __init__(self, source: Source, library: Library) -> None:
         self.source = source
         self.library = library
-        self.generator = Generator({**FUNCTIONS, **library.operators, "fit": library.fit, "display": library.display})
+        self.generator = Generator(library.functions)
         self.codes: dict[int, Code] = {}
         self.problems: list[Diagnostic] = []
         self.purity: dict[int, bool] = {}

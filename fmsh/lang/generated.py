@@ -80,6 +80,14 @@ def slot_of(depth: int, slot: int, line: int, *, is_target: bool = False) -> _as
     return subscript(attribute(scope, "slots", line), slot, line, is_target=is_target)
 
 
+def own_slot(expression: _ast.expr) -> int | None:
+    """The slot, if an expression only reads one of the scope itself: such a function needs not be compiled."""
+    match expression:
+        case _ast.Subscript(value=_ast.Attribute(value=_ast.Name(id="s")), slice=_ast.Constant(value=int(slot))):
+            return slot
+    return None
+
+
 def conditional(test: _ast.expr, then: _ast.expr, otherwise: _ast.expr, line: int) -> _ast.expr:
     return at(_ast.IfExp(test=test, body=then, orelse=otherwise), line)  # type: ignore[no-any-return]
 
@@ -127,8 +135,9 @@ def _arguments(parameters: list[str], defaults: list[_ast.expr] | None = None) -
 class Generator:
     """Collects the functions of one program, and makes them all at once."""
 
-    def __init__(self, operators: Mapping[str, Callable[..., Any]]) -> None:
-        self.namespace: dict[str, Any] = dict(operators)
+    def __init__(self, functions: Callable[[], Mapping[str, Callable[..., Any]]]) -> None:
+        self._functions = functions
+        self.namespace: dict[str, Any] = {}
         self.definitions: list[_ast.stmt] = []
         self.blocks: dict[str, _ast.stmt] = {}  # definitions of blocks that no function holds yet
         self.count = 0
@@ -153,6 +162,9 @@ class Generator:
         """Makes `def f(s): return expression`. Gives a placeholder, or the function itself for a constant."""
         if isinstance(expression, _ast.Constant):
             return constant_function(expression.value)
+        slot = own_slot(expression)
+        if slot is not None:
+            return lambda scope: scope.slots[slot]
         if isinstance(expression, _ast.Name) and expression.id in self.namespace:
             return constant_function(self.namespace[expression.id])
         return self.procedure([returned(expression, line)], line)
@@ -183,6 +195,10 @@ class Generator:
             return {}
         from types import CodeType, FunctionType
 
+        from fmsh.lang.runtime import FUNCTIONS
+
+        self.namespace.update(FUNCTIONS)
+        self.namespace.update(self._functions())
         module = compile(_ast.Module(body=self.definitions, type_ignores=[]), FILE_NAME, "exec", dont_inherit=True)
         codes = [constant for constant in module.co_consts if isinstance(constant, CodeType)]
         self.definitions = []

@@ -90,12 +90,16 @@ def display(c: Compiler, b: Body, piped: Piped, value: _ast.expr, mode: str) -> 
     """Shows the value of a statement, where its position says so."""
     if mode == "capture" or piped.displays == "never" or (mode == "drop" and piped.displays != "uncaptured"):
         return
-    when = "always" if mode == "drop" else piped.displays
-    line = piped.node.id
+    show(c, b, piped.node, value, "always" if mode == "drop" else piped.displays)
+
+
+def show(c: Compiler, b: Body, node: Node, value: _ast.expr, when: str) -> None:
+    """Emits the display of a value; `when` is as in the instruction."""
     import _ast
 
+    line = node.id
     shown = g.at(_ast.Tuple(elts=[g.call("display", [value], line), g.constant("out", line)], ctx=_ast.Load()), line)
-    b.emit(op.DISPLAY, piped.node, c.generator.function(shown, line), when)
+    b.emit(op.DISPLAY, node, c.generator.function(shown, line), when)
 
 
 def _is_bool_stage(part: s.Pipeline) -> bool:

@@ -9,14 +9,19 @@ from fmsh.lang import pipelines
 from fmsh.lang import syntax as s
 from fmsh.lang.expressions import expression, operands
 from fmsh.lang.purity import is_pure
+from fmsh.lang.runtime import process_condition, process_value
 from fmsh.machine import code as op
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fmsh.lang.bodies import Body
     from fmsh.lang.compiler import Compiler
     from fmsh.lang.pipelines import Piped
     from fmsh.lang.syntax import Node
+    from fmsh.machine.state import Scope
+    from fmsh.values import Value
 
 
 def processes(c: Compiler, b: Body, run: list[s.Command], piped: Piped | None, *, mode: str) -> Piped:
@@ -30,11 +35,9 @@ def processes(c: Compiler, b: Body, run: list[s.Command], piped: Piped | None, *
     slot = b.hide(first)
     how = {"capture": "capture", "tail": "tail"}.get(mode, "display")
     b.emit(op.PROCESS, first, slot, _constant_or_function(c, arguments, line), how)
-    names = g.list_of([_name_of(c, command) for command in run], line)
-    function = "process_condition" if mode == "condition" else "process_value"
-    value = g.call(function, [g.slot_of(0, slot, line), names], line)
+    names = [c.literal_name(command) or "command" for command in run]
     done = b.hide(first)
-    b.emit(op.EVAL, first, done, c.generator.function(value, line))
+    b.emit(op.EVAL, first, done, _judged(slot, names, is_condition=mode == "condition"))
     return pipelines.Piped(g.slot_of(0, done, line), first, is_output=True, displays="never")
 
 
@@ -52,7 +55,9 @@ def _input(c: Compiler, b: Body, run: list[s.Command], piped: Piped | None) -> _
         return g.constant(None, run[0].id)
     from fmsh.lang.expressions import spill
 
-    value = g.call("process_input", [piped.value, g.name("to_text", piped.node.id)], piped.node.id)
+    line = piped.node.id
+    is_line = piped.displays == "uncaptured"  # the text of `echo` goes with its newline
+    value = g.call("process_input", [piped.value, g.name("to_text", line), g.constant(is_line, line)], line)
     parts = [part for command in run for part in (*command.arguments, *command.environment)]
     return value if all(is_pure(c, b, part) for part in parts) else spill(c, b, piped.node, value)
 
@@ -82,8 +87,9 @@ def _folded(node: _ast.expr) -> object:
     raise ValueError("not constant")
 
 
-def _name_of(c: Compiler, command: s.Command) -> _ast.expr:
-    return g.constant(c.literal_name(command) or "command", command.id)
+def _judged(slot: int, names: list[str], *, is_condition: bool) -> Callable[[Scope], Value]:
+    judge = process_condition if is_condition else process_value
+    return lambda scope: judge(scope.slots[slot], names)
 
 
 def _stage(c: Compiler, b: Body, command: s.Command) -> _ast.expr:

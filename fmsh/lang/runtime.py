@@ -88,9 +88,11 @@ def process_argument(value: Value, to_text: Callable[[Value], Any]) -> str:
     return str(text)
 
 
-def process_input(value: Value, to_text: Callable[[Value], Any]) -> Value:
+def process_input(value: Value, to_text: Callable[[Value], Any], is_line: bool) -> Value:
     """What an external command reads from the pipe: text and bytes as they are, a list as one line per element."""
-    if value is None or isinstance(value, bytes | str):
+    if isinstance(value, str):
+        return value + "\n" if is_line else value
+    if value is None or isinstance(value, bytes):
         return value
     if isinstance(value, list | range):
         return "".join(f"{to_text(item)}\n" for item in value)

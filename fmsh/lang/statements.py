@@ -295,7 +295,12 @@ def _return(c: Compiler, b: Body, node: s.Return, piped: Piped | None, mode: str
     value = pipelines.chain(c, b, node.value, mode="capture") if node.value is not None else g.constant(None, node.id)
     if nearest_callable(b).kind == CONCURRENT:
         c.problem(node, "`return` cannot leave a concurrent block", "its value is that of its last statement")
-    b.emit(op.RETURN, node, c.generator.function(value, node.id))
+    slot = b.hide(node)
+    b.emit(op.EVAL, node, slot, c.generator.function(value, node.id))
+    returned = g.slot_of(0, slot, node.id)
+    if node.value is not None:
+        pipelines.show(c, b, node, returned, "returned")
+    b.emit(op.RETURN, node, c.generator.function(returned, node.id))
     return Piped(g.constant(None, node.id), node, displays="never")
 
 

@@ -49,7 +49,7 @@ EMIT = 16  #            fn
 DEFER = 17  #           code
 UNDO = 18  #            code
 DISPLAY = (
-    19  #         fn, when                            fn gives (text, stream); when: "always" | "uncaptured" | "show"
+    19  #         fn, when                            fn gives (text, stream); when: always uncaptured show returned
 )
 FAIL = 20  #            fn
 EXIT = 21  #            fn

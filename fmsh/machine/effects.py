@@ -36,7 +36,10 @@ class CancelRequest(Record):
 
 
 class Observe(Record):
-    """A question that the engine answers at once: `now`, `random`, `uuid`, …  `number` counts them from 1."""
+    """A question that the engine answers at once: `now`, `random`, `glob`, …  `number` counts them from 1.
+
+    `arguments["base"]` is the task's directory. An answer that is an error is raised where it was asked for.
+    """
 
     number: int
     operation: str

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fmsh.machine.signature import Signature
-    from fmsh.values import Value
 
 
 class PureCommand(Record):
@@ -23,12 +22,11 @@ class PureCommand(Record):
 class Library(Record):
     """`find` gives a pure command by its name, two words joined by a blank for a subcommand (`from json`).
 
-    `operators` are the functions behind operators, paths and interpolation by name; `fit(value, signature, is_output=)`
-    fits what the pipe brings to what a command takes; `display(value)` is the plain form of a displayed value.
+    `functions()` gives what generated code calls, by name: the operators, paths and interpolation (`add`, `get_field`,
+    `to_text`, …), `fit(value, signature, is_output=)` for what the pipe brings, and `display(value)`, the plain form of a
+    displayed value. It is called only for a program that computes something.
     """
 
     find: Callable[[str], PureCommand | None]
     names: Callable[[], Iterable[str]]
-    operators: Mapping[str, Callable[..., Any]]
-    fit: Callable[..., Any]
-    display: Callable[[Value], str]
+    functions: Callable[[], Mapping[str, Callable[..., Any]]]

@@ -165,7 +165,7 @@ class Machine:
         self.observations += 1
         self.observing[self.observations] = task.id
         task.waiting = ("observe", self.observations)
-        self.effects.append(Observe(self.observations, operation, arguments))
+        self.effects.append(Observe(self.observations, operation, {"base": task.directory, **arguments}))
 
     # -- feeding
 
@@ -174,11 +174,21 @@ class Machine:
         if isinstance(event, RequestCompleted):
             self._complete_request(event)
         elif isinstance(event, Observed):
-            self._continue(self.tasks[self.observing.pop(event.number)], event.value)
+            self._take_observation(event)
         elif isinstance(event, InboxTaken):
             self._take_inbox(event)
         else:
             raise TypeError(f"{type(event).__name__} is not fed to a machine")
+
+    def _take_observation(self, event: Observed) -> None:
+        task = self.tasks[self.observing.pop(event.number)]
+        if isinstance(event.value, ErrorValue):
+            task.waiting = None
+            self._wake(task)
+            frame = task.frames[-1]
+            self.throw(task, event.value, frame.code.instructions[frame.pc][1])
+        else:
+            self._continue(task, event.value)
 
     def _complete_request(self, event: RequestCompleted) -> None:
         request = self.pending.pop(event.step)

@@ -203,7 +203,13 @@ def step_undo(machine: Machine, task: Task, frame: Frame, instruction: Instructi
 
 def step_display(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
     _op, _node, fn, when = instruction
-    if when == "always" or (when == "uncaptured" and frame.position != "capture") or frame.position == "show":
+    if when == "returned":
+        owner = next(other for other in reversed(task.frames) if other.kind in ("main", "task", "call", "block"))
+        is_shown = owner.position == "show" and owner.output is None
+    else:
+        is_shown = when == "always" or frame.position == "show"
+        is_shown = is_shown or (when == "uncaptured" and frame.position != "capture")
+    if is_shown:
         text, stream = fn(frame.scope)
         if text:
             machine.effects.append(Display(text, stream))

@@ -1,0 +1,275 @@
+"""The composition root: settings become a store, connectors and builtins, and these an engine.
+
+Nothing is imported or made before it is needed: a line that runs one process never pays for HTTP, encryption or JSON.
+`Assembly` is made once in a process; the daemon and the shell differ in its arguments only.
+"""
+
+from __future__ import annotations
+
+import os
+
+from fmsh.clock import SystemClock
+from fmsh.engine.engine import Engine
+from fmsh.engine.loop import Loop
+from fmsh.errors import ConnectorError
+from fmsh.lang.compiler import check_program, compile_program
+from fmsh.lang.parser import parse
+from fmsh.lang.tree import from_data, to_data
+from fmsh.machine.library import Library
+from fmsh.spans import Source
+from fmsh.store.base import NewCallback, NewProgram
+from fmsh.store.sqlite import SqliteStore
+from fmsh.values import Raised
+
+try:
+    from _blake2 import blake2b  # a tenth of the cost of importing hashlib
+except ImportError:  # an interpreter without its own copy of BLAKE2
+    from hashlib import blake2b
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import Any, Literal
+
+    from fmsh.connectors.base import Attempt, Connector, Terminal
+    from fmsh.errors import Diagnostic, StoreError
+    from fmsh.machine.code import Program
+    from fmsh.settings import Settings
+    from fmsh.values import Secret, Value
+
+SECRET_WORDS = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "API_KEY", "APIKEY", "ACCESS_KEY", "PRIVATE_KEY", "CREDENTIAL")
+
+
+# ---- Programs ----------------------------------------------------------------------------------------------------------
+
+
+def _find_builtin(name: str) -> Any:
+    from fmsh.builtins import table
+
+    return table.find(name)
+
+
+def _builtin_names() -> Iterator[str]:
+    from fmsh.builtins import table
+
+    return table.names()
+
+
+def _functions() -> dict[str, Callable[..., Any]]:
+    from fmsh.builtins import operators
+    from fmsh.builtins.display import plain_display
+    from fmsh.builtins.fitting import fit
+
+    found = {name: getattr(operators, name) for name in operators.__all__}
+    return found | {"fit": fit, "display": plain_display}
+
+
+LIBRARY = Library(_find_builtin, _builtin_names, _functions)
+
+
+def make_program(source: Source) -> tuple[NewProgram, Program]:
+    """Parses, checks and compiles a source. Raises: SourceError with every problem found."""
+    tree = parse(source)
+    tree_json = _compact_json(to_data(tree))
+    program_hash = blake2b(f"{source.name}\0{source.text}\0{tree_json}".encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    program = compile_program(source, tree, LIBRARY, program_hash=program_hash)
+    return NewProgram(program_hash, source.name, source.text, tree_json), program
+
+
+def check(source: Source) -> list[Diagnostic]:
+    """All problems of a source, warnings too. Raises: SourceError when it cannot be parsed."""
+    return check_program(source, parse(source), LIBRARY)[1]
+
+
+def load_program(stored: NewProgram) -> Program:
+    """Compiles a stored program from its tree, so that a newer parser never changes it."""
+    import json
+
+    tree = from_data(json.loads(stored.tree_json))
+    return compile_program(Source(stored.name, stored.text), tree, LIBRARY, program_hash=stored.hash)
+
+
+def _compact_json(data: list[Any]) -> str:
+    """Plain data as JSON, without importing json for a short line."""
+    from fmsh import wire
+
+    return wire.encode_plain(data)
+
+
+# ---- The assembly ------------------------------------------------------------------------------------------------------
+
+
+class Connectors:
+    """The connectors by name, each made when it is first asked for."""
+
+    def __init__(self, makers: Mapping[str, Callable[[], Connector]], wrap: Callable[[str, Connector], Connector] | None) -> None:
+        self._makers = makers
+        self._wrap = wrap
+        self._made: dict[str, Connector] = {}
+
+    def get(self, name: str) -> Connector | None:
+        if name not in self._made and name in self._makers:
+            made = self._makers[name]()
+            self._made[name] = made if self._wrap is None else self._wrap(name, made)
+        return self._made.get(name)
+
+    def close(self) -> None:
+        for connector in self._made.values():
+            connector.close()
+
+
+class Assembly:
+    """One store, one loop, one engine.
+
+    `callback_url` gives the base of callback addresses once our own listener is bound; it raises ConnectorError where that
+    cannot be. `wrap` may put something around a connector that sees its attempts, such as a progress line.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        kind: Literal["shell", "daemon"],
+        callback_url: Callable[[], str],
+        display: Callable[[str, str], object] | None = None,
+        terminal: Terminal | None = None,
+        report: Callable[[str], object] | None = None,
+        stalled: Callable[[StoreError | None], object] | None = None,
+        wrap: Callable[[str, Connector], Connector] | None = None,
+        on_stopped: Callable[[Any], None] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.store = SqliteStore.open(settings.state_directory, kind=kind)
+        self.loop = Loop()
+        self.clock = SystemClock()
+        self._callback_url = callback_url
+        self._on_stopped = on_stopped
+        self._texts: dict[str, str] = {}  # the secrets of our own environment, which need no vault
+        makers: dict[str, Callable[[], Connector]] = {
+            "process": self._process,
+            "timer": self._timer,
+            "http": self._http,
+            "callback": self._callback,
+            "job": self._job,
+        }
+        self.connectors = Connectors(makers, wrap)
+        self.engine = Engine(
+            self.store,
+            self.connectors,  # type: ignore[arg-type]  # a mapping as far as `get`
+            self.loop,
+            load_program=load_program,
+            observe=_observe,
+            clock_ms=self.clock.wall_ms,
+            display=display,
+            terminal=terminal,
+            is_daemon=kind == "daemon",
+            report=report,
+            stalled=stalled,
+        )
+
+    def close(self) -> None:
+        self.connectors.close()
+        self.store.close()
+
+    # -- secrets
+
+    def reveal(self, secret: Secret) -> str:
+        """The text of a secret, for a connector at the moment of its effect."""
+        return "".join(part if isinstance(part, str) else self._text(part.name) for part in secret.parts)
+
+    def _text(self, name: str) -> str:
+        if name not in self._texts:
+            self._texts[name] = self._vault().reveal(name)
+        return self._texts[name]
+
+    def _vault(self) -> Any:
+        from fmsh.store.vault import Vault
+
+        return Vault(self.store, self.settings.key_path)
+
+    def job_environment(self, environment: Mapping[str, str]) -> dict[str, str | Secret]:
+        """The environment that a job keeps: what looks like a secret is a reference, and its text goes into the vault."""
+        kept: dict[str, str | Secret] = {}
+        for name, text in environment.items():
+            looks_secret = text and any(word in name.upper() for word in SECRET_WORDS)
+            kept[name] = self._keep_secret(name, text) if looks_secret else text
+        return kept
+
+    def _keep_secret(self, name: str, text: str) -> Secret:
+        from fmsh.values import Secret, SecretReference
+
+        vault = self._vault()
+        reference = f"env {name} {vault.fingerprint(text)}"
+        self._texts[reference] = text
+        if self.store.secret(reference) is None:
+            vault.keep(reference, text)
+        return Secret((SecretReference(reference),))
+
+    # -- connectors
+
+    def _process(self) -> Connector:
+        from fmsh.connectors.process import ProcessConnector
+
+        loop = self.loop
+        return ProcessConnector(
+            self.settings.fx_directory, loop.watch, loop.unwatch, self.reveal, loop.after, on_stopped=self._on_stopped
+        )
+
+    def _timer(self) -> Connector:
+        from fmsh.connectors.timer import TimerConnector
+
+        return TimerConnector(self.loop.after, self.clock)
+
+    def _http(self) -> Connector:
+        from fmsh.connectors.http_request import HttpConnector
+
+        return HttpConnector(self.reveal)
+
+    def _callback(self) -> Connector:
+        from fmsh.connectors.callback import CallbackConnector
+
+        return CallbackConnector(self._open_callback, self._callback_url, os.urandom)
+
+    def _open_callback(
+        self, job_id: int, handle_id: str, token_hash: bytes, expires_at_ms: int | None, methods: tuple[str, ...], is_many: bool
+    ) -> None:
+        self.store.open_callback(NewCallback(job_id, handle_id, token_hash, expires_at_ms, methods, is_many))
+
+    def _job(self) -> Connector:
+        from fmsh.connectors.job import JobConnector
+
+        return JobConnector(self._start_job)
+
+    def _start_job(self, attempt: Attempt) -> int:
+        from fmsh.engine.starting import NewRun
+        from fmsh.store.base import NewJob
+
+        if not self.settings.may_start_daemon:
+            raise ConnectorError("`&` needs the daemon, and FMSH_NO_DAEMON=1 forbids it")
+        parent = self.store.job(attempt.id.job_id)
+        assert parent is not None
+        stored = self.store.program(parent.program_hash)
+        new = NewJob(
+            os.urandom(16).hex(),
+            parent.source,
+            f"{parent.command} &",
+            self.clock.wall_ms(),
+            stored,
+            key=f"child {attempt.idempotency_key}",
+            is_detached=True,
+            parent_id=parent.id,
+        )
+        program = self.engine.program(parent.program_hash)
+        options: dict[str, Value] = {"entry": attempt.arguments["entry"], "variables": attempt.arguments["variables"]}
+        run = NewRun(new, program, [], attempt.environment, attempt.directory, "", options)
+        job, _is_new = self.engine.submit_elsewhere(run)
+        return job.id
+
+
+def _observe(operation: str, arguments: dict[str, Value]) -> Value:
+    from fmsh.observing import observe
+
+    try:
+        return observe(operation, arguments)
+    except Raised as problem:
+        return problem.error

@@ -1,0 +1,73 @@
+"""Where things lie: read from the environment, made of plain text, without touching the disk.
+
+`FMSH_*` wins, then the XDG variables, then the platform's own places (platformdirs is asked only where those differ).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from fmsh.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Settings(Record):
+    """`public_url` and `listen` are None unless set; `may_start_daemon` is false under `FMSH_NO_DAEMON=1`."""
+
+    state_directory: str
+    runtime_directory: str
+    config_directory: str
+    listen: str | None
+    public_url: str | None
+    may_start_daemon: bool
+
+    @property
+    def fx_directory(self) -> str:
+        return self.state_directory + "/fx"
+
+    @property
+    def socket_path(self) -> str:
+        return self.runtime_directory + "/control.sock"
+
+    @property
+    def key_path(self) -> str:
+        return self.state_directory + "/secret.key"
+
+    @property
+    def log_path(self) -> str:
+        return self.state_directory + "/daemon.log"
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Finds the directories and addresses that hold for a process. Creates nothing."""
+    state = environment.get("FMSH_STATE_DIR") or _directory(environment, "XDG_STATE_HOME", ".local/state", "user_state_path")
+    runtime = environment.get("FMSH_RUNTIME_DIR")
+    if not runtime:
+        # Two stores must not share a socket, so a store that was chosen keeps it with its locks.
+        xdg = None if environment.get("FMSH_STATE_DIR") else environment.get("XDG_RUNTIME_DIR")
+        runtime = f"{xdg}/fmsh" if xdg else f"{os.path.abspath(state)}/run"
+    config = environment.get("FMSH_CONFIG_DIR") or _directory(environment, "XDG_CONFIG_HOME", ".config", "user_config_path")
+    return Settings(
+        os.path.abspath(state),
+        os.path.abspath(runtime),
+        os.path.abspath(config),
+        environment.get("FMSH_LISTEN") or None,
+        environment.get("FMSH_PUBLIC_URL") or None,
+        environment.get("FMSH_NO_DAEMON") != "1",
+    )
+
+
+def _directory(environment: Mapping[str, str], variable: str, below_home: str, platform_name: str) -> str:
+    chosen = environment.get(variable)
+    if chosen:
+        return f"{chosen}/fmsh"
+    if sys.platform == "linux":
+        home = environment.get("HOME") or os.path.expanduser("~")
+        return f"{home}/{below_home}/fmsh"
+    import platformdirs
+
+    return str(getattr(platformdirs, platform_name)("fmsh"))
