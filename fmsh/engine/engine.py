@@ -134,17 +134,7 @@ class Engine:
 
     def submit_elsewhere(self, run: NewRun) -> tuple[Job, bool]:
         """Creates a detached job for the daemon to run. False: a job with its key exists."""
-        if run.job.key is not None:
-            existing = self.store.job_by_key(run.job.key)
-            if existing is not None:
-                return existing, False
-        created = self._starter.create_unowned(run)
-        if created is not None:
-            return created, created.uid == run.job.uid
-        job, is_new = self.submit(run, is_foreground=False)
-        if is_new and job.id in self.workers:
-            self.release(job.id)
-        return job, is_new
+        return self._starter.create_unowned(run)
 
     def adopt(self, job_id: int) -> bool:
         """Takes over a job that nobody runs: loads it and goes on with its effects. False: it cannot be had.

@@ -55,7 +55,9 @@ class SnapshotPolicy:
 
 def is_clean(worker: Worker) -> bool:
     """Whether the machine has been fed all that is recorded, and has nothing of its own to do."""
-    return worker.is_quiescent and not worker.held and not worker.observes and not worker.is_faulty
+    if worker.end is not None or worker.is_faulty:
+        return False
+    return worker.is_quiescent and not worker.held and not worker.observes
 
 
 class Saved(Record):

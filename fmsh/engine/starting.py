@@ -14,7 +14,7 @@ from fmsh.machine.events import JobStarted
 from fmsh.machine.facts import Facts
 from fmsh.machine.machine import Machine
 from fmsh.record import Record
-from fmsh.store.base import Summary
+from fmsh.store.base import Append, Summary
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,14 +84,23 @@ class Starter:
         self._known.add(started.environment)
         return job, worker
 
-    def create_unowned(self, run: NewRun) -> Job | None:
-        """Creates a job that somebody else is to run. None: that takes two commits, so `create` it and release it."""
+    def create_unowned(self, run: NewRun) -> tuple[Job, bool]:
+        """Creates a job that somebody else is to run. False: a job with its key exists."""
         started, blobs = self._started(run)
         recorded = recording.Recording()
         recorded.add(started, at_ms=self._surroundings.clock_ms())
-        if blobs or recorded.blobs:
-            return None
-        return self._store.create_job(run.job, recorded.events, Summary("running", 0), lease=False)[0]
+        blobs += recorded.blobs
+        running = Summary("running", 0)
+        if not blobs:
+            job, _, is_new = self._store.create_job(run.job, recorded.events, running, lease=False)
+            return job, is_new
+        job, lease, is_new = self._store.create_job(run.job, [], running, lease=True)
+        if lease is not None:
+            append = Append(lease, recorded.events, running, blobs=blobs, release=True)
+            for refusal in self._store.commit([append]):
+                if refusal is not None:
+                    raise refusal
+        return job, is_new
 
     def _started(self, run: NewRun) -> tuple[JobStarted, list[tuple[str, bytes]]]:
         """Gives a job's first event, and its environment's blob if the store lacks it."""

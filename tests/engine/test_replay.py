@@ -1,0 +1,185 @@
+"""Loading: snapshots, the comparison with the history, and hand-overs in the middle of things."""
+
+from __future__ import annotations
+
+import itertools
+import time
+
+from fmsh.connectors.base import Done
+from fmsh.engine import snapshots
+from tests.engine import programs as p
+from tests.engine.world import World, failed, history, last_event, types
+
+
+def test_a_replay_that_asks_for_something_else_parks_the_job_with_a_report() -> None:
+    world = World()
+    process = world.process()
+    job_id = process.submit(p.Assembler().program(p.request("done", value=1), p.request("hold", value="old")))
+    process.settle()
+    process.kill()
+    world.programs["main"] = p.Assembler().program(p.request("done", value=1), p.request("hold", value="new"))
+    before = len(world.effects.attempts)
+    heir = world.process()
+    assert not heir.engine.adopt(job_id)
+    job = heir.store.job(job_id)
+    assert job is not None and job.state == "parked" and job.error_json is not None
+    assert "step 2" in job.error_json and "old" in job.error_json and "new" in job.error_json
+    assert len(world.effects.attempts) == before
+
+
+def test_a_snapshot_is_taken_every_thousand_events_and_loading_reads_nothing_older() -> None:
+    world = World()
+    process = world.process()
+    job_id = process.submit(long_program())
+    process.step_until(lambda: process.connector.held)
+    process.kill()
+    seqs = sorted(world.disk.jobs[job_id].snapshots)
+    assert len(seqs) >= 4 and all(later - earlier >= 1000 for earlier, later in itertools.pairwise(seqs))
+    for seq in range(2, seqs[-1]):
+        del world.disk.jobs[job_id].events[seq]
+    heir = world.process()
+    started_s = time.perf_counter()
+    assert heir.engine.adopt(job_id)
+    assert (
+        time.perf_counter() - started_s < 0.25
+    )  # 20 ms where nothing else runs; reading all of it takes ten times that
+    heir.settle()
+    heir.connector.finish(2498, Done(None))
+    heir.settle()
+    assert heir.state(job_id) == "succeeded"
+
+
+def long_program() -> p.Program:
+    a = p.Assembler()
+    turn = a.body(p.request("done"))
+    return a.program(p.evaluate(1, lambda scope: range(2497)), (p.op.FOR, 2, 1, turn, 2, -1), p.request("hold"))
+
+
+def test_a_snapshot_of_another_version_is_passed_over_for_the_history() -> None:
+    world = World()
+    process = world.process()
+    job_id = process.submit(p.Assembler().program(p.request("done"), p.request("hold")))
+    process.settle()
+    assert process.engine.release(job_id)
+    kept = world.disk.jobs[job_id]
+    ((seq, (snapshot, link)),) = kept.snapshots.items()
+    newer = snapshot.state_json.replace('{"version":1', '{"version":99')
+    kept.snapshots[seq] = (snapshot.replace(state_json=newer), link)
+    heir = world.process()
+    assert heir.engine.adopt(job_id)
+    heir.settle()
+    assert list(heir.connector.held) == [2]
+
+
+def test_a_snapshot_says_all_that_the_history_before_it_said() -> None:
+    world = World()
+    process = world.process()
+    world.effects.script = [failed(retry=True, retry_after_ms=3_600_000)]
+    a = p.Assembler()
+    body = a.body(p.request_with("hold", lambda scope: {}), parameters=(1,))
+    retried = a.body(p.request("fail"))
+    job_id = process.submit(
+        a.program((p.op.SPAWN, 1, body), (p.op.SPAWN, 2, retried), p.await_(lambda scope: [scope.slots[1]]))
+    )
+    process.settle()
+    worker = process.engine.workers[job_id]
+    saved = snapshots.decode(snapshots.encode(worker))
+    assert [(flight.request.step, flight.attempt) for flight in saved.flights] == [(1, 1), (2, 2)]
+    assert saved.flights[1].next_at_ms == worker.flights[2].next_at_ms
+    assert (saved.steps, saved.owner) == (2, process.engine.owner)
+
+
+def test_inputs_recorded_while_leaving_are_fed_by_whoever_loads_the_job() -> None:
+    world = World()
+    process = world.process()
+    a = p.Assembler()
+    body = a.body(p.request_with("hold", lambda scope: {"method": scope.slots[1]}), p.request("done"), parameters=(1,))
+    job_id = process.submit(a.program(p.parallel(body, ["GET", "POST"])))
+    worker = process.engine.workers[job_id]
+    process.engine.leave(worker)
+    process.connector.finish(1, Done("got"))
+    process.settle()
+    assert not worker.is_dropped and world.effects.steps == [1, 2]
+    process.connector.finish(2, Done("posted"))
+    process.settle()
+    assert worker.is_dropped and world.effects.steps == [1, 2]
+    assert types(process.store, job_id)[-2:] == ["RequestCompleted", "RequestCompleted"]
+    heir = world.process()
+    heir.run_on(job_id)
+    assert world.effects.steps == [1, 2, 3, 4]
+    assert not any(attempt.is_resumed for attempt in world.effects.attempts)
+
+
+def test_a_hand_over_waits_for_a_post_only_so_long() -> None:
+    world = World()
+    process = world.process()
+    job_id = process.submit(p.Assembler().program(p.request("hold", method="POST")))
+    started_s = time.monotonic()
+    assert process.engine.release(job_id, within_s=0.1, detach=True)
+    assert 0.1 <= time.monotonic() - started_s < 1
+    job = process.store.job(job_id)
+    assert job is not None and job.is_detached and job.owner_id is None and job.wake_at_ms == 0
+    heir = world.process()
+    assert heir.engine.adopt(job_id)
+    heir.settle()
+    assert [attempt.is_resumed for attempt in world.effects.attempts] == [False, True]
+    heir.connector.finish(1, Done(1))
+    heir.settle()
+    assert heir.state(job_id) == "succeeded"
+
+
+def test_a_job_in_the_middle_of_a_long_run_can_be_handed_over() -> None:
+    world = World()
+    process = world.process()
+    job_id = process.submit(p.Assembler().program(*p.count_to(20_000, at=0), p.request("done")))
+    assert "RequestMade" not in types(process.store, job_id)
+    assert process.engine.release(job_id)
+    heir = world.process()
+    assert heir.run_on(job_id).state == "succeeded"
+
+
+def test_a_cancel_in_the_middle_of_a_long_run_replays_at_the_same_instruction() -> None:
+    a = p.Assembler()
+    turn = a.body(p.evaluate(1, lambda scope: None))
+    cleanup = a.body(p.request("hold"))
+    program = a.program(p.defer(cleanup), p.evaluate(1, lambda scope: range(10**9)), (p.op.FOR, 2, 1, turn, 99, -1))
+    world = World()
+    process = world.process()
+    job_id = process.submit(program)
+    process.deliver(job_id, "cancel")
+    process.step_until(lambda: process.connector.held)
+    assert '"instruction":' in last_event(process.store, job_id, "InboxTaken").data_json
+    process.kill()
+    heir = world.process()
+    assert heir.engine.adopt(job_id)
+    heir.settle()
+    assert list(heir.connector.held) == [1]
+    heir.connector.finish(1, Done(None))
+    heir.settle()
+    assert heir.state(job_id) == "cancelled"
+
+
+def test_text_that_was_recorded_is_not_recorded_again() -> None:
+    world = World()
+    process = world.process()
+    job_id = process.submit(p.Assembler().program(p.show("one\n"), p.request("hold"), p.show("two\n")))
+    process.kill()
+    heir = world.process()
+    assert heir.engine.adopt(job_id)
+    heir.settle()
+    heir.connector.finish(1, Done(1))
+    heir.settle()
+    shown = [data for type, _, data in history(heir.store, job_id) if type == "Displayed"]
+    assert shown == ['{"text":"one\\n"}', '{"text":"two\\n"}']
+
+
+def test_a_cancelled_effect_of_a_killed_process_is_taken_up_and_cancelled() -> None:
+    world = World()
+    process = world.process()
+    job_id = process.submit(p.Assembler().program(p.request("hold")))
+    process.connector.cancel = lambda id: None  # type: ignore[method-assign]  # it dies before it is heard
+    process.deliver(job_id, "cancel")
+    process.kill()
+    heir = world.process()
+    assert heir.run_on(job_id).state == "cancelled"
+    assert [id.step for id in world.effects.cancelled] == [1]
