@@ -1,0 +1,122 @@
+"""Steering jobs: each verb checks that it can make sense, and puts one row into the job's inbox."""
+
+from __future__ import annotations
+
+from fmsh import wire
+from fmsh.builtins.json_forms import read_json
+from fmsh.jobs.documents import documents_of, has_ended, read_event
+from fmsh.jobs.finding import NoSuchJob, NotPossible, find_job
+from fmsh.jobs.following import deliver
+from fmsh.machine.events import Parked
+from fmsh.values import Raised
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from fmsh.jobs.desk import Desk
+    from fmsh.store.base import EventStore, Job
+    from fmsh.values import Value
+
+PERSON = "person"  # the kind of wait that an answer ends
+EVENTS_LOOKED_AT = 64  # a parked job has its Parked event near its head
+
+
+def cancel(desk: Desk, arguments: argparse.Namespace) -> int:
+    """`fmsh jobs cancel N…`"""
+    return _for_each(desk, arguments.jobs, "cancel", _need_active)
+
+
+def pause(desk: Desk, arguments: argparse.Namespace) -> int:
+    """`fmsh jobs pause N…`"""
+    return _for_each(desk, arguments.jobs, "pause", _need_active)
+
+
+def resume(desk: Desk, arguments: argparse.Namespace) -> int:
+    """`fmsh jobs resume N…`"""
+    return _for_each(desk, arguments.jobs, "resume", _need_paused)
+
+
+def retry(desk: Desk, arguments: argparse.Namespace) -> int:
+    """`fmsh jobs retry N…`"""
+    return _for_each(desk, arguments.jobs, "retry", _need_parked)
+
+
+def answer(desk: Desk, arguments: argparse.Namespace) -> int:
+    """`fmsh jobs answer N [VALUE]`"""
+    job = find_job(desk.store, arguments.jobs[0])
+    _need_question(desk.store, job)
+    deliver(desk.store, job.id, "answer", {"value": read_answer(arguments.value)})
+    if desk.is_json:
+        desk.write_document(documents_of(desk.store, [job]))
+    return 0
+
+
+def read_answer(text: str | None) -> Value:
+    """Reads an answer: JSON if it parses, else text; null if there is none."""
+    if text is None:
+        return None
+    try:
+        return read_json(text)
+    except Raised:
+        return text
+
+
+def _for_each(desk: Desk, names: list[str], kind: str, check: Callable[[Job], None]) -> int:
+    """Acts on every job that it can act on; one that it cannot is reported, and makes the status 1."""
+    status = 0
+    done = []
+    for name in names:
+        try:
+            job = find_job(desk.store, name)
+            check(job)
+        except (NoSuchJob, NotPossible) as problem:
+            desk.note(problem.message + (f"\n  {problem.hint}" if problem.hint else ""))
+            status = 1
+            continue
+        deliver(desk.store, job.id, kind, None)
+        done.append(job)
+    if desk.is_json:
+        desk.write_document(documents_of(desk.store, done))
+    return status
+
+
+def _need_active(job: Job) -> None:
+    if has_ended(job):
+        raise NotPossible(f"job {job.id} has ended already ({job.state})")
+
+
+def _need_paused(job: Job) -> None:
+    _need_active(job)
+    if job.state != "paused":
+        hint = f"`fmsh jobs retry {job.id}` does its step again" if job.state == "parked" else ""
+        raise NotPossible(f"job {job.id} is not paused: it is {job.state}", hint=hint)
+
+
+def _need_parked(job: Job) -> None:
+    if has_ended(job):
+        hint = f"`fmsh jobs fork {job.id} --at SEQ` starts a new job from a point of it"
+        raise NotPossible(f"job {job.id} has ended ({job.state}), so no step of it can be done again", hint=hint)
+    if job.state != "parked":
+        raise NotPossible(f"job {job.id} is not parked: it is {job.state}")
+
+
+def _need_question(store: EventStore, job: Job) -> None:
+    _need_active(job)
+    if any(entry["kind"] == PERSON for entry in wire.decode(job.waiting_for_json)):
+        return
+    if job.state != "parked":
+        raise NotPossible(f"job {job.id} asks nothing: it is {job.state}, and neither waits for a person nor is parked")
+    if _parked_step(store, job) is None:
+        hint = f"`fmsh jobs retry {job.id}` tries to go on, `fmsh jobs cancel {job.id}` ends it"
+        raise NotPossible(f"job {job.id} is parked, but not at a step whose outcome could be given", hint=hint)
+
+
+def _parked_step(store: EventStore, job: Job) -> int | None:
+    step = None
+    for stored in store.events(job.id, after=max(0, job.head - EVENTS_LOOKED_AT)):
+        if stored.type == "Parked":
+            event = read_event(store, stored)
+            step = event.step if isinstance(event, Parked) else stored.step
+    return step

@@ -1,0 +1,94 @@
+"""The command line of `fmsh jobs`. argparse is imported here only: the shell's start-up must not pay for it."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import redirect_stdout
+
+from fmsh.builtins.kinds import duration
+from fmsh.errors import UsageError
+from fmsh.store.base import ACTIVE_STATES, ENDED_STATES
+from fmsh.values import Raised
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import IO, Any, NoReturn
+
+JOB_HELP = "a job's number, %%N, its key, its name if unique, or `last`"
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports a wrong command line as an exception."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint=self.format_usage().strip())
+
+
+def parse(arguments: list[str], *, help_stream: IO[str]) -> argparse.Namespace:
+    """Reads the arguments after `fmsh jobs`; without a verb it is `list`.
+
+    Raises: UsageError; SystemExit with status 0 after `--help`.
+    """
+    if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
+        arguments = ["list", *arguments]
+    with redirect_stdout(help_stream):  # argparse knows no other way
+        return _parser().parse_args(arguments)
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="fmsh jobs", description="Lists, shows, follows and steers jobs.", allow_abbrev=False)
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    _add_list(verbs)
+    _add(verbs, "show", "state, what it waits for, steps so far, errors")
+    _add(verbs, "attach", "follow a job; Ctrl-C cancels it, Ctrl-Z detaches")
+    wait = _add(verbs, "wait", "wait until jobs have ended; exit status of the last", is_many=True)
+    wait.add_argument("--timeout", type=_seconds, metavar="D", help="give up after this long: 90, 10s, 1h30m")
+    output = _add(verbs, "output", "what a job displayed, or what one process wrote")
+    output.add_argument("--follow", "-f", action="store_true", help="go on until the job ends")
+    output.add_argument("--step", type=int, metavar="K", help="only what the process of this step wrote")
+    log = _add(verbs, "log", "the events of a job")
+    log.add_argument("--follow", "-f", action="store_true", help="go on until the job ends")
+    _add(verbs, "cancel", "cancel jobs", is_many=True)
+    _add(verbs, "pause", "start nothing new in these jobs until `resume`", is_many=True)
+    _add(verbs, "resume", "go on with paused jobs", is_many=True)
+    _add(verbs, "retry", "do the step again at which a job is parked", is_many=True)
+    answer = _add(verbs, "answer", "answer an `ask`, or give the outcome of the step at which a job is parked")
+    answer.add_argument("value", nargs="?", metavar="VALUE", help="JSON if it parses, else text; null if left out")
+    return parser
+
+
+def _add_list(verbs: Any) -> None:
+    listing = verbs.add_parser("list", help="jobs, active ones first, newest first", allow_abbrev=False)
+    listing.add_argument("--json", action="store_true", help="one JSON document")
+    listing.add_argument("--all", action="store_true", help="every ended job too, not only the newest")
+    states = (*ACTIVE_STATES, *ENDED_STATES)
+    listing.add_argument("--state", action="append", choices=states, metavar="S", help=", ".join(states))
+    listing.add_argument("--tag", action="append", type=_tag, metavar="K=V", help="only jobs with this tag")
+    listing.add_argument("--limit", type=_count, metavar="N", help="at most N jobs")
+
+
+def _add(verbs: Any, name: str, text: str, *, is_many: bool = False) -> Parser:
+    parser: Parser = verbs.add_parser(name, help=text, description=text, allow_abbrev=False)
+    parser.add_argument("jobs", nargs="+" if is_many else 1, metavar="N", help=JOB_HELP)
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+    return parser
+
+
+def _tag(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not K=V")
+    return name, value
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of jobs")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text) if text.replace(".", "", 1).isdigit() else float(duration(text).seconds)
+    except Raised:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 10s or 1h30m") from None

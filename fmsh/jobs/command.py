@@ -1,0 +1,84 @@
+"""`fmsh jobs VERB …`: from arguments to an exit status. Errors become one clear message on standard error."""
+
+from __future__ import annotations
+
+from fmsh.errors import FmshError, StoreError, UsageError
+from fmsh.jobs import acting, following, showing
+from fmsh.jobs.desk import Desk
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+    from typing import TextIO
+
+    from fmsh.machine.code import Program
+    from fmsh.store.base import EventStore, NewProgram
+
+    Verb = Callable[[Desk, argparse.Namespace], int]
+
+FAILED, USAGE, STORE_UNAVAILABLE, INTERRUPTED, PIPE_CLOSED = 1, 2, 75, 130, 141
+
+VERBS: dict[str, Verb] = {
+    "list": showing.list_jobs,
+    "show": showing.show,
+    "log": showing.log,
+    "attach": following.attach,
+    "wait": following.wait,
+    "output": following.output,
+    "cancel": acting.cancel,
+    "pause": acting.pause,
+    "resume": acting.resume,
+    "retry": acting.retry,
+    "answer": acting.answer,
+}
+
+
+def main(
+    arguments: list[str],
+    open_store: Callable[[], EventStore],
+    *,
+    fx_directory: str,
+    stdout: TextIO,
+    stderr: TextIO,
+    load_program: Callable[[NewProgram], Program] | None = None,
+) -> int:
+    """Runs `fmsh jobs` with the arguments after it and gives the exit status.
+
+    `open_store` is called once the arguments are known to be right. `load_program` compiles a stored program, so that
+    events and steps can say where in the source they stand.
+    """
+    from fmsh.jobs.arguments import parse
+
+    try:
+        parsed = parse(arguments, help_stream=stdout)
+        store = open_store()
+        try:
+            desk = Desk(
+                store,
+                fx_directory=fx_directory,
+                stdout=stdout,
+                stderr=stderr,
+                is_json=parsed.json,
+                load_program=load_program,
+            )
+            status = VERBS[parsed.verb](desk, parsed)
+            stdout.flush()
+            return status
+        finally:
+            store.close()
+    except SystemExit:  # after --help
+        return 0
+    except BrokenPipeError:  # the reader has gone, and needs no more
+        return PIPE_CLOSED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except FmshError as problem:
+        stderr.write(f"fmsh: {problem.message}\n" + (f"  {problem.hint}\n" if problem.hint else ""))
+        return _status_of(problem)
+
+
+def _status_of(problem: FmshError) -> int:
+    if isinstance(problem, UsageError):
+        return USAGE
+    return STORE_UNAVAILABLE if isinstance(problem, StoreError) else FAILED

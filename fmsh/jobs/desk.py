@@ -1,0 +1,79 @@
+"""What every verb works with, and how it writes: people's text, bytes of processes, one JSON document."""
+
+from __future__ import annotations
+
+from fmsh.builtins.text import plain_json
+from fmsh.render.cells import visible
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TextIO
+
+    from fmsh.machine.code import Program
+    from fmsh.store.base import EventStore, NewProgram
+
+
+class Desk:
+    """The store, the directory with what processes wrote, and the streams.
+
+    `load_program` compiles a stored program, for the places of its nodes; without it places are null.
+    """
+
+    __slots__ = ("fx_directory", "is_json", "load_program", "stderr", "stdout", "store")
+
+    def __init__(
+        self,
+        store: EventStore,
+        *,
+        fx_directory: str,
+        stdout: TextIO,
+        stderr: TextIO,
+        is_json: bool = False,
+        load_program: Callable[[NewProgram], Program] | None = None,
+    ) -> None:
+        self.store = store
+        self.fx_directory = fx_directory
+        self.stdout = stdout
+        self.stderr = stderr
+        self.is_json = is_json
+        self.load_program = load_program
+
+    @property
+    def color(self) -> bool:
+        import os
+
+        return self.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+    @property
+    def width(self) -> int:
+        import shutil
+
+        return shutil.get_terminal_size().columns
+
+    def say(self, text: str) -> None:
+        """Writes text of our own, made visible already, to standard output."""
+        self.stdout.write(text)
+
+    def note(self, text: str) -> None:
+        """Writes a line for people to standard error."""
+        self.stderr.write(f"fmsh: {text}\n")
+        self.stderr.flush()
+
+    def write_document(self, document: Any) -> None:
+        """Writes the one JSON document of `--json`."""
+        self.stdout.write(plain_json(document) + "\n")
+
+    def pass_on(self, stream: str, data: bytes | str) -> None:
+        """Passes on what a job displayed: bytes of a process as they are, text made visible at a terminal."""
+        target = self.stderr if stream == "err" else self.stdout
+        if isinstance(data, str):
+            shown = visible(data, keep="\n\t") if target.isatty() else data
+            data = shown.encode("utf-8", "surrogateescape")
+        target.flush()
+        binary = getattr(target, "buffer", None)
+        if binary is None:
+            target.write(data.decode("utf-8", "replace"))
+        else:
+            binary.write(data)
+            binary.flush()

@@ -1,0 +1,134 @@
+"""Jobs and events as JSON documents, with the fields that INTERFACE promises.
+
+Values in them are in the plain form for programs (`builtins.text.plain_json`), which is applied when the document is
+written: a duration is text, a secret `{"secret": NAME}`.
+"""
+
+from __future__ import annotations
+
+import time
+
+from fmsh import wire
+from fmsh.engine import recording
+from fmsh.errors import StoreMissing
+from fmsh.machine.events import JobEnded, RequestMade
+from fmsh.store.base import ENDED_STATES
+from fmsh.values import ErrorValue
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from fmsh.jobs.desk import Desk
+    from fmsh.machine.events import Event
+    from fmsh.store.base import EventStore, Job, Owner, StoredEvent
+    from fmsh.values import Value
+
+    Place = Callable[[int], Value]  # the place of a syntax node, or null
+
+
+def timestamp(at_ms: int | None) -> str | None:
+    """Writes a moment in RFC 3339, in UTC, with milliseconds."""
+    if at_ms is None:
+        return None
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at_ms // 1000)) + f".{at_ms % 1000:03}Z"
+
+
+def job_json(job: Job, owner: Owner | None = None, *, value: Value = None) -> dict[str, Value]:
+    """Gives a job as a document. `value` stands for one that was too large for the job's row."""
+    return {
+        "id": job.id,
+        "uid": job.uid,
+        "key": job.key,
+        "name": job.name,
+        "tags": wire.decode(job.tags_json),
+        "state": job.state,
+        "source": job.source,
+        "command": job.command,
+        "created_at": timestamp(job.created_at_ms),
+        "started_at": timestamp(job.created_at_ms if job.head else None),  # created with its first event, in one commit
+        "ended_at": timestamp(job.ended_at_ms),
+        "owner": None if owner is None else {"kind": owner.kind, "pid": owner.pid, "host": owner.host},
+        "detached": job.is_detached,
+        "parent": job.parent_id,
+        "waiting_for": wire.decode(job.waiting_for_json),
+        "steps": job.steps,
+        "events": job.head,
+        "value": value if job.value_json is None else wire.decode(job.value_json),
+        "error": error_of(job),
+        "exit_status": job.exit_status,
+    }
+
+
+def documents_of(store: EventStore, jobs: list[Job]) -> list[dict[str, Value]]:
+    """Gives many jobs as documents; their owners are read once."""
+    owners = {owner.id: owner for owner in store.owners()}
+    return [job_json(job, owners.get(job.owner_id or "")) for job in jobs]
+
+
+def whole_document(store: EventStore, job: Job) -> dict[str, Value]:
+    """Gives one job as a document, with its value also where that is large."""
+    (document,) = documents_of(store, [job])
+    if job.state == "succeeded" and job.value_json is None:
+        document["value"] = _ended_value(store, job)
+    return document
+
+
+def read_event(store: EventStore, stored: StoredEvent) -> Event | None:
+    """Reads an event; None if its data were large and have expired."""
+    try:
+        return recording.read(store, stored)
+    except StoreMissing:
+        return None
+
+
+def event_json(stored: StoredEvent, event: Event | None, place: Place | None = None) -> dict[str, Value]:
+    """Gives an event as a document; its data are null where they have expired. `place` finds the place of a node."""
+    node = event.node if isinstance(event, RequestMade) else None
+    return {
+        "job": stored.job_id,
+        "seq": stored.seq,
+        "at": timestamp(stored.at_ms),
+        "type": stored.type,
+        "step": stored.step,
+        "where": None if place is None or node is None else place(node),
+        "data": None if event is None else {name: getattr(event, name) for name in event.fields if name != "step"},
+    }
+
+
+def places_of(desk: Desk, job: Job) -> Place:
+    """Gives what finds the places of a job's syntax nodes; the program is compiled when the first is asked for."""
+    loaded: list[Any] = []
+
+    def place(node: int) -> Value:
+        if desk.load_program is None:
+            return None
+        if not loaded:
+            loaded.append(desk.load_program(desk.store.program(job.program_hash)))
+        try:
+            return loaded[0].place(node)
+        except IndexError:
+            return None
+
+    return place
+
+
+def has_ended(job: Job) -> bool:
+    return job.state in ENDED_STATES
+
+
+def error_of(job: Job) -> ErrorValue | None:
+    """Gives the error of a failed or parked job, or None."""
+    error = None if job.error_json is None else wire.decode(job.error_json)
+    if isinstance(error, dict):
+        return ErrorValue({"kind": "internal", "message": "no reason was given"} | error)
+    return error
+
+
+def _ended_value(store: EventStore, job: Job) -> Value:
+    for stored in store.events(job.id, after=job.head - 1):
+        event = read_event(store, stored)
+        if isinstance(event, JobEnded):
+            return event.value
+    return None

@@ -1,0 +1,226 @@
+"""Following a job while somebody else runs it: `wait`, `attach`, and `--follow`.
+
+The store's data version is looked at every 10 to 100 ms; nothing is read while it stands still.
+"""
+
+from __future__ import annotations
+
+import time
+
+from fmsh import wire
+from fmsh.jobs.documents import documents_of, error_of, has_ended, read_event
+from fmsh.jobs.finding import find_job
+from fmsh.jobs.outputs import Output
+from fmsh.render.errors import render_error
+from fmsh.spans import Source
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+    from types import FrameType
+    from typing import Any
+
+    from fmsh.jobs.desk import Desk
+    from fmsh.jobs.outputs import Chunk
+    from fmsh.store.base import EventStore, Job, StoredEvent
+
+PAUSE_S = (0.01, 0.1)  # the first and the longest wait between two looks
+CANCELLED = 130
+TIMED_OUT = 1
+
+
+class Changes:
+    """Waits until another process may have changed something, and not longer than `PAUSE_S` allows."""
+
+    __slots__ = ("_pause_s", "_store", "_version")
+
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
+        self._version = store.data_version()
+        self._pause_s = PAUSE_S[0]
+
+    def wait(self) -> bool:
+        """Sleeps once. True: the store has changed since the last time."""
+        time.sleep(self._pause_s)
+        version = self._store.data_version()
+        has_changed = version != self._version
+        self._version = version
+        self._pause_s = PAUSE_S[0] if has_changed else min(self._pause_s * 2, PAUSE_S[1])
+        return has_changed
+
+
+def new_events(store: EventStore, job: Job, *, follow: bool) -> Iterator[StoredEvent | None]:
+    """Yields a job's events in order; with `follow` until it has ended, and None whenever nothing is new."""
+    changes = Changes(store)
+    seq = 0
+    while True:
+        current = store.job(job.id)  # before its events: then the end is not overtaken
+        for stored in store.events(job.id, after=seq):
+            seq = stored.seq
+            yield stored
+        if not follow or current is None or has_ended(current):
+            return
+        yield None
+        while not changes.wait():
+            yield None
+
+
+def output(desk: Desk, arguments: argparse.Namespace) -> int:
+    """`fmsh jobs output N`: what it displayed, or what one process wrote."""
+    job = find_job(desk.store, arguments.jobs[0])
+    follower = Output(desk.fx_directory, job.uid, only_step=arguments.step)
+    chunks = _chunks(desk, job, follower, follow=arguments.follow)
+    if desk.is_json:
+        desk.write_document([_chunk_json(chunk) for chunk in chunks])
+    else:
+        for chunk in chunks:
+            _pass_on(desk, chunk)
+    if arguments.step is not None and not follower.is_step_known:
+        desk.note(f"step {arguments.step} of job {job.id} is no process")
+        return 1
+    return 0
+
+
+def wait(desk: Desk, arguments: argparse.Namespace) -> int:
+    """`fmsh jobs wait N…`: until they end; the exit status of the last."""
+    jobs = [find_job(desk.store, text) for text in arguments.jobs]
+    give_up_at = None if arguments.timeout is None else time.monotonic() + arguments.timeout
+    changes = Changes(desk.store)
+    told: set[int] = set()
+    while any(not has_ended(job) for job in jobs):
+        for job in jobs:
+            if job.state == "parked" and job.id not in told:
+                told.add(job.id)
+                _tell_parked(desk, job)
+        if give_up_at is not None and time.monotonic() >= give_up_at:
+            break
+        if changes.wait():
+            jobs = [desk.store.job(job.id) or job for job in jobs]
+    if desk.is_json:
+        desk.write_document(documents_of(desk.store, jobs))
+    unended = [job for job in jobs if not has_ended(job)]
+    for job in unended:
+        desk.note(f"job {job.id} has not ended in time: it is {job.state}")
+    return TIMED_OUT if unended else jobs[-1].exit_status or 0
+
+
+def attach(desk: Desk, arguments: argparse.Namespace) -> int:
+    """`fmsh jobs attach N`: what it displayed so far, then live; the exit status of the job."""
+    job = find_job(desk.store, arguments.jobs[0])
+    with Keys() as keys:
+        status = _follow(desk, job, keys)
+    ended = desk.store.job(job.id) or job
+    if status is None and desk.is_json:
+        desk.write_document(documents_of(desk.store, [ended])[0])
+    elif status is None and ended.state == "failed":
+        desk.stderr.write(error_text(desk, ended))
+    return status if status is not None else ended.exit_status or 0
+
+
+class Keys:
+    """Ctrl-C and Ctrl-Z while a job is followed: remembered, and looked at between two looks at the store."""
+
+    __slots__ = ("_before", "interrupts", "is_detach_wanted")
+
+    def __init__(self) -> None:
+        self.interrupts = 0
+        self.is_detach_wanted = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Keys:
+        import signal
+        import threading
+
+        if threading.current_thread() is threading.main_thread():
+            for number, act in ((signal.SIGINT, self._interrupt), (signal.SIGTSTP, self._detach)):
+                self._before[number] = signal.signal(number, act)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        import signal
+
+        for number, before in self._before.items():
+            signal.signal(number, before)
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        self.interrupts += 1
+
+    def _detach(self, number: int, frame: FrameType | None) -> None:
+        self.is_detach_wanted = True
+
+
+def error_text(desk: Desk, job: Job) -> str:
+    """Renders the error of a job with the lines of its source."""
+    error = error_of(job)
+    if error is None:
+        return ""
+    program = desk.store.program(job.program_hash)
+    return render_error(error, {program.name: Source(program.name, program.text)}, color=desk.color)
+
+
+def _follow(desk: Desk, job: Job, keys: Keys) -> int | None:
+    """Shows what a job displays until it ends; gives a status only where we leave before that."""
+    follower = Output(desk.fx_directory, job.uid)
+    is_cancelled = is_parked = False
+    for stored in new_events(desk.store, job, follow=True):
+        for chunk in _displayed(desk, follower, stored):
+            if not desk.is_json:
+                _pass_on(desk, chunk)
+        if keys.is_detach_wanted:
+            desk.note(f"detached from job {job.id}; it goes on (`fmsh jobs attach {job.id}`)")
+            return 0
+        if keys.interrupts > 1:
+            return CANCELLED
+        if keys.interrupts and not is_cancelled:
+            is_cancelled = True
+            deliver(desk.store, job.id, "cancel", None)
+        if stored is None:
+            is_parked = _look_for_parking(desk, job.id, is_parked)
+    return None
+
+
+def deliver(store: EventStore, job_id: int, kind: str, data: Any) -> None:
+    """Puts a row into a job's inbox. Every call is one of its own: none is taken for a repeat of another."""
+    import os
+
+    store.deliver(job_id, kind, wire.encode(data), dedupe_id=f"{kind} {os.urandom(16).hex()}")
+
+
+def _look_for_parking(desk: Desk, job_id: int, was_parked: bool) -> bool:
+    job = desk.store.job(job_id)
+    is_parked = job is not None and job.state == "parked"
+    if job is not None and is_parked and not was_parked:
+        _tell_parked(desk, job)
+    return is_parked
+
+
+def _tell_parked(desk: Desk, job: Job) -> None:
+    error = error_of(job)
+    reason = f": {error.message}" if error is not None else ""
+    desk.note(
+        f"job {job.id} is parked{reason}\n  `fmsh jobs retry {job.id}`, `answer {job.id} VALUE` or `cancel {job.id}`"
+    )
+
+
+def _chunks(desk: Desk, job: Job, follower: Output, *, follow: bool) -> Iterator[Chunk]:
+    for stored in new_events(desk.store, job, follow=follow):
+        yield from _displayed(desk, follower, stored)
+    yield from follower.grow()
+
+
+def _displayed(desk: Desk, follower: Output, stored: StoredEvent | None) -> Iterator[Chunk]:
+    event = None if stored is None else read_event(desk.store, stored)
+    return follower.grow() if event is None else follower.take(event)
+
+
+def _pass_on(desk: Desk, chunk: Chunk) -> None:
+    if chunk.stream == "note":
+        desk.note(str(chunk.data))
+    else:
+        desk.pass_on(chunk.stream, chunk.data)
+
+
+def _chunk_json(chunk: Chunk) -> dict[str, Any]:
+    text = chunk.data if isinstance(chunk.data, str) else chunk.data.decode("utf-8", "surrogateescape")
+    return {"step": chunk.step, "stream": chunk.stream, "text": text}
