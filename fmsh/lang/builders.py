@@ -225,7 +225,7 @@ def _minus(c: list[Any], span: Span, x: Context) -> Any:
         value = operand.value
         if type(value) is Duration:
             return s.Literal(span, Duration(-value.nanoseconds), x.spelling(span))
-        if type(value) in (int, float):
+        if isinstance(value, int | float):
             return s.Literal(span, -value, x.spelling(span))
     return s.Unary(span, "-", operand)
 
@@ -395,9 +395,9 @@ BUILDERS: dict[str, Builder] = {
     "if_else": lambda c, span, x: s.If(span, tuple(c[0]), c[2]),
     "match_": _match,
     "try_": lambda c, span, x: s.Try(span, c[1], None, None, None),
-    "try_catch": lambda c, span, x: s.Try(span, c[1], *c[2], None),
+    "try_catch": lambda c, span, x: s.Try(span, c[1], c[2][0], c[2][1], None),
     "try_finally": lambda c, span, x: s.Try(span, c[1], None, None, c[3]),
-    "try_catch_finally": lambda c, span, x: s.Try(span, c[1], *c[2], c[4]),
+    "try_catch_finally": lambda c, span, x: s.Try(span, c[1], c[2][0], c[2][1], c[4]),
     "branch": _branch,
     "branch_more": _branch_more,
     "catch": lambda c, span, x: (None, c[1]),

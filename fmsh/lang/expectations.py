@@ -66,7 +66,7 @@ def _is_accepted(states: list[int], terminal: int) -> bool:
     while True:
         action = ACTIONS[stack[-1] * len(TERMINALS) + terminal]
         if action >= 0:
-            return action > 0 or len(stack) == 2 and terminal == TERMINALS.index("$END")
+            return action > 0 or (len(stack) == 2 and terminal == TERMINALS.index("$END"))
         origin, length, _ = RULES[-1 - action]
         del stack[len(stack) - length :]
         stack.append(GOTOS[stack[-1] * len(NONTERMINALS) + origin] - 1)

@@ -11,7 +11,20 @@ It knows nothing of the parser.
 
 from __future__ import annotations
 
-from fmsh.lang.lexing import arguments, compounds, frames, heredocs, hints, operands, patterns, stages, strings, words
+from fmsh.lang.lexing import (
+    arguments,
+    compounds,
+    frames,
+    heredocs,
+    hints,
+    operands,
+    operators,
+    patterns,
+    records,
+    stages,
+    strings,
+    words,
+)
 from fmsh.lang.lexing.frames import (
     AFTER,
     COMMA_KINDS,
@@ -42,14 +55,14 @@ MODES: dict[str, Callable[[Lexer], None]] = {
     frames.STAGE: stages.start,
     frames.VALUE: stages.start,
     frames.ARGUMENTS: arguments.argument,
-    frames.ARGUMENT_PATH: operands.argument_path,
+    frames.ARGUMENT_PATH: operators.argument_path,
     frames.AFTER: compounds.after_compound,
     frames.BODY: compounds.body,
     frames.OPERAND: operands.operand,
-    frames.OPERATOR: operands.operator,
-    frames.KEY: operands.key,
-    frames.COLON: operands.colon,
-    frames.DECIDE: operands.decide,
+    frames.OPERATOR: operators.operator,
+    frames.KEY: records.key,
+    frames.COLON: records.colon,
+    frames.DECIDE: records.decide,
     frames.NAMES: patterns.pattern,
     frames.PATTERN: patterns.pattern,
     frames.PARAMETER: patterns.parameter,
@@ -154,7 +167,9 @@ class Lexer:
     def report(
         self, start: int, end: int, message: str, hint: str = "", code: str = "syntax", *, is_at_end: bool = False
     ) -> None:
-        """Puts out a problem, as a token of type ERR; the position stays."""
+        """Puts out a problem, as a token of type ERR; the position stays. After a limit nothing more is said."""
+        if self.depth > NESTING_MAX and code != "limit":
+            return
         problem = Problem(message, hint, code, is_at_end=is_at_end)
         self.frame.out.append(Token("ERR", start, end, problem))
 
@@ -349,9 +364,9 @@ class Lexer:
     def _compare_indentation(self, frame: Frame) -> None:
         """Remembers a `}` that begins its line left of the line that it closes: one before it is missing."""
         line_start = self.text.rfind("\n", 0, self.pos) + 1
-        if line_start > frame.start and not self.text[line_start : self.pos].strip():
-            if self.pos - line_start < frame.indentation:
-                self.suspect = frame
+        is_first = line_start > frame.start and not self.text[line_start : self.pos].strip()
+        if is_first and self.pos - line_start < frame.indentation:
+            self.suspect = frame
 
     def _finish(self) -> bool:
         """Ends the text: closes what is open, one frame a call, then puts out `$END`; False when all is done."""
@@ -396,7 +411,7 @@ class Lexer:
             if c == "{":
                 pairs[pos] = (-1, False)
                 waiting.append((pos, False))
-            elif waiting and (c == "," or (c == "." and text[pos + 1] == ".")):
+            elif waiting and (c == "," or (c == "." and text[pos + 1 : pos + 2] == ".")):
                 waiting[-1] = (waiting[-1][0], c == "," or waiting[-1][1] or _is_sequence(text, waiting[-1][0]))
             elif c == "}" and waiting:
                 opener, is_list = waiting.pop()

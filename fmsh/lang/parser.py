@@ -16,14 +16,14 @@ from fmsh.lang.lexer import Lexer
 from fmsh.lang.syntax import Program
 from fmsh.lang.table import ACTIONS, GOTOS
 from fmsh.lang.tokens import CLOSERS, OPENERS, Problem, Token
-from fmsh.lang.tree import children, number
+from fmsh.lang.tree import number
 from fmsh.spans import Source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from fmsh.lang.syntax import Node
+    from fmsh.lang.builders import Builder
 
 DEPTH_MAX = 1000  # levels of the tree; a hundred brackets are at most about seven hundred
 PROBLEMS_MAX = 50  # enough to work through; more are rarely read
@@ -47,12 +47,11 @@ def parse(source: Source) -> Program:
     program = driver.run(flatten(lexer.out))
     problems = driver.problems
     if not problems and program is not None:
-        number(program)
-        deep = _too_deep(program)
-        if deep is None:
+        depth, deepest = number(program)
+        if depth <= DEPTH_MAX:
             return program
         message = f"this stands more than {DEPTH_MAX} levels deep"
-        problems.append((deep.span, Problem(message, "split it up with `let`", "limit")))
+        problems.append((deepest.span, Problem(message, "split it up with `let`", "limit")))
     diagnostics = [Diagnostic(source, span, p.message, p.hint, "error", p.code) for span, p in problems]
     raise SourceError(diagnostics, incomplete=problems[0][1].is_at_end)
 
@@ -123,7 +122,11 @@ class Driver:
                 ends.append(token.end)
                 at += 1
             elif action < 0:
-                self._reduce(-1 - action, token)
+                origin, length, builder = _STEPS[-1 - action]
+                if builder is None:  # one symbol takes the place of another
+                    states[-1] = GOTOS[states[-2] * _GOTO_WIDTH + origin] - 1
+                else:
+                    self._reduce(origin, length, builder, token)
             elif terminal == _END and states[-1] == _ACCEPT:
                 break
             else:
@@ -132,20 +135,17 @@ class Driver:
         program = values[-1]
         return program if isinstance(program, Program) else None
 
-    def _reduce(self, rule: int, token: Token) -> None:
-        origin, length, builder = _STEPS[rule]
+    def _reduce(self, origin: int, length: int, builder: Builder, token: Token) -> None:
         states, values, starts, ends = self.states, self.values, self.starts, self.ends
-        if length == 1 and builder is None:
-            states[-1] = GOTOS[states[-2] * _GOTO_WIDTH + origin] - 1
-            return
         start = end = -1
         symbols: list[Any] = []
         if length:
             symbols = values[-length:]
-            start = next((place for place in starts[-length:] if place >= 0), -1)
-            end = next((place for place in ends[: -length - 1 : -1] if place >= 0), -1)
+            start, end = starts[-length], ends[-1]
+            if start < 0 or end < 0:
+                start = next((place for place in starts[-length:] if place >= 0), -1)
+                end = next((place for place in ends[: -length - 1 : -1] if place >= 0), -1)
             del states[-length:], values[-length:], starts[-length:], ends[-length:]
-        assert builder is not None
         span = (start, end) if start >= 0 else (token.start, token.start)
         values.append(builder(symbols, span, self.context))
         starts.append(start)
@@ -215,13 +215,3 @@ def _skip_statement(tokens: list[Token], at: int, depth: int) -> int:
         elif kind == "SEP" and depth == 0:
             return at
         at += 1
-
-
-def _too_deep(program: Program) -> Node | None:
-    """Gives a node that lies deeper than DEPTH_MAX, if there is one."""
-    level: list[Node] = [program]
-    for _ in range(DEPTH_MAX):
-        level = [child for node in level for child in children(node)]
-        if not level:
-            return None
-    return level[0]

@@ -25,16 +25,16 @@ NODE_KINDS: dict[str, type[Node]] = {
 INTEGER_MAX = 2**53  # what every JSON reader keeps exactly
 
 
-def children(node: Node) -> Iterator[Node]:
+def children(node: Node) -> list[Node]:
     """Gives the nodes directly below a node, in the order of its fields."""
+    found: list[Node] = []
     for field in node.fields:
         value = getattr(node, field)
         if isinstance(value, Node):
-            yield value
+            found.append(value)
         elif type(value) is tuple:
-            for item in value:
-                if isinstance(item, Node):
-                    yield item
+            found.extend(item for item in value if isinstance(item, Node))
+    return found
 
 
 def walk(node: Node) -> Iterator[Node]:
@@ -43,13 +43,21 @@ def walk(node: Node) -> Iterator[Node]:
     while waiting:
         node = waiting.pop()
         yield node
-        waiting.extend(reversed(list(children(node))))
+        waiting.extend(children(node)[::-1])
 
 
-def number(program: Program) -> None:
-    """Gives every node its id: its preorder index."""
-    for index, node in enumerate(walk(program)):
+def number(program: Program) -> tuple[int, Node]:
+    """Gives every node its id: its preorder index. Tells how deep the tree is, and its deepest node."""
+    waiting: list[tuple[Node, int]] = [(program, 1)]
+    index, deepest, depth_max = 0, waiting[0][0], 0
+    while waiting:
+        node, depth = waiting.pop()
         node.id = index
+        index += 1
+        if depth > depth_max:
+            deepest, depth_max = node, depth
+        waiting.extend([(child, depth + 1) for child in children(node)[::-1]])
+    return depth_max, deepest
 
 
 def to_data(program: Program) -> list[Any]:

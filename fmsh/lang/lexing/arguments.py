@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from fmsh.lang.lexing import heredocs, hints, numbers, operands, words
+from fmsh.lang.lexing import heredocs, hints, numbers, operands, records, words
 from fmsh.lang.lexing.frames import ARGUMENT_PATH, ARGUMENTS, BODY, OPERAND, STATEMENT, Pending
 from fmsh.lang.lexing.marks import LITERALS, punctuation
 from fmsh.lang.tokens import COMMAND_CHARS, DIGITS, NAME_START, WORD_END, Token, name_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from fmsh.lang.lexer import Lexer
 
@@ -107,10 +107,10 @@ def is_word_end(text: str, pos: int) -> bool:
 
 def _argument_brace(lexer: Lexer) -> bool:
     lexer.frame.arguments += 1
-    if not lexer.frame.in_condition and operands.is_brace_list(lexer):
+    if not lexer.frame.in_condition and records.is_brace_list(lexer):
         words.begin(lexer, "argument")
         return True
-    operands.open_brace(lexer, ARGUMENTS)
+    records.open_brace(lexer, ARGUMENTS)
     return True
 
 
@@ -201,7 +201,7 @@ def _argument_at(lexer: Lexer) -> bool:
     return True
 
 
-_ARGUMENTS: dict[str, Callable[[Lexer], bool]] = dict.fromkeys("0123456789", _argument_digit) | {
+_ARGUMENTS: Mapping[str, Callable[[Lexer], bool]] = dict.fromkeys("0123456789", _argument_digit) | {
     "{": _argument_brace,
     "(": _argument_parenthesis,
     "[": _argument_bracket,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fmsh.lang.lexing import arguments, hints, operands, words
+from fmsh.lang.lexing import arguments, hints, records, words
 from fmsh.lang.lexing.arguments import is_word_end
 from fmsh.lang.lexing.frames import ARGUMENTS, BODY, ENVIRONMENT, STAGE, STATEMENT, VALUE
 from fmsh.lang.lexing.marks import open_body, punctuation
@@ -107,8 +107,8 @@ def environment_item(lexer: Lexer, end: int) -> None:
     lexer.emit("ENV", begin, end + 1, name)
     if following == "(":
         lexer.open("paren", "LPAR", ")", STATEMENT, frame.mode)
-    elif following == "[" or (following == "{" and not operands.is_brace_list(lexer)):
-        operands.open_bracket(lexer, frame.mode)
+    elif following == "[" or (following == "{" and not records.is_brace_list(lexer)):
+        records.open_bracket(lexer, frame.mode)
     elif not arguments.literal(lexer):
         words.begin(lexer, "environment")
 
@@ -155,7 +155,7 @@ def _spread_value(lexer: Lexer) -> None:
     if lexer.text[lexer.pos] == "$":
         words.begin(lexer, "environment")
     else:
-        operands.open_bracket(lexer, ENVIRONMENT)
+        records.open_bracket(lexer, ENVIRONMENT)
 
 
 def unset(lexer: Lexer) -> None:

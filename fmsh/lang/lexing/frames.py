@@ -101,7 +101,7 @@ class Frame:
 class Pending:
     """A word, string or brace list in progress. `out` takes it when it is done.
 
-    `text` holds the literal text since the last part, from `text_start` on. `path` is the variable whose path may go on.
+    `text` holds the literal text since the last part, from `text_start` on; `path` the variable whose path may go on.
     `role`: "head", "argument", "operand", "environment" for words; "brace" for a brace list; else the opening quote.
     """
 

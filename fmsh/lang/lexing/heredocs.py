@@ -113,7 +113,7 @@ def _fill(lexer: Lexer, heredoc: Heredoc, start: int, end: int, indentation: str
 
 
 def scan(lexer: Lexer, pending: Pending) -> None:
-    """Reads on in the body of an interpolating heredoc until it ends or code begins. Only `\\$` and `\\\\` are escapes."""
+    """Reads on in an interpolating heredoc until it ends or code begins. Only `\\$` and `\\\\` are escapes."""
     if pending.path is not None and interpolation.continue_path(lexer, pending):
         return
     text, size = lexer.text, lexer.size

@@ -7,7 +7,7 @@ from fmsh.lang.lexing.frames import AFTER, OPERAND, PATTERN, STAGE, STATEMENT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from fmsh.lang.lexer import Lexer
 
@@ -83,7 +83,7 @@ def _ampersand(lexer: Lexer) -> None:
 
 NO_REDIRECTION = ("a redirection stands after a command, not after an expression", "write `… | save FILE`")
 
-_PUNCTUATION: dict[str, Callable[[Lexer], None]] = {
+_PUNCTUATION: Mapping[str, Callable[[Lexer], None]] = {
     "\n": _newline,
     ";": _semicolon,
     ")": _close,
@@ -105,3 +105,19 @@ def open_body(lexer: Lexer) -> None:
     else:
         after = PATTERN if frame.kind == "match" else AFTER
         lexer.open("body", "LBODY", "}", STATEMENT, after)
+
+
+def comma(lexer: Lexer) -> None:
+    frame = lexer.frame
+    if frame.kind in ("list", "record", "parameters", "bars"):
+        lexer.emit("COMMA", lexer.pos, lexer.pos + 1, ",")
+        frame.mode = lexer.next_mode(frame)
+    else:
+        lexer.unexpected("`,` stands between the items of a list", "write `[a, b]`")
+
+
+def emit_range(lexer: Lexer) -> None:
+    symbol = "..<" if lexer.text.startswith("..<", lexer.pos) else ".."
+    lexer.emit("RANGE", lexer.pos, lexer.pos + len(symbol), symbol)
+    lexer.frame.is_soft = True
+    lexer.frame.mode = OPERAND

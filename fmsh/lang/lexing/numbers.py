@@ -134,7 +134,8 @@ def _quantity(number: str, unit: int) -> int | None:
     if not _is_digits(whole) or (dot and not _is_digits(fraction)) or len(number) > DIGITS_MAX:
         return None
     fraction = fraction.replace("_", "")
-    return int(whole.replace("_", "") + fraction) * unit // 10 ** len(fraction)
+    scale: int = 10 ** len(fraction)
+    return int(whole.replace("_", "") + fraction) * unit // scale
 
 
 def _size(run: str) -> Any:

@@ -11,7 +11,7 @@ from fmsh.lang.tokens import COMMAND_CHARS, DIGITS, NAME_CHARS, NAME_START, name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from fmsh.lang.lexer import Lexer
 
@@ -52,7 +52,7 @@ def _word(lexer: Lexer) -> None:
     elif word == "if" and frame.kind == "match" and _is_after_pattern(lexer):
         lexer.emit("IF", begin, end, "if")
         frame.mode, frame.in_condition = VALUE, True
-    elif word == "_" and text[end : end + 1] not in operands.COMMAND_CHARS:
+    elif word == "_" and text[end : end + 1] not in COMMAND_CHARS:
         lexer.emit("NAME", begin, end, "_")
     elif word in marks.LITERALS and text[end : end + 1] not in COMMAND_CHARS:
         lexer.emit("LIT", begin, end, marks.LITERALS[word])
@@ -185,7 +185,7 @@ def _semicolon(lexer: Lexer) -> bool:
     return True
 
 
-_PATTERNS: dict[str, Callable[[Lexer], bool]] = (
+_PATTERNS: Mapping[str, Callable[[Lexer], bool]] = (
     dict.fromkeys("0123456789-", _literal)
     | dict.fromkeys("\"'", _string)
     | {

@@ -6,7 +6,7 @@ keywords only there. `operands` reads expressions, `words` reads words.
 
 from __future__ import annotations
 
-from fmsh.lang.lexing import arguments, compounds, hints, numbers, operands, words
+from fmsh.lang.lexing import arguments, compounds, hints, numbers, operands, records, words
 from fmsh.lang.lexing.frames import (
     AFTER,
     ALIAS,
@@ -29,7 +29,7 @@ from fmsh.lang.tokens import COMMAND_CHARS, DIGITS, NAME_START, WORD_END, name_e
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from fmsh.lang.lexer import Lexer
 
@@ -70,9 +70,8 @@ def start(lexer: Lexer) -> None:
         _first_word(lexer)
         return
     handler = _STARTS.get(c)
-    if handler is None or not handler(lexer):
-        if not punctuation(lexer):
-            begin_command(lexer)
+    if (handler is None or not handler(lexer)) and not punctuation(lexer):
+        begin_command(lexer)
 
 
 def begin_command(lexer: Lexer) -> None:
@@ -159,7 +158,7 @@ def _open_bracket(lexer: Lexer) -> bool:
 
 
 def _open_brace(lexer: Lexer) -> bool:
-    operands.open_brace(lexer, lexer.frame.mode)
+    records.open_brace(lexer, lexer.frame.mode)
     return True
 
 
@@ -233,7 +232,7 @@ def _backtick(lexer: Lexer) -> bool:
     return True
 
 
-_STARTS: dict[str, Callable[[Lexer], bool]] = (
+_STARTS: Mapping[str, Callable[[Lexer], bool]] = (
     dict.fromkeys("$\"'", operands.begin_operand)
     | dict.fromkeys("0123456789", _digit)
     | dict.fromkeys("<>", _angle)

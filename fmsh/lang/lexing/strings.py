@@ -119,6 +119,7 @@ def _finish(lexer: Lexer, pending: Pending) -> None:
     lexer.frame.pending.pop()
     if pending.role == '"""':
         _remove_indentation(pending)
+        pending.role = '"'
     _emit(lexer, pending)
 
 
