@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 CALLS_SHOWN_MAX = 10  # half of them the innermost, half the outermost
 STDERR_LINES_MAX = 10
 SHOWN_ELSEWHERE = frozenset(
-    (
+    [
         "kind",
         "message",
         "command",
@@ -34,11 +34,12 @@ SHOWN_ELSEWHERE = frozenset(
         "hint",
         "stderr",
         "trace",
+        "node",
         "status",
         "signal",
         "headers",
         "body",
-    )
+    ]
 )
 
 
@@ -65,11 +66,8 @@ def _place(where: Value, sources: Mapping[str, Source], color: bool) -> str:
         return ""
     file, line, column = str(where.get("file")), where["line"], where.get("column", 1)
     text = f"  {paint('-->', 'blue', color=color)} {_named(where)}\n"
-    source = sources.get(file)
-    lines = [] if source is None else source.text.split("\n")
-    if 0 < line <= len(lines):
-        drawn = excerpt.draw(lines[line - 1], column, where.get("length", 1), line_number=line, color=color, margin=4)
-        text += "".join(f" {each}\n" for each in drawn.splitlines())
+    if file in sources:
+        text += excerpt.draw(sources[file], line, column, where.get("length", 1), color=color)
     return text
 
 

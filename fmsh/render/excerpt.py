@@ -1,32 +1,33 @@
-"""An excerpt of a source: the place, the line, and a caret under the exact span."""
+"""An excerpt of a source for an error at run time: its line with the number before it, and a caret below.
+
+The line and the carets are those of `lang.diagnostics`, so a program's errors look the same before and while it runs.
+"""
 
 from __future__ import annotations
 
-from fmsh.render.cells import visible, width
+from fmsh.errors import Diagnostic
+from fmsh.lang.diagnostics import render
 from fmsh.render.style import paint
 
-LINE_CHARACTERS_MAX = 160  # longer lines are cut to the part around the caret
-BEFORE_CARET_MAX = 100
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fmsh.spans import Source
+
+MARGIN = 5  # cells for the line number
+INDENT = 2  # of the lines that `lang.diagnostics` gives
 
 
-def draw(line: str, column: int, length: int, *, line_number: int, color: bool, margin: int = 0) -> str:
-    """Draws a source line with carets under `length` characters from `column` (from 1), with its number before it."""
-    start = max(0, min(column - 1, len(line)))
-    length = max(1, min(length, len(line) - start))
-    line, start, mark = _cut(line, start)
-    before = visible(line[:start].replace("\t", "    "))
-    marked = visible(line[start : start + length].replace("\t", "    "))
-    after = visible(line[start + length :].replace("\t", "    "))
-    number = str(line_number).rjust(margin)
+def draw(source: Source, line: int, column: int, length: int, *, color: bool) -> str:
+    """Draws a line of a source with carets under `length` characters from `column`; both count from 1.
+
+    Nothing, if the source has no such line.
+    """
+    lines = source.text.split("\n")
+    if not 0 < line <= len(lines):
+        return ""
+    start = sum(len(each) + 1 for each in lines[: line - 1]) + min(max(column - 1, 0), len(lines[line - 1]))
+    _, shown, carets = render(Diagnostic(source, (start, start + length), "")).split("\n")
     bar = paint("|", "blue", color=color)
-    shown = f"{paint(number, 'blue', color=color)} {bar} {mark}{before}{marked}{after}".rstrip()
-    carets = " " * width(mark + before) + paint("^" * max(1, width(marked)), "red", color=color)
-    return f"{shown}\n{' ' * len(number)} {bar} {carets}\n"
-
-
-def _cut(line: str, start: int) -> tuple[str, int, str]:
-    """Cuts a long line to the part around the caret; gives it, the caret's place in it, and what marks the cut."""
-    if len(line) <= LINE_CHARACTERS_MAX:
-        return line, start, ""
-    first = max(0, start - BEFORE_CARET_MAX)
-    return line[first : first + LINE_CHARACTERS_MAX], start - first, "…" if first else ""
+    number = paint(str(line).rjust(MARGIN), "blue", color=color)
+    marked = carets[INDENT : len(carets) - len(carets.lstrip())] + paint(carets.lstrip(), "red", color=color)
+    return f"{number} {bar} {shown[INDENT:]}".rstrip() + f"\n{' ' * MARGIN} {bar} {marked}\n"

@@ -28,12 +28,13 @@ def test_an_error_shows_its_place_with_a_caret() -> None:
 
 
 def test_a_span_is_marked_whole() -> None:
-    assert draw("ab日本cd", 3, 2, line_number=1, color=False) == "1 | ab日本cd\n  |   ^^^^\n"
-    assert draw("ab", 9, 5, line_number=1, color=False) == "1 | ab\n  |   ^\n"
+    assert draw(Source("x", "ab日本cd"), 1, 3, 2, color=False) == "    1 | ab日本cd\n      |   ^^^^\n"
+    assert draw(Source("x", "ab"), 1, 9, 5, color=False) == "    1 | ab\n      |   ^\n"
+    assert draw(Source("x", "\n\n"), 2, 1, 1, color=False) == "    2 |\n      | ^\n"
 
 
 def test_a_long_line_is_cut_around_the_caret() -> None:
-    drawn = draw("x" * 10_000 + "HERE" + "y" * 10_000, 10_001, 4, line_number=1, color=False)
+    drawn = draw(Source("x", "x" * 10_000 + "HERE" + "y" * 10_000), 1, 10_001, 4, color=False)
     line, carets = drawn.splitlines()
     assert len(line) < 180 and line[carets.index("^") :].startswith("HERE") and "…" in line
 
