@@ -12,6 +12,7 @@ then would leave the outcome unknown for no good reason.
 from __future__ import annotations
 
 import http.client
+import io
 import select
 import socket
 import ssl
@@ -72,8 +73,26 @@ class Line(Progress):
         return remaining
 
 
+class _WholeLines(io.BufferedReader):
+    """Raises IncompleteRead where a line is cut off: `http.client` would take a head that breaks off for a whole one."""
+
+    has_begun = False
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = super().readline(size)
+        is_cut = not line.endswith(b"\n") and (size is None or size < 0 or len(line) < size)
+        if is_cut and (line or self.has_begun):
+            raise http.client.IncompleteRead(line)
+        self.has_begun = True
+        return line
+
+
 class _Response(http.client.HTTPResponse):
-    """Skips all interim answers; `http.client` knows only 100 and would take 103 for the answer."""
+    """Reads whole lines, and skips all interim answers: `http.client` knows only 100 and would take 103 for the answer."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.fp = _WholeLines(self.fp.detach())
 
     def _read_status(self) -> tuple[str, int, str]:
         while True:

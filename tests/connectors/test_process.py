@@ -1,0 +1,529 @@
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from fmsh.connectors import process, spool
+from fmsh.connectors.base import Attempt, AttemptId, Cancelled, Done, Failed, Outcome, Terminal
+from fmsh.connectors.process import ProcessConnector
+from fmsh.values import Secret, SecretReference
+from tests.connectors.loop import Loop, process_attempt
+
+SECRET = Secret((SecretReference("TOKEN"),))
+
+
+class Shell:
+    """A connector in a loop of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.fx = str(directory / "fx")
+        self.loop = Loop()
+        self.connector = self.another()
+        self._step = 0
+
+    def another(self) -> ProcessConnector:
+        """A second connector on the same directory, as after a takeover."""
+        return ProcessConnector(self.fx, self.loop.watch, self.loop.unwatch, lambda secret: "hunter2", self.loop.after)
+
+    def attempt(self, *commands: list[str], **options: object) -> Attempt:
+        self._step += 1
+        fields = {"id": AttemptId(1, self._step, 1), "directory": str(self.directory)} | options
+        return process_attempt(*commands, **fields)  # type: ignore[arg-type]
+
+    def run(self, *commands: list[str], **options: object) -> Outcome:
+        attempt = self.attempt(*commands, **options)
+        self.connector.start(attempt, self.loop.post)
+        return self.loop.outcome_of(attempt.id)
+
+    def value(self, *commands: list[str], **options: object) -> dict[str, object]:
+        outcome = self.run(*commands, **options)
+        assert isinstance(outcome, Done), outcome
+        return outcome.value  # type: ignore[no-any-return]
+
+    def failure(self, *commands: list[str], **options: object) -> Failed:
+        outcome = self.run(*commands, **options)
+        assert isinstance(outcome, Failed), outcome
+        return outcome
+
+    def path(self, attempt: Attempt, name: str) -> str:
+        directory = spool.attempt_directory(self.fx, attempt.job_uid, attempt.id.step, attempt.id.attempt)
+        return f"{directory}/{name}"
+
+    def wait_for(self, is_true: Callable[[], bool]) -> None:
+        self.loop.run_until(lambda: is_true() or self.loop.turn(0.01) is not None)
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    shell = Shell(tmp_path)
+    yield shell
+    shell.connector.close()
+    shell.loop.close()
+
+
+# -- outputs and statuses
+
+
+def test_the_output_and_the_status_of_a_captured_command(shell: Shell) -> None:
+    assert shell.value(["sh", "-c", "printf 'a\\n\\n'; echo oops >&2; exit 3"]) == {
+        "statuses": [3],
+        "output": "a\n\n",
+        "stderr": "oops\n",
+    }
+
+
+def test_arguments_are_data_whatever_they_hold(shell: Shell) -> None:
+    words = ["a b", "", "$HOME", "`id`", "'", '"', "\n", "\\", "*", "-n", "häl\udcff", "$(id)", ";", "|"]
+    output = shell.value(["printf", "<%s>", *words])["output"]
+    assert output == "".join(f"<{word}>" for word in words)
+    assert shell.value(["printf", "<%s>", *words], ["cat"], ["cat"])["output"] == output
+
+
+def test_ten_thousand_arguments_in_a_stage(shell: Shell) -> None:
+    words = [f"{number:06}" for number in range(10_000)]
+    value = shell.value(["echo", *words], ["tr", " ", "\n"], ["wc", "-l"])
+    assert value["output"] == "10000\n"
+
+
+def test_output_that_is_not_utf8_is_kept(shell: Shell) -> None:
+    assert shell.value(["printf", "a\\377b"])["output"] == "a\udcffb"
+
+
+def test_a_displayed_command_leaves_its_output_in_files(shell: Shell) -> None:
+    attempt = shell.attempt(["sh", "-c", "echo out; echo err >&2"], output="display")
+    shell.connector.start(attempt, shell.loop.post)
+    assert shell.loop.outcome_of(attempt.id) == Done({"statuses": [0], "output": None, "stderr": "err\n"})
+    paths = spool.spool_paths(shell.fx, attempt.job_uid, attempt.id.step, attempt.id.attempt)
+    assert (Path(paths.out).read_text(), Path(paths.err).read_text()) == ("out\n", "err\n")
+    assert stat.S_IMODE(os.stat(paths.out).st_mode) == 0o600
+    assert stat.S_IMODE(os.stat(os.path.dirname(paths.out)).st_mode) == 0o700
+    spool.remove_attempt(shell.fx, attempt.job_uid, attempt.id.step, attempt.id.attempt)
+    assert os.listdir(shell.fx) == []
+
+
+def test_only_the_tail_of_a_long_stderr_is_told(shell: Shell) -> None:
+    stderr = shell.value(["sh", "-c", "yes x | head -c 9000 >&2; echo end >&2"])["stderr"]
+    assert isinstance(stderr, str) and len(stderr) == 2048 and stderr.endswith("end\n")
+
+
+def test_each_stage_has_a_status_and_sigpipe_is_one(shell: Shell) -> None:
+    exits = [["sh", "-c", f"cat >/dev/null; exit {status}"] for status in (0, 7, 42)]
+    assert shell.value(*exits)["statuses"] == [0, 7, 42]
+    value = shell.value(["yes"], ["head", "-n", "1"])
+    assert value == {"statuses": [128 + signal.SIGPIPE, 0], "output": "y\n", "stderr": ""}
+    killed = shell.value(["sh", "-c", "kill -TERM $$"], ["sh", "-c", "kill -KILL $$"])
+    assert killed["statuses"] == [143, 137]
+
+
+def test_a_pipeline_of_twelve_stages(shell: Shell) -> None:
+    value = shell.value(["echo", "x"], *[["cat"]] * 11)
+    assert value["statuses"] == [0] * 12 and value["output"] == "x\n"
+
+
+def test_fifty_megabytes_pass(shell: Shell) -> None:
+    value = shell.value(["head", "-c", "50000000", "/dev/zero"], ["tr", "\\0", "x"])
+    assert value["statuses"] == [0, 0] and value["output"] == "x" * 50_000_000
+
+
+def test_too_much_output_is_a_limit_error(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "OUTPUT_BYTES_MAX", 1 << 20)
+    failed = shell.failure(["head", "-c", "1048577", "/dev/zero"])
+    assert failed.error.kind == "limit" and "OUTPUT_BYTES_MAX" in failed.error.message
+
+
+def test_the_input_is_spooled_and_leaves_no_file(shell: Shell) -> None:
+    for given, output in (("häl\udcff", "häl\udcff"), (b"\x00\xff", "\x00\udcff"), ("", ""), (SECRET, "hunter2")):
+        assert shell.value(["cat"], input=given)["output"] == output
+    assert shell.value(["cat"])["output"] == ""
+    assert not [name for _, _, names in os.walk(shell.fx) for name in names if name == "in"]
+
+
+# -- the environment
+
+
+def test_the_environment_arrives_unchanged(shell: Shell) -> None:
+    environment: dict[str, object] = {
+        "PATH": os.environ["PATH"],
+        "PLAIN": "a\nb $x \udcff",
+        "EMPTY": "",
+        "not.a-name": "1",
+        "BASH_FUNC_f%%": "() { :; }",
+        "IFS": ":",
+        "PS4": "$(touch pwned)",
+        "ENV": "/nowhere",
+        "LD_LIBRARY_PATH": "/nowhere",
+        "UID": "77",
+        "OPTIND": "9",
+        "OLDPWD": "/usr",
+        "TOKEN": SECRET,
+    }
+    output = shell.value(["env", "-0"], environment=environment)["output"]
+    assert isinstance(output, str)
+    seen = dict(pair.split("=", 1) for pair in output.rstrip("\0").split("\0"))
+    assert seen.pop("PWD") == str(shell.directory)
+    seen.pop("_", None), seen.pop("SHLVL", None)  # a bash that is /bin/sh adds these
+    assert seen == {name: "hunter2" if value is SECRET else value for name, value in environment.items()}
+
+
+def test_stages_have_environments_of_their_own(shell: Shell) -> None:
+    attempt = shell.attempt(["sh", "-c", "echo $A.$B"], ["sh", "-c", "cat; echo $A.$B"])
+    path = os.environ["PATH"]
+    attempt.arguments["stages"][0]["environment"] = {"PATH": path, "A": "1", "B": "x y"}
+    attempt.arguments["stages"][1]["environment"] = {"PATH": path, "A": "2"}
+    shell.connector.start(attempt, shell.loop.post)
+    outcome = shell.loop.outcome_of(attempt.id)
+    assert isinstance(outcome, Done) and outcome.value["output"] == "1.x y\n2.\n"
+
+
+def test_a_secret_is_never_on_a_command_line(shell: Shell) -> None:
+    script = "cat /proc/*/cmdline 2>/dev/null | tr '\\0' '\\n' | grep -c hunter[2]; echo $TOKEN"
+    environment: dict[str, object] = {"PATH": os.environ["PATH"], "TOKEN": SECRET, "LD_X": SECRET}
+    assert shell.value(["sh", "-c", script], environment=environment)["output"] == "0\nhunter2\n"
+    refused = shell.failure(["true"], environment={"PATH": os.environ["PATH"], "a.b": SECRET})
+    assert refused.error.kind == "type" and "hunter2" not in refused.error.message
+
+
+def test_a_command_inherits_one_descriptor_beside_its_own(shell: Shell) -> None:
+    before = {int(name) for name in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{name}")}
+    inherited = {fd for fd in before if fd > 2 and os.get_inheritable(fd)}
+    for commands in ([["ls", "/proc/self/fd"]], [["true"], ["ls", "/proc/self/fd"]]):
+        output = shell.value(*commands)["output"]
+        assert isinstance(output, str)
+        # 0, 1, 2, the directory that ls reads, and the lock that says that a command lives.
+        assert {int(fd) for fd in output.split()} - inherited == {0, 1, 2, 3, 8}
+
+
+def test_signals_are_as_a_program_expects_them(shell: Shell) -> None:
+    output = shell.value(["sh", "-c", "grep -E '^Sig(Blk|Ign)' /proc/self/status"])["output"]
+    assert isinstance(output, str)
+    ignored = {line.split()[0]: int(line.split()[1], 16) for line in output.splitlines()}
+    assert ignored["SigBlk:"] == 0
+    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTTOU, signal.SIGCHLD):
+        assert not ignored["SigIgn:"] >> (number - 1) & 1, number
+
+
+# -- what cannot be started
+
+
+@pytest.mark.parametrize(
+    ("argv", "status", "says"),
+    [
+        (["nonesuch"], 127, "command not found: nonesuch"),
+        (["./nonesuch"], 127, "command not found: ./nonesuch"),
+        (["./plain"], 126, "./plain is not executable"),
+        (["plain"], 126, "plain is not executable"),
+        (["/"], 126, "/ is a directory"),
+        ([""], 127, "empty"),
+    ],
+)
+def test_what_is_not_there_fails_before_anything_runs(shell: Shell, argv: list[str], status: int, says: str) -> None:
+    (shell.directory / "plain").write_text("x")
+    environment: dict[str, object] = {"PATH": f"{os.environ['PATH']}:{shell.directory}"}
+    failed = shell.failure(["touch", "ran"], argv, environment=environment)
+    assert failed.error.kind == "exit" and failed.error.fields["status"] == status and says in failed.error.message
+    assert not failed.should_retry and not (shell.directory / "ran").exists()
+
+
+def test_commands_are_found_in_the_tasks_path_and_directory(shell: Shell) -> None:
+    (shell.directory / "bin").mkdir()
+    (shell.directory / "bin" / "hello").write_text("#!/bin/sh\necho hello $0 $PWD\n")
+    (shell.directory / "bin" / "hello").chmod(0o755)
+    (shell.directory / "bin" / "bare").write_text("echo no interpreter line\n")
+    (shell.directory / "bin" / "bare").chmod(0o755)
+    at = {"PATH": f"bin:{os.environ['PATH']}"}
+    assert shell.value(["hello"], environment=at)["output"] == f"hello bin/hello {shell.directory}\n"
+    assert shell.value(["bin/hello"])["output"] == f"hello bin/hello {shell.directory}\n"
+    assert shell.value(["bare"], environment=at)["output"] == "no interpreter line\n"
+
+
+def test_arguments_that_no_process_can_have_are_type_errors(shell: Shell) -> None:
+    for word in ("a\0b", "\ud800"):
+        assert shell.failure(["echo", word]).error.kind == "type"
+
+
+def test_arguments_beyond_what_the_system_takes_are_a_limit_error(shell: Shell) -> None:
+    assert shell.failure(["echo", "x" * 200_000]).error.kind == "limit"
+    many = ["y"] * 40_000
+    assert shell.failure(["echo", *many], ["echo", *many]).error.kind == "limit"
+
+
+def test_a_directory_that_is_gone_is_an_error(shell: Shell) -> None:
+    failed = shell.failure(["true"], directory=str(shell.directory / "gone"))
+    assert failed.error.fields["status"] == 126 and "working directory" in failed.error.message
+
+
+def test_an_unusable_fx_directory_is_an_outcome(shell: Shell) -> None:
+    (shell.directory / "fx").write_text("a file")
+    assert shell.failure(["true"]).error.fields["status"] == 126
+
+
+# -- takeover
+
+
+def starter(shell: Shell, log: Path, kill_at: str, is_once: bool = False) -> str | None:
+    """Starts an attempt in a real process that dies by SIGKILL at a point; what it printed, or None if it was killed."""
+    argv = [sys.executable, "-m", "tests.connectors.starter", shell.fx, str(log), kill_at, "once" if is_once else "any"]
+    found = subprocess.run(argv, capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=20)
+    if found.returncode == -signal.SIGKILL:
+        return None
+    assert found.returncode == 0, found.stderr
+    return found.stdout
+
+
+def take_over(shell: Shell, log: Path, is_once: bool = False) -> Outcome:
+    from tests.connectors.starter import effect_attempt
+
+    attempt = effect_attempt(str(log), is_once=is_once, is_resumed=True)
+    assert isinstance(attempt, Attempt)
+    shell.connector.start(attempt, shell.loop.post)
+    return shell.loop.outcome_of(attempt.id)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_once", [False, True])
+def test_killed_at_any_point_of_the_start_nothing_is_lost_and_nothing_runs_twice(tmp_path: Path, is_once: bool) -> None:
+    calls = int(starter(Shell(tmp_path / "count"), tmp_path / "log", "none", is_once) or 0)
+    assert calls > 10
+    for kill_at in [*range(1, calls + 1), "spawned"]:
+        shell, log = Shell(tmp_path / str(kill_at)), tmp_path / f"log-{kill_at}"
+        assert starter(shell, log, str(kill_at), is_once) is None
+        assert take_over(shell, log, is_once) == Done({"statuses": [3], "output": "out\n", "stderr": "err\n"}), kill_at
+        assert log.read_text() == "ran\n", kill_at
+
+
+def test_killed_while_the_command_runs_its_output_and_status_are_picked_up(shell: Shell, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    (tmp_path / "log.wait").touch()
+    assert starter(shell, log, "running") is None
+    shell.loop.after(0.1, (tmp_path / "log.go").touch)
+    assert take_over(shell, log) == Done({"statuses": [3], "output": "out\n", "stderr": "err\n"})
+    assert log.read_text() == "ran\n"
+
+
+def test_what_ended_meanwhile_is_picked_up(shell: Shell, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    assert starter(shell, log, "none") is not None
+    assert take_over(shell, log, is_once=True) == Done({"statuses": [3], "output": "out\n", "stderr": "err\n"})
+    assert log.read_text() == "ran\n"
+
+
+def test_two_connectors_that_start_the_same_attempt_run_it_once(shell: Shell, tmp_path: Path) -> None:
+    attempt = shell.attempt(["sh", "-c", f"echo ran >> {tmp_path}/log"])
+    connectors = [shell.another() for _ in range(4)]
+    for connector in connectors:
+        connector.start(attempt, shell.loop.post)
+    shell.wait_for(lambda: len(shell.loop.outcomes) == 4)
+    assert all(isinstance(outcome, Done) for _, outcome in shell.loop.outcomes)
+    assert (tmp_path / "log").read_text() == "ran\n"
+
+
+# -- lost
+
+
+def started(shell: Shell, *commands: list[str], **options: object) -> tuple[Attempt, int]:
+    """Starts an attempt and waits for its claim: the wrapper's pid."""
+    attempt = shell.attempt(*commands, **options)
+    shell.connector.start(attempt, shell.loop.post)
+    claim_path = shell.path(attempt, "claim")
+    shell.wait_for(lambda: os.path.exists(claim_path) and os.path.getsize(claim_path) > 0)
+    claim = spool.read_claim(os.path.dirname(claim_path))
+    assert claim is not None
+    return attempt, claim.pid
+
+
+@pytest.mark.parametrize("is_once", [False, True])
+@pytest.mark.parametrize("is_resumed", [False, True])
+def test_a_killed_wrapper_is_lost_when_its_command_has_ended(shell: Shell, is_once: bool, is_resumed: bool) -> None:
+    attempt, pid = started(
+        shell, ["sh", "-c", "echo $$ > pid; while [ ! -e go ]; do sleep 0.01; done"], is_once=is_once
+    )
+    shell.wait_for(lambda: (shell.directory / "pid").exists())
+    os.kill(pid, signal.SIGKILL)
+    if is_resumed:
+        shell.connector.close()
+        shell.connector = shell.another()
+        shell.connector.start(attempt.replace(is_resumed=True), shell.loop.post)
+    for _ in range(3):
+        shell.loop.turn(0.05)
+    assert shell.loop.outcomes == []  # the command still runs
+    (shell.directory / "go").touch()
+    outcome = shell.loop.outcome_of(attempt.id)
+    assert isinstance(outcome, Failed) and outcome.error.kind == "lost"
+    assert outcome.should_retry == (not is_once) and outcome.error.fields["retryable"] == (not is_once)
+    assert outcome.attempts_max is None
+
+
+def test_a_wrapper_killed_between_its_last_acts_costs_nothing(shell: Shell) -> None:
+    attempt, _ = started(shell, ["echo", "hi"])
+    expected = shell.loop.outcome_of(attempt.id)
+    directory = os.path.dirname(shell.path(attempt, "status"))
+    os.rename(f"{directory}/status", f"{directory}/status.new")
+    second = shell.another()
+    second.start(attempt.replace(is_resumed=True), shell.loop.post)
+    assert [expected] * 2 == [outcome for _, outcome in shell.loop.outcomes]
+
+
+def after_reboot(shell: Shell, attempt: Attempt) -> Outcome:
+    """Takes over an attempt as if the machine had been started anew."""
+    connector = shell.another()
+    connector._boot_id = "another-boot"
+    shell.loop.outcomes.clear()
+    connector.start(attempt.replace(is_resumed=True, terminal=None), shell.loop.post)
+    outcome = shell.loop.outcome_of(attempt.id)
+    connector.close()
+    return outcome
+
+
+@pytest.mark.parametrize("is_once", [False, True])
+@pytest.mark.parametrize("gone", [("status",), ("status", "claim")])
+def test_after_a_reboot_what_has_no_status_is_lost(shell: Shell, is_once: bool, gone: tuple[str, ...]) -> None:
+    attempt, _ = started(shell, ["sh", "-c", "echo ran >> log"], is_once=is_once)
+    shell.loop.outcome_of(attempt.id)
+    for name in gone:
+        os.unlink(shell.path(attempt, name))
+    outcome = after_reboot(shell, attempt)
+    if not is_once and "claim" in gone:
+        # Nothing durable says that it may have run, and nothing needs to: it may be run again.
+        assert isinstance(outcome, Done)
+        return
+    assert isinstance(outcome, Failed) and outcome.error.kind == "lost" and outcome.should_retry == (not is_once)
+    assert (shell.directory / "log").read_text() == "ran\n"
+
+
+def test_a_status_that_was_not_moved_counts_only_in_its_own_boot(shell: Shell) -> None:
+    attempt, _ = started(shell, ["true"])
+    shell.loop.outcome_of(attempt.id)
+    os.rename(shell.path(attempt, "status"), shell.path(attempt, "status.new"))
+    outcome = after_reboot(shell, attempt)
+    assert isinstance(outcome, Failed) and outcome.error.kind == "lost"
+
+
+def test_a_terminal_process_with_unknown_outcome_is_never_repeated(shell: Shell) -> None:
+    with open(os.devnull, "r+b") as null:
+        terminal = Terminal(null.fileno(), null.fileno(), null.fileno(), False)
+        attempt, _ = started(shell, ["true"], output="display", terminal=terminal)
+        shell.loop.outcome_of(attempt.id)
+    os.unlink(shell.path(attempt, "status"))
+    os.unlink(shell.path(attempt, "claim"))
+    outcome = after_reboot(shell, attempt)
+    assert isinstance(outcome, Failed) and outcome.error.kind == "lost" and not outcome.should_retry
+
+
+# -- cancelling
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+SLEEPERS = "sleep 300 & echo $! >> pids; echo $$ >> pids; wait"
+
+
+def pids_of(shell: Shell, count: int) -> list[int]:
+    path = shell.directory / "pids"
+    shell.wait_for(lambda: path.exists() and len(path.read_text().split()) == count)
+    return [int(pid) for pid in path.read_text().split()]
+
+
+@pytest.mark.parametrize("is_resumed", [False, True])
+def test_cancel_ends_the_whole_group(shell: Shell, is_resumed: bool) -> None:
+    attempt, _ = started(shell, ["sh", "-c", SLEEPERS], ["sh", "-c", SLEEPERS])
+    pids = pids_of(shell, 4)
+    if is_resumed:
+        shell.connector.close()
+        shell.connector = shell.another()
+        shell.connector.start(attempt.replace(is_resumed=True), shell.loop.post)
+    shell.connector.cancel(attempt.id)
+    shell.connector.cancel(attempt.id)
+    assert shell.loop.outcome_of(attempt.id) == Cancelled()
+    shell.wait_for(lambda: not any(map(is_alive, pids)))
+    shell.connector.cancel(attempt.id)
+    assert len(shell.loop.outcomes) == 1
+
+
+def test_cancel_kills_what_does_not_listen(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "KILL_AFTER_S", 0.2)
+    attempt, _ = started(shell, ["sh", "-c", "trap '' TERM; echo $$ > pids; while :; do sleep 0.05; done"])
+    pids = pids_of(shell, 1)
+    started_s = time.monotonic()
+    shell.connector.cancel(attempt.id)
+    assert shell.loop.outcome_of(attempt.id) == Cancelled()
+    assert time.monotonic() - started_s >= 0.2
+    shell.wait_for(lambda: not any(map(is_alive, pids)))
+
+
+def test_cancel_reaches_a_stopped_process(shell: Shell) -> None:
+    attempt, wrapper = started(shell, ["sh", "-c", "echo $$ > pids; exec sleep 300"])
+    pids_of(shell, 1)
+    os.killpg(wrapper, signal.SIGSTOP)
+    shell.connector.cancel(attempt.id)
+    assert shell.loop.outcome_of(attempt.id, timeout_s=4) == Cancelled()
+
+
+def test_cancel_of_a_command_that_succeeds_all_the_same_is_done(shell: Shell) -> None:
+    attempt, _ = started(shell, ["sh", "-c", "trap 'exit 0' TERM; echo $$ > pids; while :; do sleep 0.02; done"])
+    pids_of(shell, 1)
+    shell.connector.cancel(attempt.id)
+    assert isinstance(shell.loop.outcome_of(attempt.id), Done)
+
+
+def test_cancel_when_only_the_command_lives(shell: Shell) -> None:
+    attempt, wrapper = started(shell, ["sh", "-c", SLEEPERS])
+    pids = pids_of(shell, 2)
+    os.kill(wrapper, signal.SIGKILL)
+    for _ in range(3):
+        shell.loop.turn(0.05)
+    shell.connector.cancel(attempt.id)
+    assert shell.loop.outcome_of(attempt.id) == Cancelled()
+    shell.wait_for(lambda: not any(map(is_alive, pids)))
+
+
+# -- descriptors that are ours
+
+
+def test_a_displayed_command_inherits_our_descriptors(shell: Shell) -> None:
+    (shell.directory / "in").write_text("typed")
+    with (
+        open(shell.directory / "in") as stdin,
+        open(shell.directory / "o", "w") as out,
+        open(shell.directory / "e", "w") as err,
+    ):
+        terminal = Terminal(stdin.fileno(), out.fileno(), err.fileno(), False)
+        value = shell.value(["sh", "-c", "cat; echo err >&2; exit 2"], output="display", terminal=terminal)
+        assert value == {"statuses": [2], "output": None, "stderr": ""}
+        value = shell.value(["sh", "-c", "echo got; echo more >&2"], output="capture", terminal=terminal)
+        assert value == {"statuses": [0], "output": "got\n", "stderr": ""}
+    assert (shell.directory / "o").read_text() == "typed"
+    assert (shell.directory / "e").read_text() == "err\nmore\n"
+
+
+# -- a full disk
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to mount a small file system")
+def test_a_full_disk_loses_no_status(shell: Shell, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(small)], capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        shell.fx = str(small / "fx")
+        shell.connector = shell.another()
+        value = shell.value(["head", "-c", "1000000", "/dev/zero"])
+        assert value["statuses"] == [1] and os.statvfs(small).f_bavail == 0
+        assert shell.failure(["true"]).error.fields["status"] == 126
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
