@@ -131,6 +131,15 @@ def _dot(lexer: Lexer) -> bool:
     return False
 
 
+def _minus(lexer: Lexer) -> bool:
+    following = lexer.text[lexer.pos + 1 : lexer.pos + 2]
+    if following in DIGITS or following in ("$", "(", "."):
+        lexer.emit("MINUS", lexer.pos, lexer.pos + 1, "-")
+        lexer.frame.mode = OPERAND
+        return True
+    return False
+
+
 def _backtick(lexer: Lexer) -> bool:
     lexer.report_backtick()
     lexer.frame.mode = OPERATOR
@@ -150,15 +159,6 @@ _OPERANDS: Mapping[str, Callable[[Lexer], bool]] = (
         "`": _backtick,
     }
 )
-
-
-def _minus(lexer: Lexer) -> bool:
-    following = lexer.text[lexer.pos + 1 : lexer.pos + 2]
-    if following in DIGITS or following in ("$", "(", "."):
-        lexer.emit("MINUS", lexer.pos, lexer.pos + 1, "-")
-        lexer.frame.mode = OPERAND
-        return True
-    return False
 
 
 def _word(lexer: Lexer) -> None:
