@@ -107,20 +107,25 @@ class Identity:
     def __init__(self, path: str) -> None:
         self._database = path
         self._log = path + "-wal"
-        self._found = self._look()
+        self._found = self._look()[:-1]
         self.check()
 
-    def check(self) -> None:
-        """Raises: StoreError when the database or its log was removed, replaced or linked elsewhere."""
-        if not self._found or self._look() != self._found:
+    def check(self) -> int:
+        """Gives the length of the log in bytes.
+
+        Raises: StoreError: the database or its log was removed, replaced or linked elsewhere.
+        """
+        *found, log_bytes = self._look()
+        if not found or found != self._found:
             raise StoreError(
                 f"{self._database} or its log was removed or replaced while it was open; nothing was written",
                 hint="Restore the files, or start fmsh again to work with those that are there now.",
             )
+        return log_bytes
 
-    def _look(self) -> tuple[int, ...]:
+    def _look(self) -> list[int]:
         try:
-            database, log = os.stat(self._database), os.stat(self._log)
+            base, log = os.stat(self._database), os.stat(self._log)
         except OSError:
-            return ()
-        return (database.st_ino, database.st_nlink, database.st_dev, log.st_ino, log.st_nlink, log.st_dev)
+            return [0]
+        return [base.st_ino, base.st_nlink, base.st_dev, log.st_ino, log.st_nlink, log.st_dev, log.st_size]

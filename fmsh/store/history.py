@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-    from fmsh.store.base import Append, NewEvent, Summary
+    from fmsh.store.base import Append, NewEvent
     from fmsh.store.database import Cursor, Database
 
 PAGE_EVENTS = 1000  # read at once, so that no statement stays open while the reader works
@@ -43,40 +43,29 @@ class Refused(StoreError):
 class Plan:
     """An append with everything that can be known before the transaction."""
 
-    __slots__ = ("append", "chains", "event_rows", "head", "job_row")
+    __slots__ = ("append", "event_rows", "head", "job_row")
 
     def __init__(self, key: bytes, append: Append, owner_id: str) -> None:
-        lease = append.lease
+        lease, summary = append.lease, append.summary
         self.append = append
         self.head = lease.head
-        self.chains = link(key, lease, append.events)
-        self.event_rows = event_rows(lease, append.events, self.chains)
-        self.job_row = (*_summary_row(append.summary), append.detach, lease.job_id, lease.epoch, lease.head, owner_id)
+        self.event_rows = event_rows(key, lease, append.events)
+        self.job_row = (
+            summary.state, summary.wake_at_ms, summary.steps, summary.waiting_for_json, summary.value_json,
+            summary.error_json, summary.exit_status, summary.ended_at_ms, summary.at_terminal, append.detach,
+            lease.job_id, lease.epoch, lease.head, owner_id,
+        )  # fmt: skip
 
 
-def link(key: bytes, lease: Lease, events: Sequence[NewEvent]) -> list[bytes]:
-    """Gives the hashes of new events, each over the one before it."""
-    before, seq, chains = lease.chain, lease.head, []
+def event_rows(key: bytes, lease: Lease, events: Sequence[NewEvent]) -> list[tuple[Any, ...]]:
+    """Gives the rows of new events, each ending in its hash over the one before it."""
+    job_id, epoch, seq, link = lease.job_id, lease.epoch, lease.head, lease.chain
+    rows = []
     for event in events:
         seq += 1
-        before = chain.event_hash(key, before, lease.job_id, seq, lease.epoch, event)
-        chains.append(before)
-    return chains
-
-
-def event_rows(lease: Lease, events: Sequence[NewEvent], chains: list[bytes]) -> list[tuple[Any, ...]]:
-    job_id, epoch = lease.job_id, lease.epoch
-    return [
-        (job_id, seq, epoch, event.at_ms, event.type, event.step, event.data_json, hash)
-        for seq, (event, hash) in enumerate(zip(events, chains, strict=True), lease.head + 1)
-    ]
-
-
-def _summary_row(summary: Summary) -> tuple[Any, ...]:
-    return (
-        summary.state, summary.wake_at_ms, summary.steps, summary.waiting_for_json, summary.value_json,
-        summary.error_json, summary.exit_status, summary.ended_at_ms, summary.at_terminal,
-    )  # fmt: skip
+        link = chain.event_hash(key, link, job_id, seq, epoch, event)
+        rows.append((job_id, seq, epoch, event.at_ms, event.type, event.step, event.data_json, link))
+    return rows
 
 
 def commit(database: Database, owner_id: str, appends: Sequence[Append]) -> list[StoreError | None]:
@@ -104,9 +93,9 @@ def _commit_together(database: Database, plans: list[Plan]) -> list[StoreError |
         lambda cursor: _append(cursor, database.key, plans), is_settled=lambda: _is_settled(database, plans)
     )
     for plan in written:
-        if plan.chains:
-            lease = plan.append.lease
-            lease.head, lease.chain = plan.head + len(plan.chains), plan.chains[-1]
+        if plan.event_rows:
+            plan.append.lease.head = plan.head + len(plan.event_rows)
+            plan.append.lease.chain = plan.event_rows[-1][-1]
     if len(written) == len(plans):
         return [None] * len(plans)
     held = {plan.append.lease.job_id for plan in written}
@@ -162,9 +151,9 @@ def _append_rest(cursor: Cursor, key: bytes, plan: Plan) -> None:
 
 def _keep_snapshot(cursor: Cursor, key: bytes, plan: Plan, snapshot: Snapshot) -> None:
     lease = plan.append.lease
-    if not plan.head <= snapshot.seq <= plan.head + len(plan.chains):
+    if not plan.head <= snapshot.seq <= plan.head + len(plan.event_rows):
         raise InternalError(f"a snapshot of job {lease.job_id} after event {snapshot.seq}, which is not of this commit")
-    at = plan.chains[snapshot.seq - plan.head - 1] if snapshot.seq > plan.head else lease.chain
+    at = plan.event_rows[snapshot.seq - plan.head - 1][-1] if snapshot.seq > plan.head else lease.chain
     row = cursor.execute(f"SELECT {', '.join(Job.fields)} FROM job WHERE id = ?", (lease.job_id,)).fetchall()[0]
     sum = chain.snapshot_sum(key, chain.identity_hash(key, Job(*row)), snapshot.seq, at, snapshot.state_json)
     values = (lease.job_id, snapshot.seq, snapshot.state_json, at, sum)
@@ -178,10 +167,6 @@ def quarantine(cursor: Cursor, owner_id: str, job_id: int, error_json: str) -> N
         WHERE id = ? AND ended_as IS NULL AND (owner_id IS NULL OR owner_id = ?)""",
         (error_json, job_id, owner_id),
     )
-
-
-def insert_events(cursor: Cursor, lease: Lease, events: Sequence[NewEvent], chains: list[bytes]) -> None:
-    cursor.executemany(INSERT_EVENT, event_rows(lease, events, chains))
 
 
 def _is_settled(database: Database, plans: list[Plan]) -> bool:

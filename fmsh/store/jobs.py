@@ -73,10 +73,10 @@ def create(
         leases.free(cursor, [job_id])
     lease = Lease(job_id, 1, 0, b"")
     lease.chain = chain.identity_hash(key, _row(cursor, job_id))
-    chains = history.link(key, lease, events)
-    history.insert_events(cursor, lease, events, chains)
-    if events:
-        lease.head, lease.chain = len(events), chains[-1]
+    rows = history.event_rows(key, lease, events)
+    cursor.executemany(history.INSERT_EVENT, rows)
+    if rows:
+        lease.head, lease.chain = len(rows), rows[-1][-1]
     job = _row(cursor, job_id)
     return job, lease if job.owner_id is not None else None, True
 

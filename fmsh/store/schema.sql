@@ -63,6 +63,8 @@ CREATE INDEX job_active ON job (id) WHERE ended_as IS NULL;
 CREATE INDEX job_ended ON job (ended_as) WHERE ended_as IS NOT NULL;
 
 -- What happened in a job is its events, one after the other. `hash` is keyed and covers the row and the hash before it.
+-- The rows stand in the order in which they were written, under an index by job. Clustered by job they would be read three
+-- times as fast, but then a commit for 1000 jobs writes 1000 pages (46 ms against 9 with 100 older events in each job).
 
 CREATE TABLE event (
     job_id INTEGER NOT NULL,
@@ -74,7 +76,7 @@ CREATE TABLE event (
     data_json TEXT NOT NULL,
     hash BLOB NOT NULL,
     PRIMARY KEY (job_id, seq)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- An event is the next one of its job, written under the job's current lease, or it is not written at all. The head moves
 -- here and nowhere else, so no writer, however stale or mistaken, can leave a gap or a second version of the past.

@@ -535,3 +535,44 @@ def test_opening_a_store_imports_nothing_that_is_slow(state: str) -> None:
     slow = {"typing", "dataclasses", "pathlib", "json", "re", "subprocess", "socket", "hashlib", "contextlib",
             "cryptography", "asyncio", "threading", "random", "enum", "functools"}  # fmt: skip
     assert slow & set(run.stdout.split()) == set()
+
+
+def test_a_damaged_head_costs_its_job_and_not_the_others_of_the_commit(state: str, store: SqliteStore) -> None:
+    leases = [start(store, f"u{number}") for number in range(3)]
+    for lease in leases:
+        commit(store, lease, "A", "B")
+    connection = raw(state)
+    connection.execute("UPDATE job SET head = 2 WHERE id = ?", (leases[1].job_id,))
+    connection.close()
+    leases[1].head = 2
+    answers = store.commit([append(lease, "C") for lease in leases])
+    assert answers[0] is None and answers[2] is None and isinstance(answers[1], StoreError)
+    with pytest.raises(StoreCorrupt, match="ends at event 3, and its row says 2"):
+        history(store, leases[1].job_id)
+    store.quarantine(leases[1].job_id, error_json='"damaged"')
+    assert types_of(store, leases[2].job_id)[-1] == "C"
+
+
+@pytest.mark.parametrize("prepare", ["", "PRAGMA journal_mode = WAL"])
+def test_a_store_whose_making_was_cut_short_is_made_whole(state: str, prepare: str) -> None:
+    os.mkdir(state, 0o700)
+    Path(state + "/store.db").touch(0o600)
+    connection = raw(state)
+    connection.execute(prepare).fetchall()
+    connection.close()
+    store = SqliteStore.open(state, kind="shell")
+    commit(store, start(store), "A")
+    store.close()
+
+
+def test_the_log_grows_ahead_and_is_folded_in_time(state: str, store: SqliteStore) -> None:
+    lease = start(store)
+    sizes = set()
+    for _ in range(500):
+        commit(store, lease, "A", "B")
+        sizes.add(os.path.getsize(state + "/store.db-wal"))
+    assert len(sizes) < 40 and max(sizes) < 1100 * 4120, "the log grows with every commit, or is never folded"
+    assert os.path.getsize(state + "/store.db") > 50_000
+    reader = SqliteStore.open(state, kind="shell")
+    assert len(history(reader, lease.job_id)) == 1001
+    reader.close()
