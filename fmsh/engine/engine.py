@@ -17,13 +17,14 @@ from __future__ import annotations
 
 import os
 
+from fmsh import wire
 from fmsh.engine import recording, summary
 from fmsh.engine.dispatcher import Dispatcher
 from fmsh.engine.holding import Holding
 from fmsh.engine.retry import Backoff
 from fmsh.engine.starting import NewRun, Starter
 from fmsh.engine.worker import Surroundings, Worker
-from fmsh.errors import StoreBusy, StoreFenced, StoreFull
+from fmsh.errors import StoreBusy, StoreFenced, StoreFull, StoreMissing
 from fmsh.record import Record
 from fmsh.values import error_value
 
@@ -149,8 +150,12 @@ class Engine:
 
     # -- jobs go
 
-    def run_until_ended(self, job_id: int, *, timeout_s: float | None = None) -> Ended | None:
-        """Runs until a job of this engine has ended, parked or left. None: the time is over.
+    def run_until_ended(
+        self, job_id: int, *, timeout_s: float | None = None, is_interrupted: Callable[[], bool] | None = None
+    ) -> Ended | None:
+        """Runs until a job of this engine has ended, parked or left. None: the time is over, or `is_interrupted()`.
+
+        `is_interrupted` is asked after each iteration; `wake` ends the sleep of one.
 
         Raises: StoreFenced: another process has taken the job over; StoreError.
         """
@@ -162,7 +167,7 @@ class Engine:
             if worker.is_parked and not worker.is_leaving:
                 self.leave(worker)
             left_s = None if until_s is None else until_s - self.loop.now_s()
-            if left_s is not None and left_s <= 0:
+            if (left_s is not None and left_s <= 0) or (is_interrupted is not None and is_interrupted()):
                 return None
             self.step(left_s)
 
@@ -295,6 +300,8 @@ class Engine:
     def _forget(self, worker: Worker) -> None:
         self.workers.pop(worker.job_id, None)
         self.has_released = True
+        if worker.parent_id is not None and worker.end is not None and not worker.is_parked:
+            self._tell_parent(worker)
         if worker.is_foreground:
             self._ended[worker.job_id] = _ended(worker)
         if not worker.is_dropped:
@@ -336,6 +343,21 @@ class Engine:
         worker = self.workers.get(job_id)
         if worker is not None:
             self.look_for(worker)
+
+    def _tell_parent(self, worker: Worker) -> None:
+        """Delivers how a job ended to the job that started it and may await it."""
+        assert worker.end is not None and worker.parent_id is not None
+        told = {"handle": str(worker.job_id), "delivery": {"value": worker.end.value, "error": worker.end.error}}
+        try:
+            self.store.deliver(worker.parent_id, "job", wire.encode(told), dedupe_id=f"job {worker.job_id}")
+        except (StoreFull, StoreBusy):
+            self.loop.after(STALL_RETRY_S, lambda: self._tell_parent(worker))
+            return
+        except StoreMissing:  # it was removed meanwhile
+            return
+        parent = self.workers.get(worker.parent_id)
+        if parent is not None:
+            self.look_for(parent)
 
     def report(self, fault: BaseException, where: str) -> None:
         """Writes the account of a fault of ours."""

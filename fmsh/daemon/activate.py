@@ -1,0 +1,93 @@
+"""Starting the daemon when it is needed, and finding it when it is there."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from fmsh.daemon import client
+from fmsh.errors import ConnectorError, DaemonError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from fmsh.settings import Settings
+
+START_TIMEOUT_S = 20.0
+POLL_S = 0.02
+LOG_TAIL_BYTES = 2000
+
+
+def spawn(settings: Settings) -> int:
+    """Starts a daemon process in a session of its own, without waiting for it; gives its pid.
+
+    If one is running already the new one finds that out and ends.
+    """
+    os.makedirs(settings.state_directory, mode=0o700, exist_ok=True)
+    log = _errors_path(settings)
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    argv = [sys.executable, "-m", "fmsh", "daemon", "run"]
+    environment = os.environ | {
+        "FMSH_STATE_DIR": settings.state_directory,
+        "FMSH_RUNTIME_DIR": settings.runtime_directory,
+        "FMSH_CONFIG_DIR": settings.config_directory,
+    }
+    return os.posix_spawn(sys.executable, argv, environment, file_actions=actions, setsid=True)
+
+
+def _errors_path(settings: Settings) -> str:
+    return settings.state_directory + "/daemon.errors.log"
+
+
+def ensure_running(settings: Settings) -> dict[str, Any]:
+    """Gives the status of the daemon, which is started if there is none. Raises: DaemonError with the reason."""
+    status = client.status(settings.socket_path)
+    if status is not None:
+        return status
+    if not settings.may_start_daemon:
+        raise DaemonError("the daemon is needed for this, and FMSH_NO_DAEMON=1 forbids to start it", hint="unset it")
+    begun_at = os.path.getsize(_errors_path(settings)) if os.path.exists(_errors_path(settings)) else 0
+    pid = spawn(settings)
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        status = client.status(settings.socket_path)
+        if status is not None:
+            return status
+        if _has_ended(pid):
+            status = client.status(settings.socket_path)  # another one won the race
+            if status is not None:
+                return status
+            raise DaemonError(f"the daemon could not start: {_reason(settings, begun_at)}")
+        time.sleep(POLL_S)
+    raise DaemonError(f"the daemon did not answer within {START_TIMEOUT_S:.0f} s", hint=f"see {settings.log_path}")
+
+
+def _has_ended(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:
+        return True
+
+
+def _reason(settings: Settings, begun_at: int) -> str:
+    try:
+        with open(_errors_path(settings), encoding="utf-8", errors="replace") as log:
+            log.seek(begun_at)
+            text = log.read()[-LOG_TAIL_BYTES:].strip()
+    except OSError:
+        text = ""
+    return text.removeprefix("fmsh: ") or f"see {settings.log_path}"
+
+
+def callback_url(settings: Settings) -> str:
+    """The base of callback addresses, once the daemon's listener is bound. Raises: ConnectorError."""
+    try:
+        return str(ensure_running(settings)["public_url"])
+    except DaemonError as error:
+        raise ConnectorError(error.message, hint=error.hint) from error

@@ -1,0 +1,74 @@
+"""`fmsh daemon start|stop|status|run`."""
+
+from __future__ import annotations
+
+import sys
+
+from fmsh.daemon import activate, client
+from fmsh.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from fmsh.settings import Settings
+
+USAGE = "usage: fmsh daemon start|stop|status|run [--json]"
+
+
+def main(arguments: list[str], settings: Settings) -> int:
+    """Runs the verb; gives the exit status. Raises: UsageError, DaemonError, StoreError."""
+    is_json = "--json" in arguments
+    words = [argument for argument in arguments if argument != "--json"]
+    if words in (["--help"], ["help"]):
+        sys.stdout.write(USAGE + "\n")
+        return 0
+    if len(words) != 1 or words[0] not in ("start", "stop", "status", "run"):
+        raise UsageError(f"fmsh daemon does not take {' '.join(words) or 'nothing'}", hint=USAGE)
+    if words[0] == "run":
+        from fmsh.daemon.server import run
+
+        return run(settings)
+    if words[0] == "start":
+        _show(activate.ensure_running(settings) | {"running": True}, is_json=is_json)
+        return 0
+    if words[0] == "stop":
+        stopped = client.stop(settings.socket_path)
+        _show_stopped(stopped, is_json=is_json)
+        return 0
+    status = client.status(settings.socket_path)
+    _show({"running": status is not None, **_defaults(settings), **(status or {})}, is_json=is_json)
+    return 0 if status is not None else 1
+
+
+def _defaults(settings: Settings) -> dict[str, Any]:
+    from fmsh import __version__
+
+    return {
+        "pid": None,
+        "version": __version__,
+        "listen": settings.listen,
+        "public_url": settings.public_url,
+        "socket": settings.socket_path,
+        "jobs": {},
+    }
+
+
+def _show(status: dict[str, Any], *, is_json: bool) -> None:
+    if is_json:
+        import json
+
+        sys.stdout.write(json.dumps(status) + "\n")
+    elif not status["running"]:
+        sys.stdout.write("the daemon is not running\n")
+    else:
+        jobs = ", ".join(f"{count} {state}" for state, count in status["jobs"].items()) or "no jobs"
+        sys.stdout.write(f"the daemon runs as process {status['pid']} (fmsh {status['version']}): {jobs}\n")
+        sys.stdout.write(f"callbacks arrive at {status['public_url']}\n")
+
+
+def _show_stopped(stopped: bool, *, is_json: bool) -> None:
+    if is_json:
+        sys.stdout.write('{"running": false}\n')
+    else:
+        sys.stdout.write("the daemon has ended\n" if stopped else "the daemon was not running\n")

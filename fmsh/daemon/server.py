@@ -1,0 +1,95 @@
+"""The daemon's process: an engine that serves all jobs that are detached, waiting or orphaned, and the HTTP server.
+
+TERM and INT mean: hand everything back, cancel nothing, end within 2 s. What happens is written to `daemon.log`, one
+JSON object a line.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+
+import fmsh
+from fmsh.assembly import Assembly
+from fmsh.daemon.http_api import HttpServer, HttpSettings
+from fmsh.errors import FmshError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from fmsh.errors import StoreError
+    from fmsh.settings import Settings
+
+STOP_GRACE_S = 1.0
+LOG_BYTES_MAX = 4 << 20
+LOG_FILES_MAX = 3
+
+
+class Log:
+    """The daemon's log: rotated, private, safe to call from any thread."""
+
+    def __init__(self, path: str) -> None:
+        import logging.handlers
+
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600))
+        handler = logging.handlers.RotatingFileHandler(path, maxBytes=LOG_BYTES_MAX, backupCount=LOG_FILES_MAX)
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        self._logger = logging.Logger("fmsh.daemon")
+        self._logger.addHandler(handler)
+
+    def write(self, event: str, **fields: object) -> None:
+        import json
+        from datetime import UTC, datetime
+
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._logger.info(json.dumps({"at": at, "event": event, "pid": os.getpid(), **fields}, default=str))
+
+
+def run(settings: Settings) -> int:
+    """Serves until it is asked to stop. Raises: StoreError, DaemonError when it cannot begin."""
+    os.umask(0o077)
+    stopping = threading.Event()
+    server: HttpServer | None = None
+
+    def callback_url() -> str:
+        assert server is not None
+        return server.public_url
+
+    assembly = Assembly(settings, kind="daemon", callback_url=callback_url, report=_report, stalled=_stalled)
+    log = Log(settings.log_path)
+
+    def stop() -> None:
+        stopping.set()
+        assembly.engine.wake()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    http_settings = HttpSettings(settings.socket_path, fmsh.__version__, settings.listen, settings.public_url)
+    server = HttpServer(settings=http_settings, open_store=assembly.store.reopen, on_stop=stop)
+    try:
+        server.start()
+        log.write("started", version=fmsh.__version__, listen=str(server.address))
+        assembly.engine.serve(stopping.is_set)
+        return 0
+    except FmshError as error:
+        log.write("failed", message=error.message, hint=error.hint)
+        raise
+    finally:
+        server.stop(STOP_GRACE_S)
+        assembly.close()
+        log.write("stopped")
+
+
+def _report(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+def _stalled(error: StoreError | None) -> None:
+    sys.stderr.write("the store takes commits again\n" if error is None else f"waiting: {error.message}\n")

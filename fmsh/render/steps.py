@@ -1,0 +1,72 @@
+"""The account of each step as it happens, for `--verbose`: one line when it starts, one when it has its outcome."""
+
+from __future__ import annotations
+
+import time
+
+from fmsh.connectors.base import Cancelled, Done
+from fmsh.render.cells import visible
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fmsh.connectors.base import Attempt, AttemptId, Connector, Outcome, Post
+
+LABEL_CHARACTERS_MAX = 100
+
+
+class Narrated:
+    """A connector whose attempts are told of. It changes nothing about them."""
+
+    def __init__(self, name: str, connector: Connector, say: Callable[[str], object]) -> None:
+        self._name = name
+        self._connector = connector
+        self._say = say
+
+    def start(self, attempt: Attempt, post: Post) -> None:
+        label = describe(self._name, attempt)
+        again = f" (attempt {attempt.id.attempt})" if attempt.id.attempt > 1 else ""
+        self._say(f"  step {attempt.id.step}  {label}{again}\n")
+        begun = time.monotonic()
+
+        def told(id: AttemptId, outcome: Outcome) -> None:
+            self._say(f"  step {id.step}  {_result(self._name, outcome)} after {_elapsed(time.monotonic() - begun)}\n")
+            post(id, outcome)
+
+        self._connector.start(attempt, told)
+
+    def cancel(self, id: AttemptId) -> None:
+        self._connector.cancel(id)
+
+    def close(self) -> None:
+        self._connector.close()
+
+
+def describe(name: str, attempt: Attempt) -> str:
+    """Says in a few words what is asked of the world."""
+    arguments = attempt.arguments
+    if name == "http":
+        text = f"{arguments['method']} {arguments['url']}"
+    elif name == "process":
+        text = " | ".join(" ".join(map(str, stage["argv"])) for stage in arguments["stages"])
+    elif name == "timer":
+        text = f"sleep {arguments.get('duration') or arguments.get('until')}"
+    else:
+        text = f"{name} {attempt.operation}"
+    text = visible(text)
+    return text if len(text) <= LABEL_CHARACTERS_MAX else text[: LABEL_CHARACTERS_MAX - 1] + "…"
+
+
+def _result(name: str, outcome: Outcome) -> str:
+    if isinstance(outcome, Done):
+        statuses = outcome.value["statuses"] if name == "process" else [0]
+        return "→ done" if not any(statuses) else f"→ status {statuses[-1]}"
+    if isinstance(outcome, Cancelled):
+        return "→ cancelled"
+    text = visible(outcome.error.message.partition("\n")[0])
+    return f"→ {text}" + (", to be tried again" if outcome.should_retry else "")
+
+
+def _elapsed(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"

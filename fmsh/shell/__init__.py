@@ -1,0 +1,1 @@
+"""The shell: a foreground job at a terminal or in a pipe, and the prompt."""
