@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fmsh.builtins.builtin import Builtin
     from fmsh.values import Raised, Value
 
-YAML_NODES_MAX = 2_000_000
+YAML_NODES_MAX = 1_000_000
 YAML_DEPTH_MAX = 200
 PLAIN_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:@%+,-")
 

@@ -2,7 +2,7 @@
 
 The help's form is fixed, because a test runs it: a sentence, more sentences if needed, then examples. An example is a
 line that starts with `> `, what is typed, and under it what is shown when the output is not a terminal, up to an empty
-line. Lines that continue what is typed start with `. `. Examples of one help do not depend on one another.
+line. Examples of one help do not depend on one another.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fmsh.builtins.access import change_path, get_path, parse_path, plain_steps, without_path
-from fmsh.builtins.complaints import a_kind, mismatch, need_record, need_text, unknown, wrong_value
+from fmsh.builtins.complaints import a_kind, mismatch, need_record, need_text, unknown, wrong_kind, wrong_value
 from fmsh.builtins.declare import builtin, required, rest
 from fmsh.values import ErrorValue, Handle, kind_of
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 
 def get(value: Value, path: Value) -> Value:
-    """Reads a field, from a record or from every record of a list. An index takes an item of the list itself.
+    """Reads a field, from a record or from every record of a list. An index takes an item of the list itself;
+    `?` before a step gives null where there is nothing.
 
     > {a: {b: 1}} | get a.b
     1
@@ -28,10 +29,12 @@ def get(value: Value, path: Value) -> Value:
     1
     2
 
-    > [{n: 1}, {m: 2}] | get ?n | to json
+    > [{n: 1}, {m: 2}] | get "?n" | to json
     [1,null]
     """
     steps = parse_path(path)
+    if type(value) is str:
+        raise wrong_kind(value, "record", what="the input of `get`")
     if type(value) in (list, range) and type(_key(steps[0])) is str:
         return [get_path(item, steps) for item in value]
     return get_path(value, steps)
