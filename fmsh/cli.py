@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fmsh.connectors.base import Connector
     from fmsh.engine.engine import Ended
     from fmsh.settings import Settings
 
@@ -310,7 +311,7 @@ def _quoted(word: str) -> str:
     return word if is_plain else "'" + word.replace("'", "'\"'\"'") + "'"
 
 
-def _narrator() -> Callable[..., object]:
+def _narrator() -> Callable[[str, Connector], Connector]:
     from fmsh.render.steps import Narrated
 
     def say(text: str) -> None:

@@ -115,7 +115,7 @@ class ProcessConnector:
         watch: Callable[[int, Callable[[], None]], None],
         unwatch: Callable[[int], None],
         reveal: Callable[[Secret], str],
-        after: Callable[[float, Callable[[], None]], None],
+        after: Callable[[float, Callable[[], None]], object],
         on_stopped: Callable[[AttemptId], None] | None = None,
     ) -> None:
         self._fx_directory = os.path.abspath(fx_directory)

@@ -170,6 +170,16 @@ class Append(Record):
     blobs: tuple[tuple[str, bytes], ...] | list[tuple[str, bytes]] = ()
     release: bool = False
     detach: bool = False  # also marks the job as detached (its terminal is gone)
+    deliveries: tuple[NewInboxRow, ...] | list[NewInboxRow] = ()  # a job that is gone or over takes none
+
+
+class NewInboxRow(Record):
+    """A row for the inbox of another job, delivered in the commit of the job that it comes from."""
+
+    job_id: int
+    kind: str
+    data_json: str
+    dedupe_id: str
 
 
 class InboxRow(Record):
@@ -296,7 +306,9 @@ class EventStore(Protocol):
     def deliver_callback(
         self, token_hash: bytes, data_json: str, *, dedupe_id: str, method: str, now_ms: int
     ) -> Delivery | None:
-        """Accepts a call of an address, in one transaction with its inbox row (kind `callback`, the data given).
+        """Accepts a call of an address, in one transaction with its inbox row.
+
+        The row is of kind `callback`, its data `{"handle": ID, "delivery": …}` with the data given.
 
         None: unknown, expired, or used with another `dedupe_id`; callers cannot tell which.
         """

@@ -48,7 +48,7 @@ FAULTS = (apsw.Error, UnicodeDecodeError)  # the second: a damaged text, which a
 BUSY_TIMEOUT_MS = 30_000  # a backstop only: writers queue at the gate
 
 PRAGMAS = """
-PRAGMA synchronous = FULL; PRAGMA mmap_size = 0; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF;
+PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA mmap_size = 0; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF;
 PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 16777216;
 """
 
@@ -106,6 +106,7 @@ class Database:
             with self.gate:
                 try:
                     cursor.execute("BEGIN IMMEDIATE")
+                    migrations.require_current(cursor, self.path)
                     result = work(cursor)
                     self._log.make_room(self._identity.check())
                     self._commit(cursor, is_settled)

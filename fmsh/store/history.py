@@ -11,16 +11,17 @@ import apsw
 
 from fmsh.errors import InternalError, StoreCorrupt, StoreError, StoreFenced, StoreMissing
 from fmsh.record import Record
-from fmsh.store import chain, leases
+from fmsh.store import chain, inbox, leases
 from fmsh.store.base import ENDED_STATES, Job, Lease, Snapshot, StoredEvent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
     from fmsh.store.base import Append, NewEvent
     from fmsh.store.database import Cursor, Database
+    from fmsh.store.inbox import Knock
 
 PAGE_EVENTS = 1000  # read at once, so that no statement stays open while the reader works
 
@@ -43,11 +44,12 @@ class Refused(StoreError):
 class Plan:
     """An append with everything that can be known before the transaction."""
 
-    __slots__ = ("append", "event_rows", "head", "job_row")
+    __slots__ = ("append", "event_rows", "head", "job_row", "knocks")
 
     def __init__(self, key: bytes, append: Append, owner_id: str) -> None:
         lease, summary = append.lease, append.summary
         self.append = append
+        self.knocks: list[Knock] = []  # who has to be woken for its deliveries
         self.head = lease.head
         self.event_rows = event_rows(key, lease, append.events)
         self.job_row = (
@@ -68,23 +70,33 @@ def event_rows(key: bytes, lease: Lease, events: Sequence[NewEvent]) -> list[tup
     return rows
 
 
-def commit(database: Database, owner_id: str, appends: Sequence[Append]) -> list[StoreError | None]:
-    """Appends for several jobs in one transaction; a damaged job does not keep the others from theirs."""
+def commit(
+    database: Database, owner_id: str, appends: Sequence[Append], wake: Callable[[Knock], None]
+) -> list[StoreError | None]:
+    """Appends for several jobs in one transaction; a damaged job does not keep the others from theirs.
+
+    Afterwards `wake` is called for each delivery to another job.
+    """
     if len({append.lease.job_id for append in appends}) < len(appends):
         raise InternalError("one job twice in one commit")
     plans = [Plan(database.key, append, owner_id) for append in appends]
     try:
-        return _commit_together(database, plans)
+        answers = _commit_together(database, plans)
     except Refused as refusal:
         if len(plans) == 1:
             return [refusal]
-        return [answer for plan in plans for answer in _commit_alone(database, plan)]
+        answers = [answer for plan in plans for answer in _commit_alone(database, plan)]
+    for plan in plans:
+        for knock in plan.knocks:
+            wake(knock)
+    return answers
 
 
 def _commit_alone(database: Database, plan: Plan) -> list[StoreError | None]:
     try:
         return _commit_together(database, [plan])
     except Refused as refusal:
+        plan.knocks = []
         return [refusal]
 
 
@@ -122,6 +134,7 @@ def _append(cursor: Cursor, key: bytes, plans: list[Plan]) -> list[Plan]:
     for plan in plans:
         if plan.append.summary.state in ENDED_STATES:
             leases.end(cursor, key, plan.append.lease.job_id, plan.append.summary)
+        plan.knocks = [inbox.deliver_if_active(cursor, key, row) for row in plan.append.deliveries]
     return plans
 
 

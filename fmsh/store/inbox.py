@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 
+from _json import encode_basestring
+
 from fmsh.errors import StoreCorrupt, StoreMissing
 from fmsh.store import chain
 from fmsh.store.base import Delivery, InboxRow
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from fmsh.store.base import NewCallback
+    from fmsh.store.base import NewCallback, NewInboxRow
     from fmsh.store.database import Cursor, Database
 
 
@@ -37,6 +39,18 @@ def deliver(cursor: Cursor, key: bytes, job_id: int, kind: str, data_json: str, 
         (job_id, time.time_ns() // 1_000_000, kind, data_json, chain.row_sum(key, job_id, kind, data_json)),
     )
     return Knock(is_new=True, holder_id=rows[0][0])
+
+
+def deliver_if_active(cursor: Cursor, key: bytes, row: NewInboxRow) -> Knock:
+    """Puts a row into the inbox of a job that is neither gone nor over."""
+    if not cursor.execute("SELECT 1 FROM job WHERE id = ? AND ended_as IS NULL", (row.job_id,)).fetchall():
+        return Knock(is_new=False, holder_id=None)
+    return deliver(cursor, key, row.job_id, row.kind, row.data_json, row.dedupe_id)
+
+
+def callback_json(handle_id: str, data_json: str) -> str:
+    """The data of a delivery's row: which handle was called, and what came."""
+    return f'{{"handle":{encode_basestring(handle_id)},"delivery":{data_json}}}'
 
 
 def rows(database: Database, job_id: int) -> list[InboxRow]:
@@ -98,4 +112,5 @@ def deliver_callback(cursor: Cursor, key: bytes, call: Call) -> tuple[Delivery, 
     if is_over or (used_by is not None and not is_many):
         return None
     cursor.execute("UPDATE callback SET used_by = ? WHERE token_hash = ?", (call.dedupe_id, call.token_hash))
-    return Delivery(job_id, False), deliver(cursor, key, job_id, "callback", call.data_json, dedupe_id)
+    data_json = callback_json(handle_id, call.data_json)
+    return Delivery(job_id, False), deliver(cursor, key, job_id, "callback", data_json, dedupe_id)

@@ -22,6 +22,7 @@ from fmsh.store.base import (
     Owner,
     StoredEvent,
 )
+from fmsh.store.inbox import callback_json
 from fmsh.store.memory_disk import KEY, KeptCallback, KeptJob, MemoryDisk, apply, kept_job
 from fmsh.store.watch import Watch
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         JobFilter,
         NewCallback,
         NewEvent,
+        NewInboxRow,
         NewJob,
         NewProgram,
         Snapshot,
@@ -171,9 +173,16 @@ class MemoryStore:
             for append, refusal in zip(appends, answers, strict=True):
                 if refusal is None:
                     apply(disk, append)
+                    self._deliver_rows(append.deliveries)
         if any(append.release and append.summary.wake_at_ms is not None for append in appends):
             self.wake_daemon()
         return answers
+
+    def _deliver_rows(self, rows: Sequence[NewInboxRow]) -> None:
+        for row in rows:
+            kept = self.disk.jobs.get(row.job_id)
+            if kept is not None and not kept.has_ended:
+                self.deliver(row.job_id, row.kind, row.data_json, dedupe_id=row.dedupe_id)
 
     def _refusal(self, append: Append) -> StoreError | None:
         lease, kept = append.lease, self.disk.jobs.get(append.lease.job_id)
@@ -358,7 +367,8 @@ class MemoryStore:
             if is_over or (found.used_by is not None and not new.is_many):
                 return None
             found.used_by = dedupe_id
-            self.deliver(new.job_id, "callback", data_json, dedupe_id=dedupe_id)
+            wrapped = callback_json(new.handle_id, data_json)
+            self.deliver(new.job_id, "callback", wrapped, dedupe_id=dedupe_id)
             return Delivery(new.job_id, False)
 
     # -- settings and secrets

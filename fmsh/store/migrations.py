@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from fmsh.store.database import Cursor
     from fmsh.store.gate import Gate
 
 SCHEMA_VERSION = 1
@@ -28,17 +29,28 @@ def bring_up_to_date(connection: apsw.Connection, path: str, gate: Gate, *, is_n
     version = _version(connection)
     if version == SCHEMA_VERSION and not is_new:
         return
-    if version > SCHEMA_VERSION:
-        raise StoreTooNew(
-            f"the store {path} has schema {version}; this fmsh knows schemas up to {SCHEMA_VERSION}",
-            hint="Use the newer fmsh, or set FMSH_STATE_DIR to another directory.",
-        )
+    _require_not_newer(version, path)
     with gate:  # whoever waited here finds it done
         version = _version(connection)
         if version == 0:
             _create(connection)
         elif version < SCHEMA_VERSION:
             _migrate(connection, path, version)
+
+
+def require_current(cursor: Cursor, path: str) -> None:
+    """Refuses a store that a newer fmsh has migrated while it was open here. To be asked in every transaction."""
+    version = cursor.execute("PRAGMA user_version").fetchall()[0][0]
+    if version != SCHEMA_VERSION:
+        _require_not_newer(version, path)
+
+
+def _require_not_newer(version: int, path: str) -> None:
+    if version > SCHEMA_VERSION:
+        raise StoreTooNew(
+            f"the store {path} has schema {version}; this fmsh knows schemas up to {SCHEMA_VERSION}",
+            hint="Use the newer fmsh, or set FMSH_STATE_DIR to another directory.",
+        )
 
 
 def _version(connection: apsw.Connection) -> int:

@@ -4,7 +4,8 @@
 (all the SQL, as functions over a cursor), and `presence` (that this process lives, and how to wake it).
 
 One store object belongs to one thread. Another thread takes `reopen()`: the same owner with a connection of its own.
-Nobody forks with an open store.
+Nobody forks with an open store. Signal handlers do not raise while a method runs here: a commit cut short in Python may
+have happened in the database.
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ class SqliteStore:
     # -- history
 
     def commit(self, appends: Sequence[Append]) -> list[StoreError | None]:
-        answers = history.commit(self._database, self.owner.id, appends)
+        answers = history.commit(self._database, self.owner.id, appends, self._poke_holder)
         for append, answer in zip(appends, answers, strict=True):
             if append.release and answer is None and append.summary.wake_at_ms is not None:
                 self.wake_daemon()

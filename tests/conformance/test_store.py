@@ -17,6 +17,7 @@ from fmsh.store.base import (
     Job,
     Lease,
     NewCallback,
+    NewInboxRow,
     NewEvent,
     Snapshot,
     Summary,
@@ -475,7 +476,9 @@ def test_a_callback_serves_once_and_its_repeat_changes_nothing(world: World, sto
     assert call(other) == Delivery(lease.job_id, False)
     assert call(other) == Delivery(lease.job_id, True)
     assert call(other, dedupe_id="another") is None
-    assert [(found.kind, found.data_json) for found in store.inbox(lease.job_id)] == [("callback", '"body"')]
+    assert [(found.kind, found.data_json) for found in store.inbox(lease.job_id)] == [
+        ("callback", '{"handle":"h","delivery":"body"}')
+    ]
     repeat = other.deliver_callback(b"t", "1", dedupe_id="d", method="POST", now_ms=999)
     assert repeat == Delivery(lease.job_id, True), "a repeat of an accepted delivery is accepted after expiry too"
 
@@ -550,3 +553,15 @@ def test_ones_own_commits_do_not_change_the_data_version(world: World, store: Ev
     assert store.data_version() == before
     start(other, "u3")
     assert store.data_version() != before
+
+
+def test_a_delivery_to_another_job_is_made_in_the_same_commit(world: World, store: EventStore) -> None:
+    parent, child = start(store), start(store)
+    row = NewInboxRow(parent.job_id, "job", '{"handle":"2"}', f"job {child.job_id}")
+    gone = NewInboxRow(10**6, "job", "{}", "x")
+    assert store.commit([Append(child, [event()], RUNNING, deliveries=[row, gone])]) == [None]
+    assert [(found.kind, found.data_json) for found in store.inbox(parent.job_id)] == [("job", '{"handle":"2"}')]
+    stale = Lease(child.job_id, child.epoch + 1, child.head, child.chain)
+    (refusal,) = store.commit([Append(stale, [event()], RUNNING, deliveries=[row.replace(dedupe_id="y")])])
+    assert refusal is not None
+    assert len(store.inbox(parent.job_id)) == 1
