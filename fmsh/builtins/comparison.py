@@ -73,7 +73,7 @@ def matches(text: Value, pattern: Value) -> bool:
     from fmsh.builtins import regular
 
     need_text(text, "the left side of `=~`")
-    return regular.search(need_text(pattern, "the right side of `=~`"), text) is not None
+    return regular.is_found(need_text(pattern, "the right side of `=~`"), text)
 
 
 def not_matches(text: Value, pattern: Value) -> bool:
