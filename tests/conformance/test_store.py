@@ -556,7 +556,7 @@ def test_ones_own_commits_do_not_change_the_data_version(world: World, store: Ev
 
 
 def test_a_delivery_to_another_job_is_made_in_the_same_commit(world: World, store: EventStore) -> None:
-    parent, child = start(store), start(store)
+    parent, child = start(store), start(store, uid="child")
     row = NewInboxRow(parent.job_id, "job", '{"handle":"2"}', f"job {child.job_id}")
     gone = NewInboxRow(10**6, "job", "{}", "x")
     assert store.commit([Append(child, [event()], RUNNING, deliveries=[row, gone])]) == [None]
