@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from fmsh.store.base import EventStore, NewProgram
 
 
+PIPE_CELLS = 100_000
+TERMINAL_CELLS = 80  # where a terminal does not say
+
+
 class Desk:
     """The store, the directory with what processes wrote, and the streams.
 
@@ -47,9 +51,18 @@ class Desk:
 
     @property
     def width(self) -> int:
-        import shutil
+        """The cells of a line: `COLUMNS`, else the terminal's; a pipe takes lines of any length."""
+        import os
 
-        return shutil.get_terminal_size().columns
+        columns = os.environ.get("COLUMNS", "")
+        if columns.isascii() and columns.isdigit() and int(columns) > 0:
+            return int(columns)
+        if not self.stdout.isatty():
+            return PIPE_CELLS
+        try:
+            return os.get_terminal_size(self.stdout.fileno()).columns or TERMINAL_CELLS
+        except OSError:
+            return TERMINAL_CELLS
 
     def say(self, text: str) -> None:
         """Writes text of our own, made visible already, to standard output."""

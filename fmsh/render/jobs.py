@@ -202,8 +202,10 @@ def _gist(kind: str, data: Document | None) -> str:
     if kind == "RequestMade":
         return request_label(data)
     if kind == "RequestCompleted":
-        value = "" if data["value"] is None else ": " + element_text(data["value"])
-        return outcome_label(data) + value
+        value = data["value"]
+        if type(value) is dict and "statuses" in value:
+            value = value.get("output")
+        return outcome_label(data) + ("" if value is None else ": " + element_text(value))
     if kind in ("Displayed", "ItemsRead"):
         return element_text(data["text"] if kind == "Displayed" else f"{len(data['items'])} items")
     if data.get("error") is not None:
