@@ -30,7 +30,7 @@ def adopt(engine: Engine, job_id: int) -> Worker | None:
         return None
     try:
         worker = replay.load(engine.store, job, engine.program(job.program_hash), engine.surroundings)
-        worker.lease = lease
+        worker.lease, worker.parent_id = lease, job.parent_id
         _go_on(engine, worker, job)
     except StoreCorrupt as error:
         engine.quarantine(job_id, error)

@@ -29,7 +29,7 @@ def record(worker: Worker, flight: Flight, outcome: Outcome) -> None:
         worker.take_event("cancel", None)
         flight.is_cancel_wanted = True
     if type(outcome) is Done:
-        worker.complete(flight, RequestCompleted(step, outcome.value))
+        worker.complete(flight, RequestCompleted(step, outcome.value, None, False))
     elif type(outcome) is Cancelled:
         worker.complete(flight, RequestCompleted(step, is_cancelled=True))
     else:

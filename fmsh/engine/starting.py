@@ -123,6 +123,7 @@ class Starter:
         facts = facts_of(job_id, run.job.key, run.job.name, started)
         worker = Worker(self._surroundings, run.job.uid, Machine(run.program, facts, run.environment))
         worker.environment_hash = started.environment
+        worker.parent_id = run.job.parent_id
         return worker
 
     def _create_with_turn(self, run: NewRun, worker: Worker) -> tuple[Job, Worker]:

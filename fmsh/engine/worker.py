@@ -30,7 +30,6 @@ from fmsh.machine.events import (
     Parked,
     Paused,
     RequestCompleted,
-    RequestMade,
     Resumed,
 )
 from fmsh.record import Record
@@ -98,6 +97,7 @@ class Worker:
         "now_ms",
         "observes",
         "owner",
+        "parent_id",
         "parked_step",
         "pending",
         "recording",
@@ -119,6 +119,7 @@ class Worker:
         self.uid = uid
         self.machine = machine
         self.job_id = 0  # until the job is created
+        self.parent_id: int | None = None
         self.lease: Lease | None = None
         self.is_foreground = False
         self.environment_hash = ""
@@ -260,12 +261,10 @@ class Worker:
                 self._finish(effect)  # type: ignore[arg-type]
 
     def _make(self, request: Request) -> None:
-        step = request.step
-        made = RequestMade(
-            step, request.task, request.connector, request.operation, request.arguments, request.node, request.is_once
-        )
-        self.record(made, step=step)
-        self.steps = step
+        if self.shown:
+            self.record_shown()
+        self.recording.add_request(request, at_ms=self.now_ms)
+        self.steps = request.step
         flight = Flight(request, self.now_ms)
         self.add_flight(flight)
         self.starts.append(flight)

@@ -219,3 +219,16 @@ def test_the_wait_for_an_attempt_survives_a_kill() -> None:
     assert heir.run_on(job_id).state == "succeeded"
     assert time.time_ns() // 10**6 >= due_ms
     assert [attempt.id.attempt for attempt in world.effects.attempts] == [1, 2]
+
+
+def test_a_request_is_recorded_as_its_event_would_be() -> None:
+    from fmsh.engine.recording import Recording
+    from fmsh.machine.effects import Request
+    from fmsh.machine.events import RequestMade
+
+    assert Request.fields == RequestMade.fields and Request.defaults == RequestMade.defaults
+    values = (3, "0.1", "http", "request", {"method": "POST"}, 12, True)
+    one, other = Recording(), Recording()
+    one.add_request(Request(*values), at_ms=5)
+    other.add(RequestMade(*values), at_ms=5, step=3)
+    assert one.events == other.events
