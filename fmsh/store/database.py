@@ -48,8 +48,9 @@ FAULTS = (apsw.Error, UnicodeDecodeError)  # the second: a damaged text, which a
 BUSY_TIMEOUT_MS = 30_000  # a backstop only: writers queue at the gate
 
 PRAGMAS = """
-PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA mmap_size = 0; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF;
-PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 16777216;
+PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA mmap_size = 0; PRAGMA secure_delete = ON;
+PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY;
+PRAGMA journal_size_limit = 16777216;
 """
 
 

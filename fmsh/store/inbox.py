@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-
 from _json import encode_basestring
 
 from fmsh.errors import StoreCorrupt, StoreMissing

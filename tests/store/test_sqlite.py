@@ -149,6 +149,17 @@ def test_a_store_of_a_newer_fmsh_is_refused_and_left_alone(state: str) -> None:
     connection.close()
 
 
+def test_a_store_that_a_newer_fmsh_migrated_meanwhile_takes_nothing_more(state: str, store: SqliteStore) -> None:
+    lease = start(store)
+    connection = raw(state)
+    connection.execute("PRAGMA user_version = 2")
+    with pytest.raises(StoreTooNew):
+        store.commit([append(lease, "A")])
+    connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    assert types_of(store, lease.job_id) == ["JobStarted"]
+
+
 def test_a_migration_keeps_everything_and_a_backup_of_what_was_before(
     state: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
