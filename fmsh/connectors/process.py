@@ -21,9 +21,11 @@ from __future__ import annotations
 
 import errno
 import os
+from time import monotonic
 
 from fmsh.connectors import spool, wrapper
 from fmsh.connectors.base import AttemptId, Cancelled, Done, Failed
+from fmsh.connectors.children import is_wrapper, read_boot_id, reap, signal_group, was_stopped
 from fmsh.connectors.descriptors import Sources, mode_of, open_sources, spooled_outputs
 from fmsh.connectors.foreground import Foreground
 from fmsh.values import Raised, error_value
@@ -40,12 +42,14 @@ else:
     import _signal  # importing signal itself would cost its enums
 
 KILL_AFTER_S = 5.0
+# sh drops a signal that comes between its fork and the exec of the command; so in a young attempt TERM is sent twice.
+YOUNG_S = 1.0
+YOUNG_TERM_AGAIN_S = 0.1
 STDERR_TAIL_BYTES = 2048
 OUTPUT_BYTES_MAX = 256 * 1024 * 1024
 CHILD_POLL_S = (0.005, 0.1)  # first and longest wait where there is no pidfd
 LOCK_POLL_S = (0.02, 0.25)
 STOP_POLL_S = 0.1
-PIDFD_SIGNAL_PROCESS_GROUP = 4  # Linux 6.9
 
 # What Python ignores, and what an interactive shell ignores or catches. HUP stays as it is: `nohup fmsh` must work.
 DEFAULT_SIGNALS = (
@@ -72,11 +76,13 @@ class _Running:
         "is_child",
         "is_killed",
         "is_stopped",
+        "launched_at_s",
         "mode",
         "pid",
         "pidfd",
         "poll_s",
         "post",
+        "wait_status",
         "was_launched",
     )
 
@@ -90,6 +96,8 @@ class _Running:
         self.is_child = False
         self.foreground: Foreground | None = None
         self.poll_s = 0.0
+        self.launched_at_s = 0.0
+        self.wait_status: int | None = None
         self.was_launched = self.is_cancelled = self.is_killed = self.is_stopped = False
 
     @property
@@ -125,7 +133,7 @@ class ProcessConnector:
         self._after = after
         self._on_stopped = on_stopped
         self._running: dict[AttemptId, _Running] = {}
-        self._boot_id = _read_boot_id()
+        self._boot_id = read_boot_id()
 
     def start(self, attempt: Attempt, post: Post) -> None:
         assert attempt.operation == "run", attempt.operation
@@ -140,8 +148,9 @@ class ProcessConnector:
         if running is None or running.is_cancelled:
             return
         running.is_cancelled = True
-        self._signal(running, _signal.SIGTERM)
-        self._signal(running, _signal.SIGCONT)
+        self._terminate(running)
+        if running.is_child and monotonic() - running.launched_at_s < YOUNG_S:
+            self._after(YOUNG_TERM_AGAIN_S, lambda: self._terminate(running))
         self._after(KILL_AFTER_S, lambda: self._kill(running))
 
     def resume(self, id: AttemptId, *, in_foreground: bool) -> None:
@@ -214,6 +223,10 @@ class ProcessConnector:
         """Nothing ran, as far as the directory says. A claim of a boot that ended without warning may be missing."""
         if running.is_cancelled:
             return Cancelled()
+        if running.was_launched and os.WIFSIGNALED(running.wait_status or 0):
+            number = os.WTERMSIG(running.wait_status or 0)
+            if number != _signal.SIGKILL:  # Ctrl-C was faster than the start: the signal was meant for the command
+                return self._ended(running, [128 + number] * running.stage_count)
         if running.was_launched:
             message = f"{running.command} could not be started: its wrapper ended at once (is the disk full?)"
             return Failed(_error(running, "exit", message, status=126), should_retry=True, attempts_max=3)
@@ -268,6 +281,7 @@ class ProcessConnector:
             spool.write_terms(running.directory, self._boot_id, running.mode)
         self._spawn(running, launch, lock)
         running.was_launched = running.is_child = True
+        running.launched_at_s = monotonic()
         self._watch_wrapper(running)
         self._poll_for_stop(running)
 
@@ -299,7 +313,7 @@ class ProcessConnector:
         if running.is_child or claim is None or claim.boot_id != self._boot_id:
             return self._poll(running, LOCK_POLL_S)
         running.pid = claim.pid
-        if running.pidfd < 0 and _is_wrapper(claim.pid, running.directory):
+        if running.pidfd < 0 and is_wrapper(claim.pid, running.directory):
             self._watch_wrapper(running)
             # The lock tells more than a pid and its start time: if it is held now, the pid was not reused before.
             if spool.is_locked(running.directory, "wrapper.lock"):
@@ -317,8 +331,7 @@ class ProcessConnector:
     def _wrapper_ended(self, running: _Running) -> None:
         if self._running.get(running.attempt.id) is not running:
             return
-        if not running.is_child or _reap(running.pid):
-            running.is_child = False
+        if not self._is_unburied(running):
             self._release(running)
             self._settle(running)
 
@@ -329,11 +342,17 @@ class ProcessConnector:
     def _look_again(self, running: _Running) -> None:
         if self._running.get(running.attempt.id) is not running or running.pidfd >= 0:
             return
-        if running.is_child and not _reap(running.pid):
+        if self._is_unburied(running):
             return self._poll(running, CHILD_POLL_S)
-        running.is_child = False
         self._release(running)
         return self._settle(running)
+
+    def _is_unburied(self, running: _Running) -> bool:
+        """Whether the wrapper is a child of ours that has not ended yet. One that has ended is a child no more."""
+        if running.is_child:
+            running.wait_status = reap(running.pid)
+            running.is_child = running.wait_status is None
+        return running.is_child
 
     def _release(self, running: _Running) -> None:
         """Stops watching an attempt, and takes back the terminal that was lent to it."""
@@ -349,6 +368,11 @@ class ProcessConnector:
 
     # -- signals and stops
 
+    def _terminate(self, running: _Running) -> None:
+        if self._running.get(running.attempt.id) is running:
+            self._signal(running, _signal.SIGTERM)
+            self._signal(running, _signal.SIGCONT)
+
     def _kill(self, running: _Running) -> None:
         if self._running.get(running.attempt.id) is running:
             running.is_killed = True
@@ -360,7 +384,7 @@ class ProcessConnector:
             return
         try:
             if running.pidfd >= 0 and not running.is_child:
-                _signal_group(running.pidfd, running.pid, number)
+                signal_group(running.pidfd, running.pid, number)
             elif running.is_child or not os.path.exists(f"/proc/{running.pid}"):
                 # A child that we did not wait for keeps its number; so does a group whose leader is gone.
                 os.killpg(running.pid, number)
@@ -375,27 +399,12 @@ class ProcessConnector:
         """A pidfd does not tell of a stop, and SIGCHLD belongs to whoever assembles us; so the process is asked."""
         if self._running.get(running.attempt.id) is not running or running.is_stopped or running.foreground is None:
             return
-        if not _was_stopped(running.pid):
+        if not was_stopped(running.pid):
             return self._poll_for_stop(running)
         running.is_stopped = True
         running.foreground.take_back(is_restored=True)
         assert self._on_stopped is not None
         return self._on_stopped(running.attempt.id)
-
-
-def _reap(pid: int) -> bool:
-    """Whether a child has ended, and buries it. Where SIGCHLD was ignored from above the system did that already."""
-    try:
-        return os.waitpid(pid, os.WNOHANG)[0] != 0
-    except ChildProcessError:
-        return True
-
-
-def _was_stopped(pid: int) -> bool:
-    try:
-        return os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG) is not None
-    except ChildProcessError:
-        return False
 
 
 def _check_directory(directory: str) -> None:
@@ -422,31 +431,3 @@ def _lost(running: _Running, mode: str) -> Failed:
     message = f"it is not known how {running.command} ended: it and its wrapper were killed, or the machine went down"
     error = error_value("lost", message, retryable=should_retry, command=running.command)
     return Failed(error, should_retry=should_retry)
-
-
-def _is_wrapper(pid: int, directory: str) -> bool:
-    """Whether this pid is our wrapper's, as far as the system tells: a claim may come from another pid namespace."""
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return os.fsencode(directory) in file.read(65536)
-    except OSError:
-        return False
-
-
-def _signal_group(pidfd: int, pid: int, number: int) -> None:
-    try:
-        _signal.pidfd_send_signal(pidfd, number, None, PIDFD_SIGNAL_PROCESS_GROUP)
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-        _signal.pidfd_send_signal(pidfd, 0)  # raises ProcessLookupError where the leader is gone
-        os.killpg(pid, number)
-
-
-def _read_boot_id() -> str:
-    """Names this boot of the machine; "unknown" where the system does not say, which then never counts as the same."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
-    except OSError:
-        return f"unknown-{os.getpid()}"

@@ -217,13 +217,17 @@ def _carry(
 
 
 def script(shape: Shape) -> str:
-    """Writes the text of a wrapper. Nothing but integers goes into it."""
-    lines = ["trap : HUP INT QUIT TERM"]
+    """Writes the text of a wrapper. Nothing but integers goes into it.
+
+    It must outlive the signals of its group to report what they did. TERM may end it as long as nothing was started:
+    otherwise a cancel that comes early would be swallowed.
+    """
+    lines = ["trap : HUP INT QUIT"]
     if shape.waits_for_terminal:
         lines.append(f"read -r {NUMBERED}go <&5; unset {NUMBERED}go")
     lines += [
         'set -C; echo "$$ $2 $3" >"$1/claim" || exit 0; set +C',
-        'if cd -- "$4" 2>&6; then unset OLDPWD',
+        'if cd -- "$4" 2>&6; then unset OLDPWD; trap : TERM',
         _pipeline(shape),
         "else",
         *[f'echo "{index} 126" >&7' for index in range(len(shape.counts))],

@@ -54,14 +54,14 @@ class Loop:
         while self._timers and self._timers[0][0] <= time.monotonic():
             heapq.heappop(self._timers)[2]()
 
-    def run_until(self, is_done: Callable[[], bool], *, timeout_s: float = 15.0) -> None:
-        """Raises: TimeoutError when `is_done` does not become true in time."""
+    def run_until(self, is_done: Callable[[], bool], *, timeout_s: float = 15.0, poll_s: float = 0.25) -> None:
+        """`poll_s`: how often to ask when nothing happens. Raises: TimeoutError when it does not become true in time."""
         deadline = time.monotonic() + timeout_s
         while not is_done():
             rest = deadline - time.monotonic()
             if rest <= 0:
                 raise TimeoutError(f"not done after {timeout_s} s; outcomes so far: {self.outcomes}")
-            self.turn(min(rest, 0.25))
+            self.turn(min(rest, poll_s))
 
     def outcome_of(self, id: AttemptId, *, timeout_s: float = 15.0) -> Outcome:
         """Waits for the outcome of an attempt. Raises: AssertionError when there is more than one."""

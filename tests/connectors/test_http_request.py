@@ -232,7 +232,8 @@ def test_bodies_are_decoded_by_their_type(client: Client, serve: Serve) -> None:
 
 
 def test_chunks_interim_answers_and_compression_are_undone(client: Client, serve: Serve) -> None:
-    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: text/plain\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: text/plain\r\n\r\n"
+    chunked = head + b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
     interim = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
     two_members = gzip.compress(b"one ") + gzip.compress(b"two")
     raw = zlib.compressobj(wbits=-15)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,7 @@ class Shell:
         return f"{directory}/{name}"
 
     def wait_for(self, is_true: Callable[[], bool]) -> None:
-        self.loop.run_until(lambda: is_true() or self.loop.turn(0.01) is not None)
+        self.loop.run_until(is_true, poll_s=0.01)
 
 
 @pytest.fixture
@@ -68,6 +69,16 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
     yield shell
     shell.connector.close()
     shell.loop.close()
+    end_what_is_left(tmp_path)
+
+
+def end_what_is_left(directory: Path) -> None:
+    """Ends the groups whose claims are below a directory, if they still run: a failed test leaves them."""
+    for claim in directory.rglob("claim"):
+        pid = int((claim.read_text().split() or ["0"])[0])
+        with suppress(ProcessLookupError, FileNotFoundError), open(f"/proc/{pid}/cmdline", "rb") as file:
+            if bytes(claim.parent) in file.read():
+                os.killpg(pid, signal.SIGKILL)
 
 
 # -- outputs and statuses
@@ -270,7 +281,7 @@ def test_an_unusable_fx_directory_is_an_outcome(shell: Shell) -> None:
 
 
 def starter(shell: Shell, log: Path, kill_at: str, is_once: bool = False) -> str | None:
-    """Starts an attempt in a real process that dies by SIGKILL at a point; what it printed, or None if it was killed."""
+    """Starts an attempt in a real process that is killed at a point: what it printed, or None if it was killed."""
     argv = [sys.executable, "-m", "tests.connectors.starter", shell.fx, str(log), kill_at, "once" if is_once else "any"]
     found = subprocess.run(argv, capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=20)
     if found.returncode == -signal.SIGKILL:
@@ -471,6 +482,23 @@ def test_cancel_reaches_a_stopped_process(shell: Shell) -> None:
     os.killpg(wrapper, signal.SIGSTOP)
     shell.connector.cancel(attempt.id)
     assert shell.loop.outcome_of(attempt.id, timeout_s=4) == Cancelled()
+
+
+def test_cancel_right_after_the_start_is_not_missed(shell: Shell) -> None:
+    for _ in range(20):
+        attempt = shell.attempt(["sleep", "300"])
+        shell.connector.start(attempt, shell.loop.post)
+        shell.connector.cancel(attempt.id)
+        assert shell.loop.outcome_of(attempt.id, timeout_s=2) == Cancelled()
+
+
+def test_an_interrupt_during_the_start_is_no_fault(shell: Shell) -> None:
+    for _ in range(20):
+        attempt = shell.attempt(["true"])
+        shell.connector.start(attempt, shell.loop.post)
+        os.killpg(shell.connector._running[attempt.id].pid, signal.SIGINT)
+        outcome = shell.loop.outcome_of(attempt.id)
+        assert isinstance(outcome, Done) and outcome.value["statuses"] in ([128 + signal.SIGINT], [0])
 
 
 def test_cancel_of_a_command_that_succeeds_all_the_same_is_done(shell: Shell) -> None:
