@@ -50,7 +50,7 @@ class World:
         return job.id
 
     def received(self, job_id: int) -> list[dict[str, Any]]:
-        return [json.loads(row.data_json) for row in self.store.inbox(job_id)]
+        return [json.loads(row.data_json)["delivery"] for row in self.store.inbox(job_id)]
 
 
 @pytest.fixture(params=["sqlite", "memory"])
