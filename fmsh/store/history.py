@@ -37,6 +37,15 @@ WHERE job_id = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?
 """
 
 
+def job_of(row: Sequence[Any]) -> Job:
+    """Makes a job of its row. Raises: StoreCorrupt: damage made something else of a number by which we go."""
+    job = Job(*row)
+    if not all(isinstance(number, int) for number in (job.head, job.epoch, job.trimmed_seq)):
+        raise StoreCorrupt(f"the row of job {job.id} is not what was written", hint="Run `fmsh doctor`.")
+    job.is_detached = bool(job.is_detached)  # type: ignore[misc]  # SQLite has no booleans; nobody else has it yet
+    return job
+
+
 class Refused(StoreError):
     """The database refused one append of a transaction; the whole transaction was undone."""
 
@@ -168,7 +177,7 @@ def _keep_snapshot(cursor: Cursor, key: bytes, plan: Plan, snapshot: Snapshot) -
         raise InternalError(f"a snapshot of job {lease.job_id} after event {snapshot.seq}, which is not of this commit")
     at = plan.event_rows[snapshot.seq - plan.head - 1][-1] if snapshot.seq > plan.head else lease.chain
     row = cursor.execute(f"SELECT {', '.join(Job.fields)} FROM job WHERE id = ?", (lease.job_id,)).fetchall()[0]
-    sum = chain.snapshot_sum(key, chain.identity_hash(key, Job(*row)), snapshot.seq, at, snapshot.state_json)
+    sum = chain.snapshot_sum(key, chain.identity_hash(key, job_of(row)), snapshot.seq, at, snapshot.state_json)
     values = (lease.job_id, snapshot.seq, snapshot.state_json, at, sum)
     cursor.execute("INSERT OR REPLACE INTO snapshot VALUES (?, ?, ?, ?, ?)", values)
 
@@ -231,20 +240,20 @@ def _start(database: Database, job_id: int, after: int) -> Start:
     if not rows:
         raise StoreMissing(f"there is no job {job_id}")
     trimmed_chain, newest, *values = rows[0]
-    job = Job(*values)
+    job = job_of(values)
     if (newest or 0) != job.head:
         raise StoreCorrupt(
             f"the history of job {job_id} ends at event {newest}, and its row says {job.head}",
             hint="Run `fmsh doctor`.",
         )
     if after < job.trimmed_seq:
-        return Start(job.trimmed_seq - 1, trimmed_chain, job.head)
+        return Start(job.trimmed_seq - 1, chain.link_of(trimmed_chain), job.head)
     if after == 0:
         return Start(0, chain.identity_hash(database.key, job), job.head)
-    return Start(after, _hash_at(database, job_id, after) or b"", job.head)
+    return Start(after, chain.link_of(_hash_at(database, job_id, after)), job.head)
 
 
-def _hash_at(database: Database, job_id: int, seq: int) -> bytes | None:
+def _hash_at(database: Database, job_id: int, seq: int) -> object:
     rows = database.read("SELECT hash FROM event WHERE job_id = ? AND seq = ?", (job_id, seq))
     return rows[0][0] if rows else None
 
@@ -263,14 +272,14 @@ def snapshot(database: Database, job_id: int, at: int | None) -> Snapshot | None
     rows = database.read(f"SELECT {', '.join(Job.fields)} FROM job WHERE id = ?", (job_id,))
     if not rows:
         return None
-    job = Job(*rows[0])
+    job = job_of(rows[0])
     identity = chain.identity_hash(database.key, job)
     while rows := database.read(sql, (job_id, seq)):
         found, state_json, link, sum = rows[0]
         is_sound = chain.snapshot_sum(database.key, identity, found, link, state_json) == sum
         if is_sound and (found < job.trimmed_seq or found == 0 or _hash_at(database, job_id, found) == link):
             return Snapshot(found, state_json)
-        seq = found - 1
+        seq = min(seq, found) - 1 if isinstance(found, int) else seq - 1
     return None
 
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 COLUMNS = ", ".join(Job.fields)
 IS = {"state": "ended_as IS NULL", "ended_as": "ended_as IS NOT NULL"}  # active, ended: as the indexes say it
-DETACHED_AT = Job.fields.index("is_detached")
 
 INSERT_JOB = """
 INSERT INTO job (uid, key, name, tags_json, source, command, program_hash, parent_id, created_at_ms, is_detached,
@@ -25,18 +24,12 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id
 """
 
 
-def job_of(row: Sequence[Any]) -> Job:
-    job = Job(*row)
-    job.is_detached = bool(job.is_detached)  # type: ignore[misc]  # SQLite has no booleans; nobody else has it yet
-    return job
-
-
 def find(database: Database, where: str, *values: object) -> list[Job]:
     """Gives jobs by a condition, newest first. Raises: StoreCorrupt: the outcome of one is not what was written."""
     sql = f"SELECT {COLUMNS}, ended_sum FROM job WHERE {where} ORDER BY id DESC"
     found = []
     for *row, ended_sum in database.read(sql, values):
-        job = job_of(row)
+        job = history.job_of(row)
         if ended_sum is not None and leases.outcome_sum(database.key, job.id, job) != ended_sum:
             raise StoreCorrupt(f"the outcome of job {job.id} is not what was written", hint="Run `fmsh doctor`.")
         found.append(job)
@@ -54,7 +47,7 @@ def exists(database: Database, uid: str) -> bool:
 
 def last(database: Database) -> Job | None:
     rows = database.read(f"SELECT {COLUMNS} FROM job ORDER BY id DESC LIMIT 1")
-    return job_of(rows[0]) if rows else None
+    return history.job_of(rows[0]) if rows else None
 
 
 def create(
@@ -64,7 +57,7 @@ def create(
     if new.key is not None:
         rows = cursor.execute(f"SELECT {COLUMNS} FROM job WHERE key = ?", (new.key,)).fetchall()
         if rows:
-            return job_of(rows[0]), None, False
+            return history.job_of(rows[0]), None, False
     _keep_program(cursor, key, new.program)
     job_id = _insert(cursor, new, summary, owner_id)
     if summary.state in ENDED_STATES:
@@ -91,7 +84,7 @@ def _insert(cursor: Cursor, new: NewJob, summary: Summary, owner_id: str | None)
 
 
 def _row(cursor: Cursor, job_id: int) -> Job:
-    return job_of(cursor.execute(f"SELECT {COLUMNS} FROM job WHERE id = ?", (job_id,)).fetchall()[0])
+    return history.job_of(cursor.execute(f"SELECT {COLUMNS} FROM job WHERE id = ?", (job_id,)).fetchall()[0])
 
 
 def _keep_program(cursor: Cursor, key: bytes, program: NewProgram) -> None:
@@ -117,7 +110,15 @@ def _matching_in(database: Database, where: str, filter: JobFilter, already: int
         values += (name, value)
     limit = -1 if filter.limit is None else filter.limit - already
     rows = database.read(f"SELECT {COLUMNS} FROM job WHERE {where} ORDER BY id DESC LIMIT ?", (*values, limit))
-    return [job_of(row) for row in rows]
+    return [job for job in map(_job_or_none, rows) if job is not None]
+
+
+def _job_or_none(row: Sequence[Any]) -> Job | None:
+    """A damaged row does not keep the others from being listed; whoever asks for that job is told."""
+    try:
+        return history.job_of(row)
+    except StoreCorrupt:
+        return None
 
 
 def count_by_state(database: Database) -> Mapping[str, int]:

@@ -6,6 +6,7 @@ None of this is needed for safety, which lies in the epoch that every append nam
 
 from __future__ import annotations
 
+from fmsh.errors import StoreCorrupt
 from fmsh.store import chain
 from fmsh.store.base import Lease, Owner
 
@@ -60,6 +61,8 @@ def acquire(cursor: Cursor, presence: Presence, watch: Watch, job_id: int) -> Le
     if not rows:
         return None
     holder_id, head, at_terminal = rows[0]
+    if not isinstance(head, int):
+        raise StoreCorrupt(f"the row of job {job_id} is not what was written", hint="Run `fmsh doctor`.")
     if holder_id is not None and not _may_take_from(cursor, presence, watch, holder_id, bool(at_terminal)):
         return None
     sql = "UPDATE job SET owner_id = ?, epoch = epoch + 1, due_at_ms = NULL WHERE id = ? RETURNING epoch"
@@ -86,7 +89,7 @@ def _may_take_from(cursor: Cursor, presence: Presence, watch: Watch, holder_id: 
 def _chain_at(cursor: Cursor, job_id: int, seq: int) -> bytes:
     """Gives the hash to go on from. It is verified by whoever loads the job; a gap is not hidden by what follows it."""
     rows = cursor.execute("SELECT hash FROM event WHERE job_id = ? AND seq = ?", (job_id, seq)).fetchall()
-    return rows[0][0] if rows else b""
+    return chain.link_of(rows[0][0]) if rows else b""
 
 
 def release(cursor: Cursor, owner_id: str, lease: Lease, wake_at_ms: int | None) -> None:
@@ -153,7 +156,7 @@ def due(database: Database, now_ms: int, limit: int) -> list[int]:
 
 def next_due_ms(database: Database) -> int | None:
     found = database.read(NEXT_DUE)[0][0]
-    return None if found is None else int(found)
+    return found if isinstance(found, int) else None
 
 
 def owners(database: Database) -> list[Owner]:

@@ -17,8 +17,8 @@ from fmsh.store.base import (
     Job,
     Lease,
     NewCallback,
-    NewInboxRow,
     NewEvent,
+    NewInboxRow,
     Snapshot,
     Summary,
 )
