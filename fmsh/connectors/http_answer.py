@@ -67,7 +67,7 @@ def policy_of(arguments: Mapping[str, Value], is_once: bool) -> Policy:
     retries = arguments.get("retries")
     accepted = arguments.get("ok") or ()
     return Policy(
-        RETRIES_DEFAULT if retries is None else int(retries),
+        RETRIES_DEFAULT if retries is None else max(0, int(retries)),
         is_once,
         bool(arguments.get("full")),
         tuple(accepted) if isinstance(accepted, list | tuple) else (accepted,),

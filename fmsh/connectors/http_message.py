@@ -124,7 +124,7 @@ def build(arguments: Mapping[str, Value], idempotency_key: str, reveal: Callable
     given = {name: _header(name, revealer(value)) for name, value in (arguments.get("headers") or {}).items()}
     if url.userinfo:
         revealer.texts.append(url.userinfo)
-        given["Authorization"] = _basic(url.userinfo)
+        given["Authorization"] = basic(url.userinfo)
     if arguments.get("auth") is not None:
         given["Authorization"] = _authorization(arguments["auth"], revealer)
     secrets = tuple(text for text in revealer.texts if text)
@@ -173,8 +173,9 @@ def headers_for(outgoing: Outgoing) -> dict[str, str]:
 
 
 def redirected(outgoing: Outgoing, status: int, url: Url) -> Outgoing:
-    """The request that follows a redirect. Another origin gets none of the caller's headers.
+    """The request that follows a redirect. Another origin gets none of the caller's headers, and no secret.
 
+    Raises: Raised where the body would hand a secret over.
     Source: RFC 9110, 15.4: 303 turns all but HEAD into GET; 301 and 302 turn POST into GET; 307 and 308 change nothing.
     """
     own, method, body = dict(outgoing.own), outgoing.method, outgoing.body
@@ -185,6 +186,14 @@ def redirected(outgoing: Outgoing, status: int, url: Url) -> Outgoing:
         dropped = ("content-type", "content-length", "idempotency-key", "content-encoding")
         own = {name: value for name, value in own.items() if name.lower() not in dropped}
         given = {name: value for name, value in given.items() if name.lower() not in dropped}
+    if (
+        body is not None
+        and url.origin != outgoing.url.origin
+        and any(text.encode() in body for text in outgoing.secrets)
+    ):
+        raise raised(
+            "http", f"a redirect would hand a secret of the body to {url.authority}; if that is right, ask there"
+        )
     return outgoing.replace(method=method, url=url, own=own, given=given, body=body)  # type: ignore[no-any-return]
 
 
@@ -254,6 +263,8 @@ def _plain_text(value: Value, where: str) -> str:
 
 
 def _header(name: str, value: Value) -> str:
+    if name.lower() in ("content-length", "transfer-encoding"):
+        raise raised("type", f"the header {name} follows from the body and cannot be set")
     text = _plain_text(value, f"the header {name}")
     if not name or not name.isascii() or any(character in name for character in " \t\r\n:") or not name.isprintable():
         raise raised("type", f"not the name of a header: {name!r}")
@@ -274,13 +285,14 @@ def _authorization(auth: Value, reveal: Callable[[Value], Value]) -> str:
         return f"Bearer {_header('Authorization', secret(rest))}"
     if scheme == "basic" and ":" in rest:
         user, _, name = rest.partition(":")
-        return _basic(f"{user}:{secret(name)}")
+        return basic(f"{user}:{secret(name)}")
     if isinstance(auth, Secret):
         return f"Bearer {_header('Authorization', text)}"
     raise raised("type", "--auth must be bearer:NAME or basic:user:NAME, where NAME is that of a secret")
 
 
-def _basic(userinfo: str) -> str:
+def basic(userinfo: str) -> str:
+    """The value of an Authorization header for `user:password`, percent-encoded as in an address."""
     from binascii import b2a_base64
     from urllib.parse import unquote_to_bytes
 

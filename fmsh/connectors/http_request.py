@@ -2,7 +2,8 @@
 
 Arguments: `method`, `url` (text or secret), `body` (any value or null), `headers`, `query`, `form` (records),
 `timeout` (a duration for one attempt with all its redirects; 30 s), `retries` (further tries, 2), `full`, `follow`
-(true), `auth`, `ok` (a list of statuses that raise nothing). Only `method` and `url` must be there.
+(true), `auth`, `ok` (a list of statuses that raise nothing), `insecure`. Only `method` and `url` must be there. Proxies
+are those that the environment of the attempt names.
 
 Each attempt runs on one of at most 64 worker threads. A watchdog thread answers an attempt whose time is up, and
 `cancel` a cancelled one, even where its worker is stuck (looking up a name cannot be interrupted). Who answers first
@@ -18,7 +19,8 @@ from threading import Condition, Lock, Thread
 
 from fmsh.connectors import http_answer, http_message
 from fmsh.connectors.base import AttemptId, Cancelled, Failed
-from fmsh.connectors.http_transport import Line, Transport, TransportError
+from fmsh.connectors.http_proxy import proxy_for
+from fmsh.connectors.http_transport import Line, Route, Transport, TransportError
 from fmsh.values import Duration, Raised
 
 TYPE_CHECKING = False
@@ -41,7 +43,19 @@ REDIRECT_STATUSES = frozenset((301, 302, 303, 307, 308))
 class _Exchange:
     """One attempt. `answer` hands over its outcome: the first one counts, and says so."""
 
-    __slots__ = ("_is_answered", "_lock", "follows", "id", "line", "outgoing", "policy", "post", "timeout")
+    __slots__ = (
+        "_is_answered",
+        "_lock",
+        "environment",
+        "follows",
+        "id",
+        "is_insecure",
+        "line",
+        "outgoing",
+        "policy",
+        "post",
+        "timeout",
+    )
 
     def __init__(self, attempt: Attempt, post: Post, outgoing: Outgoing, policy: Policy) -> None:
         arguments = attempt.arguments
@@ -52,6 +66,8 @@ class _Exchange:
         self.policy = policy
         self.timeout: Duration = arguments.get("timeout") or TIMEOUT_DEFAULT
         self.follows = follow is None or bool(follow)
+        self.is_insecure = bool(arguments.get("insecure"))
+        self.environment: dict[str, str] = {}  # what it says of proxies
         self.line = Line(float("inf"))
         self._is_answered = False
         self._lock = Lock()
@@ -86,12 +102,14 @@ class HttpConnector:
         assert attempt.operation == "request", attempt.operation
         try:
             outgoing = http_message.build(attempt.arguments, attempt.idempotency_key, self._reveal)
+            proxies = _proxy_variables(attempt, self._reveal)
         except Raised as failure:
             return post(attempt.id, Failed(failure.error))
         if attempt.is_resumed and attempt.is_once:
             reason = "fmsh ended while it was in flight, so it is not known whether it was done, and it stands in once"
             return post(attempt.id, http_answer.failed_for_good(outgoing, "lost", reason))
         exchange = _Exchange(attempt, post, outgoing, http_answer.policy_of(attempt.arguments, attempt.is_once))
+        exchange.environment = proxies
         with self._lock:
             self._exchanges[attempt.id] = exchange
         return self._work.put(exchange)
@@ -145,7 +163,8 @@ class HttpConnector:
         outgoing, policy = exchange.outgoing, exchange.policy
         for _ in range(REDIRECTS_MAX + 1):
             try:
-                answer = self._transport.exchange(outgoing, exchange.line, is_fresh=policy.is_once)
+                route = Route(proxy_for(outgoing.url, exchange.environment), exchange.is_insecure)
+                answer = self._transport.exchange(outgoing, route, exchange.line, is_fresh=policy.is_once)
                 following = _redirect(outgoing, answer) if exchange.follows else None
             except TransportError as error:
                 return _failure(exchange, outgoing, error)
@@ -157,6 +176,14 @@ class HttpConnector:
             outgoing = following
         reason = f"redirected more than {REDIRECTS_MAX} times (REDIRECTS_MAX), last to {outgoing.shown_url}"
         return http_answer.failed_for_good(exchange.outgoing, "http", reason)
+
+
+def _proxy_variables(attempt: Attempt, reveal: Callable[[Secret], str]) -> dict[str, str]:
+    return {
+        name: value if isinstance(value, str) else reveal(value)
+        for name, value in attempt.environment.items()
+        if name.lower().endswith("_proxy")
+    }
 
 
 def _redirect(outgoing: Outgoing, answer: Answer) -> Outgoing | None:

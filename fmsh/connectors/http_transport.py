@@ -20,12 +20,17 @@ import time
 from threading import Lock
 
 from fmsh.connectors.http_answer import RESPONSE_BYTES_MAX, Answer, Progress, too_large
-from fmsh.connectors.http_message import Outgoing, headers_for
+from fmsh.connectors.http_message import Outgoing, basic, headers_for
+from fmsh.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+    from fmsh.connectors.http_message import Url
+
+    Key = tuple[tuple[str, str, int], Url | None, bool]
 
 CHUNK_BYTES = 65536
 KEPT_PER_ORIGIN_MAX = 64
@@ -102,16 +107,27 @@ class _Response(http.client.HTTPResponse):
             http.client.parse_headers(self.fp)
 
 
+class Route(Record):
+    """How a server is reached: through a proxy or not, and whether its certificate is looked at."""
+
+    proxy: Url | None = None
+    is_insecure: bool = False
+
+
 class _Connection(http.client.HTTPConnection):
-    """A connection that is made within a deadline, trying each address of the host."""
+    """A connection to a server or its proxy, made within a deadline by trying each address of the host."""
 
     response_class = _Response
 
-    def __init__(self, host: str, port: int, context: ssl.SSLContext | None) -> None:
-        super().__init__(host, port)
+    def __init__(self, url: Url, proxy: Url | None, context: ssl.SSLContext | None) -> None:
+        super().__init__((proxy or url).host, (proxy or url).port)
         self._context = context
+        self._server_name = url.host
         self.line: Line | None = None
         self.idle_since = 0.0
+        if proxy is not None and context is not None:
+            headers = {"Proxy-Authorization": basic(proxy.userinfo)} if proxy.userinfo else {}
+            self.set_tunnel(url.host, url.port, headers)
 
     def connect(self) -> None:
         assert self.line is not None
@@ -125,6 +141,7 @@ class _Connection(http.client.HTTPConnection):
                 self.line.use(sock)
                 sock.connect(address)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self.sock = sock
                 self.sock = self._secured(sock)
                 self.line.use(self.sock)
                 return
@@ -139,7 +156,9 @@ class _Connection(http.client.HTTPConnection):
             return sock
         assert self.line is not None
         sock.settimeout(self.line.remaining_s())
-        return self._context.wrap_socket(sock, server_hostname=self.host)
+        if self._tunnel_host:  # type: ignore[attr-defined]
+            self._tunnel()  # type: ignore[attr-defined]
+        return self._context.wrap_socket(sock, server_hostname=self._server_name)
 
     @property
     def is_usable(self) -> bool:
@@ -156,25 +175,26 @@ class Transport:
 
     def __init__(self, make_context: Callable[[], ssl.SSLContext] = ssl.create_default_context) -> None:
         self._make_context = make_context
-        self._context: ssl.SSLContext | None = None
-        self._kept: dict[tuple[str, str, int], list[_Connection]] = {}
+        self._contexts: dict[bool, ssl.SSLContext] = {}
+        self._kept: dict[Key, list[_Connection]] = {}
         self._lock = Lock()
 
-    def exchange(self, outgoing: Outgoing, line: Line, *, is_fresh: bool) -> Answer:
+    def exchange(self, outgoing: Outgoing, route: Route, line: Line, *, is_fresh: bool) -> Answer:
         """Sends a request and reads its whole answer. `is_fresh`: over a new connection.
 
         Raises: TransportError; Raised when the answer is too large.
         """
-        connection = None if is_fresh else self._take(outgoing.url.origin)
+        key = (outgoing.url.origin, route.proxy, route.is_insecure)
+        connection = None if is_fresh else self._take(key)
         if connection is not None:
             try:
-                return self._exchange_on(connection, outgoing, line)
+                return self._exchange_on(connection, key, outgoing, line)
             except TransportError as error:
                 # A kept connection that fails before its first byte was closed under us: not a failure of the server.
                 is_stale = line.status is None and not error.is_timeout and not line.is_cut
                 if not is_stale or outgoing.method not in REPEATABLE_UNSEEN:
                     raise
-        return self._exchange_on(self._make(outgoing), outgoing, line)
+        return self._exchange_on(self._make(outgoing.url, route), key, outgoing, line)
 
     def close(self) -> None:
         with self._lock:
@@ -183,33 +203,38 @@ class Transport:
                     connection.close()
             self._kept.clear()
 
-    def _exchange_on(self, connection: _Connection, outgoing: Outgoing, line: Line) -> Answer:
+    def _exchange_on(self, connection: _Connection, key: Key, outgoing: Outgoing, line: Line) -> Answer:
         connection.line = line
         is_kept = False
         try:
             line.use(connection.sock)
             _connect(connection, outgoing)
-            answer, is_kept = _converse(connection, outgoing, line)
+            answer, is_kept = _converse(connection, outgoing, line, key[1])
             return answer
         finally:
             line.use(None)
             connection.line = None
             if is_kept and not line.is_cut:
-                self._keep(outgoing.url.origin, connection)
+                self._keep(key, connection)
             else:
                 connection.close()
 
-    def _make(self, outgoing: Outgoing) -> _Connection:
-        url, context = outgoing.url, None
-        if url.scheme == "https":
-            with self._lock:
-                self._context = context = self._context or self._make_context()
-        return _Connection(url.host, url.port, context)
+    def _make(self, url: Url, route: Route) -> _Connection:
+        if url.scheme != "https":
+            return _Connection(url, route.proxy, None)
+        with self._lock:
+            context = self._contexts.get(route.is_insecure)
+            if context is None:
+                self._contexts[route.is_insecure] = context = self._make_context()
+                if route.is_insecure:
+                    context.check_hostname = False
+                    context.verify_mode = ssl.CERT_NONE
+        return _Connection(url, route.proxy, context)
 
-    def _take(self, origin: tuple[str, str, int]) -> _Connection | None:
+    def _take(self, key: Key) -> _Connection | None:
         while True:
             with self._lock:
-                connections = self._kept.get(origin)
+                connections = self._kept.get(key)
                 if not connections:
                     return None
                 connection = connections.pop()
@@ -217,10 +242,10 @@ class Transport:
                 return connection
             connection.close()
 
-    def _keep(self, origin: tuple[str, str, int], connection: _Connection) -> None:
+    def _keep(self, key: Key, connection: _Connection) -> None:
         connection.idle_since = time.monotonic()
         with self._lock:
-            connections = self._kept.setdefault(origin, [])
+            connections = self._kept.setdefault(key, [])
             if len(connections) < KEPT_PER_ORIGIN_MAX:
                 connections.append(connection)
                 return
@@ -232,12 +257,14 @@ def _connect(connection: _Connection, outgoing: Outgoing) -> None:
     if connection.sock is not None:
         return
     host = outgoing.url.authority
+    if connection.host != outgoing.url.host:
+        host = f"{host} through the proxy {connection.host}"
     try:
         connection.connect()
     except TimeoutError:
         raise TransportError(f"no connection to {host} in time", is_timeout=True) from None
     except socket.gaierror as error:
-        reason = f"the host {outgoing.url.host} was not found ({error.strerror})"
+        reason = f"the host {connection.host} was not found ({error.strerror})"
         raise TransportError(reason) from None
     except ssl.SSLCertVerificationError as error:
         reason = f"the certificate of {host} is not trusted ({error.verify_message})"
@@ -246,12 +273,12 @@ def _connect(connection: _Connection, outgoing: Outgoing) -> None:
         raise TransportError(f"no connection to {host} ({_reason(error)})") from None
 
 
-def _converse(connection: _Connection, outgoing: Outgoing, line: Line) -> tuple[Answer, bool]:
+def _converse(connection: _Connection, outgoing: Outgoing, line: Line, proxy: Url | None) -> tuple[Answer, bool]:
     """Sends and reads: the answer, and whether the connection can be used again. Raises: TransportError, Raised."""
     line.was_sent, line.status = True, None
     host = outgoing.url.authority
     try:
-        _send(connection, outgoing, line)
+        _send(connection, outgoing, line, proxy)
         connection.sock.settimeout(line.remaining_s())
         response = connection.getresponse()
         line.status = response.status
@@ -271,9 +298,13 @@ def _converse(connection: _Connection, outgoing: Outgoing, line: Line) -> tuple[
         raise TransportError(f"{cause} ({_reason(error)})") from None
 
 
-def _send(connection: _Connection, outgoing: Outgoing, line: Line) -> None:
+def _send(connection: _Connection, outgoing: Outgoing, line: Line, proxy: Url | None) -> None:
     connection.sock.settimeout(line.remaining_s())
-    connection.putrequest(outgoing.method, outgoing.url.target, skip_host=True, skip_accept_encoding=True)
+    is_relayed = proxy is not None and outgoing.url.scheme == "http"
+    target = str(outgoing.url) if is_relayed else outgoing.url.target
+    connection.putrequest(outgoing.method, target, skip_host=True, skip_accept_encoding=True)
+    if is_relayed and proxy is not None and proxy.userinfo:
+        connection.putheader("Proxy-Authorization", basic(proxy.userinfo))
     for name, value in headers_for(outgoing).items():
         connection.putheader(name, value.encode("utf-8", "surrogateescape"))
     try:

@@ -385,8 +385,7 @@ class ProcessConnector:
         try:
             if running.pidfd >= 0 and not running.is_child:
                 signal_group(running.pidfd, running.pid, number)
-            elif running.is_child or not os.path.exists(f"/proc/{running.pid}"):
-                # A child that we did not wait for keeps its number; so does a group whose leader is gone.
+            elif running.is_child or _has_kept_its_number(running):
                 os.killpg(running.pid, number)
         except (ProcessLookupError, PermissionError):
             pass
@@ -405,6 +404,11 @@ class ProcessConnector:
         running.foreground.take_back(is_restored=True)
         assert self._on_stopped is not None
         return self._on_stopped(running.attempt.id)
+
+
+def _has_kept_its_number(running: _Running) -> bool:
+    """A group keeps its number while it has members, its leader gone or not; a pid that is there may be another's."""
+    return not os.path.exists(f"/proc/{running.pid}") or is_wrapper(running.pid, running.directory)
 
 
 def _check_directory(directory: str) -> None:

@@ -133,6 +133,17 @@ class TestProcess(ConnectorSuite):
         world.close()
 
 
+class TestProcessWithoutPidfd(ConnectorSuite):
+    """As on macOS and old kernels, where the end of a process has to be asked for."""
+
+    @pytest.fixture
+    def world(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ProcessWorld]:
+        monkeypatch.delattr(os, "pidfd_open")
+        world = ProcessWorld(tmp_path)
+        yield world
+        world.close()
+
+
 class TestTimer(ConnectorSuite):
     @pytest.fixture
     def world(self) -> Iterator[TimerWorld]:

@@ -55,7 +55,7 @@ class Loop:
             heapq.heappop(self._timers)[2]()
 
     def run_until(self, is_done: Callable[[], bool], *, timeout_s: float = 15.0, poll_s: float = 0.25) -> None:
-        """`poll_s`: how often to ask when nothing happens. Raises: TimeoutError when it does not become true in time."""
+        """`poll_s`: how often to ask when nothing happens. Raises: TimeoutError when it takes longer."""
         deadline = time.monotonic() + timeout_s
         while not is_done():
             rest = deadline - time.monotonic()

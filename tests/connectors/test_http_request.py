@@ -4,6 +4,7 @@ import gzip
 import itertools
 import socket
 import ssl
+import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -15,6 +16,8 @@ import pytest
 
 from fmsh.connectors import http_answer
 from fmsh.connectors.base import AttemptId, Cancelled, Done, Failed, Outcome
+from fmsh.connectors.http_message import parse_url
+from fmsh.connectors.http_proxy import proxy_for
 from fmsh.connectors.http_request import HttpConnector
 from fmsh.values import Duration, Secret, SecretReference, raised
 from tests.connectors.http_server import Server, answer, cut_after, drip, json_answer, reset, stall
@@ -156,6 +159,7 @@ def test_query_headers_form_and_address_are_encoded(client: Client, serve: Serve
         ("GET", "http://host/\r\nX: 1", {}),
         ("GET", "http://127.0.0.1:1/", {"headers": {"X": "a\r\nY: b"}}),
         ("GET", "http://127.0.0.1:1/", {"headers": {"X Y": "a"}}),
+        ("GET", "http://127.0.0.1:1/", {"headers": {"content-length": "5"}}),
         ("GET", "http://127.0.0.1:1/", {"query": {"a": {"b": 1}}}),
         ("GET", "http://127.0.0.1:1/", {"auth": "nonsense"}),
     ],
@@ -458,6 +462,58 @@ def test_redirects_end_after_ten_and_can_be_left_alone(client: Client, serve: Se
     assert client.failure("GET", serve(answer(302, Location="file:///etc/passwd")).url).error.kind == "type"
 
 
+def test_a_redirect_to_another_origin_is_handed_no_secret_of_the_body(client: Client, serve: Serve) -> None:
+    other = serve(json_answer("1"))
+    server = serve(answer(307, Location=other.url))
+    failed = client.failure("POST", server.url, body={"t": Secret((SecretReference("TOKEN"),))})
+    assert failed.error.kind == "http" and "secret" in failed.error.message and not other.seen
+
+
+# -- proxies
+
+
+def test_http_goes_through_the_proxy_of_the_environment(client: Client, serve: Serve) -> None:
+    proxy, server = serve(json_answer("1")), serve(json_answer("2"))
+    environment = {"http_proxy": proxy.url.replace("//", "//me:pw@"), "NO_PROXY": "internal.example"}
+    assert client.value("GET", "http://service.example/a?b", changes={"environment": environment}) == 1
+    seen = proxy.seen[0]
+    assert seen.target == "http://service.example/a?b" and seen.headers["host"] == "service.example"
+    assert seen.headers["proxy-authorization"] == "Basic bWU6cHc="
+    assert client.value("GET", server.url, changes={"environment": environment | {"NO_PROXY": "127.0.0.0/8"}}) == 2
+
+
+def test_https_goes_through_a_tunnel(client: Client, serve: Serve) -> None:
+    proxy = serve(cut_after(b"HTTP/1.1 403 No\r\n\r\n"))
+    failed = client.failure("GET", "https://service.example/", changes={"environment": {"HTTPS_PROXY": proxy.url}})
+    assert proxy.seen[0][:2] == ("CONNECT", "service.example:443")
+    assert failed.error.kind == "network" and "proxy" in failed.error.message and "403" in failed.error.message
+
+
+@pytest.mark.parametrize(
+    ("exempt", "is_exempt"),
+    [
+        ("*", True),
+        ("example.com", True),
+        (".example.com", True),
+        ("a.example.com:80", True),
+        ("a.example.com:81", False),
+        ("other.com, example.com", True),
+        ("ample.com", False),
+        ("", False),
+        ("10.0.0.0/8", False),
+    ],
+)
+def test_who_is_reached_without_the_proxy(exempt: str, is_exempt: bool) -> None:
+    url = parse_url("http://a.example.com/")
+    assert (proxy_for(url, {"all_proxy": "proxy:3128", "no_proxy": exempt}) is None) == is_exempt
+
+
+def test_a_proxy_that_is_not_http_is_a_type_error(client: Client) -> None:
+    assert (
+        client.failure("GET", "http://x/", changes={"environment": {"http_proxy": "socks5://h:1"}}).error.kind == "type"
+    )
+
+
 # -- time, cancelling, connections
 
 
@@ -482,9 +538,23 @@ def test_cancel_answers_at_once_and_only_once(client: Client, serve: Serve) -> N
 
 
 def test_a_connection_is_kept_and_a_dead_one_is_not_noticed(client: Client, serve: Serve) -> None:
-    server = serve(json_answer("1"), json_answer("2"), cut_after(json_answer("3")), json_answer("4"))
-    assert [client.value("POST", server.url) for _ in range(4)] == [1, 2, 3, 4]
+    is_dead = threading.Event()
+
+    def last(connection: socket.socket) -> None:
+        cut_after(json_answer("3"))(connection)
+        is_dead.set()
+
+    server = serve(json_answer("1"), json_answer("2"), last, json_answer("4"))
+    assert [client.value("POST", server.url) for _ in range(3)] == [1, 2, 3]
+    assert is_dead.wait(5)
+    assert client.value("POST", server.url) == 4
     assert [seen.connection for seen in server.seen] == [1, 1, 1, 2]
+
+
+def test_a_kept_connection_that_dies_under_a_get_costs_nothing(client: Client, serve: Serve) -> None:
+    server = serve(json_answer("1"), reset, json_answer("2"))
+    assert [client.value("GET", server.url) for _ in range(2)] == [1, 2]
+    assert [seen.connection for seen in server.seen] == [1, 1, 2]
 
 
 def test_in_once_every_connection_is_a_new_one(client: Client, serve: Serve) -> None:
@@ -512,6 +582,18 @@ def test_a_certificate_that_is_not_trusted_is_refused_for_good(client: Client, t
         outcome = client.loop.outcome_of(id)
     assert isinstance(outcome, Failed) and outcome.error.kind == "network" and not outcome.should_retry
     assert "certificate" in outcome.error.message and "not trusted" in outcome.error.message
+
+
+def test_insecure_looks_at_no_certificate(client: Client, tmp_path: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(_self_signed(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        id = client.start("GET", f"https://127.0.0.1:{listener.getsockname()[1]}/", insecure=True)
+        connection, _ = listener.accept()
+        with context.wrap_socket(connection, server_side=True) as secured:
+            assert secured.recv(4096).startswith(b"GET / HTTP/1.1")
+            secured.sendall(json_answer("1"))
+            assert client.loop.outcome_of(id) == Done(1)
 
 
 def _self_signed(directory: Path) -> str:
