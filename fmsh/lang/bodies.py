@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fmsh.machine.signature import Signature
 
 CONCURRENT = "concurrent"  # the kind of a body that may not assign what lies outside of it
+EACH = "each"  # the kind of a block that runs once for each item, one after the other
 
 
 class FunctionInfo:
@@ -39,7 +40,7 @@ class Label:
 
 
 class Body:
-    """One list of instructions being made. `kind`: main, def, block, body, loop, concurrent."""
+    """One list of instructions being made. `kind`: main, def, block, body, loop, each, concurrent, defer."""
 
     def __init__(self, id: int, kind: str, parent: Body | None, name: str = "") -> None:
         self.code = Code(id, name)
@@ -146,6 +147,6 @@ def find_function(body: Body | PythonBody, name: str) -> tuple[FunctionInfo, int
 def nearest_callable(body: Body | PythonBody) -> Body:
     """The body of the function, block or script that a body belongs to."""
     current = body.slots_body() if isinstance(body, PythonBody) else body
-    while current.kind not in ("main", "def", "block", CONCURRENT) and current.parent is not None:
+    while current.kind not in ("main", "def", "block", EACH, CONCURRENT) and current.parent is not None:
         current = current.parent
     return current

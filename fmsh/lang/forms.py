@@ -9,6 +9,7 @@ from __future__ import annotations
 from fmsh.lang import generated as g
 from fmsh.lang import syntax as s
 from fmsh.lang.bodies import CONCURRENT, Body, Label, find_variable, nearest_callable
+from fmsh.lang.bodies import EACH as EACH_KIND
 from fmsh.lang.calls import bind_arguments, checked
 from fmsh.lang.expressions import expression, operands, spill
 from fmsh.lang.pipelines import Piped
@@ -305,7 +306,7 @@ def _each(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str)
     turn, source, end = b.hide(node), b.hide(node), Label()
     b.emit(op.EVAL, node, source, c.generator.function(items, node.id))
     b.emit(op.EVAL, node, slot, c.generator.function(g.list_of([], node.id), node.id))
-    b.emit(op.FOR, node, turn, source, compile_block(c, b, block, kind="loop"), end, slot)
+    b.emit(op.FOR, node, turn, source, compile_block(c, b, block, kind=EACH_KIND), end, slot)
     b.mark(end)
     return Piped(g.slot_of(0, slot, node.id), node)
 

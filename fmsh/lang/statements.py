@@ -5,7 +5,7 @@ from __future__ import annotations
 from fmsh.lang import generated as g
 from fmsh.lang import pipelines
 from fmsh.lang import syntax as s
-from fmsh.lang.bodies import CONCURRENT, Body, FunctionInfo, Label, find_variable, nearest_callable
+from fmsh.lang.bodies import CONCURRENT, EACH, Body, FunctionInfo, Label, find_variable
 from fmsh.lang.calls import plain_text
 from fmsh.lang.expressions import OPERATORS, expression, operands, spill
 from fmsh.lang.destructuring import pattern_data
@@ -293,8 +293,6 @@ def _path_list(c: Compiler, b: Body, node: s.PathListStage, piped: Piped | None,
 
 def _return(c: Compiler, b: Body, node: s.Return, piped: Piped | None, mode: str) -> Piped:
     value = pipelines.chain(c, b, node.value, mode="capture") if node.value is not None else g.constant(None, node.id)
-    if nearest_callable(b).kind == CONCURRENT:
-        c.problem(node, "`return` cannot leave a concurrent block", "its value is that of its last statement")
     slot = b.hide(node)
     b.emit(op.EVAL, node, slot, c.generator.function(value, node.id))
     returned = g.slot_of(0, slot, node.id)
@@ -309,7 +307,7 @@ def _break(c: Compiler, b: Body, node: Node, piped: Piped | None, mode: str) -> 
     current: Body | None = b
     while current is not None and current.kind == "body":
         current = current.parent
-    if current is None or current.kind != "loop":
+    if current is None or current.kind not in ("loop", EACH):
         c.problem(node, f"`{name}` is not inside a loop here", "it ends a turn of `for` or `while`")
     b.emit(op.BREAK if name == "break" else op.CONTINUE, node)
     return Piped(g.constant(None, node.id), node, displays="never")
@@ -347,7 +345,7 @@ def _for(c: Compiler, b: Body, node: s.For) -> None:
 
 
 def _defer(c: Compiler, b: Body, node: s.Defer) -> None:
-    b.emit(op.DEFER, node, plain_body(c, b, node.body, kind=CONCURRENT if b.kind == CONCURRENT else "defer"))
+    b.emit(op.DEFER, node, plain_body(c, b, node.body, kind="defer"))
 
 
 def _undo(c: Compiler, b: Body, node: s.Undo) -> None:

@@ -63,7 +63,7 @@ DIRECTORY = 28  #       slot, fn                            changes the task's d
 RESULT = 29  #          slot, code                          {ok, value, error} of a body
 ONCE = 30  #            slot, code, position
 
-OPERATIONS = tuple(name for name, value in list(globals().items()) if name.isupper() and isinstance(value, int))
+OPERATIONS = tuple(name for name, value in list(globals().items()) if name.isupper() and type(value) is int)
 
 
 class Unset:

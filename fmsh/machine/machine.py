@@ -21,7 +21,7 @@ from fmsh.machine import saving
 from fmsh.machine.effects import CancelRequest, End, Observe, Request
 from fmsh.machine.events import InboxTaken, Observed, RequestCompleted
 from fmsh.machine.facts import Facts, Wait
-from fmsh.machine.state import Frame, Group, Scope, Task, is_failing
+from fmsh.machine.state import CLEANUP, Frame, Group, Scope, Task, is_failing
 from fmsh.machine.step import STEPS, begin_output, bind_block, value_of
 from fmsh.machine.unwind import complete
 from fmsh.values import Block, ErrorValue, Handle, Raised, error_value
@@ -245,39 +245,47 @@ class Machine:
 
     # -- waiting for handles
 
-    def poll(self, task: Task, handle: Handle) -> tuple[bool, Value]:
-        """Takes what a handle has for its awaiter. (False, None): nothing yet, the task now waits for it."""
+    def has_for(self, task: Task, handle: Handle, before: list[Handle]) -> bool:
+        """Whether a handle has something for its awaiter, after `before` have taken theirs. If not, the task waits."""
         if handle.kind == "task":
-            return self._poll_task(task, handle)
+            if handle.id in self.results or handle.id not in self.tasks:
+                return True
+            task.waiting = ("task", handle.id)
+            return False
         mailbox = f"{handle.kind}:{handle.id}"
-        box = self.mailboxes.get(mailbox)
-        if not box:
-            task.waiting = ("mailbox", mailbox)
-            return False, None
+        taken = before.count(handle) if handle.fields_.get("many") else 0
+        if len(self.mailboxes.get(mailbox, ())) > taken:
+            return True
+        task.waiting = ("mailbox", mailbox)
+        return False
+
+    def take(self, handle: Handle) -> Value:
+        """Takes what a handle has. Raises: Raised: the failure of an awaited task or job."""
+        if handle.kind == "task":
+            return self._take_result(handle)
+        box = self.mailboxes[f"{handle.kind}:{handle.id}"]
         delivery = box.pop(0) if handle.fields_.get("many") else box[0]
         if handle.kind == "job":
-            return True, self._job_value(delivery)
-        return True, delivery if handle.fields_.get("full") else delivery["body"]
+            return self._job_value(delivery)
+        return delivery if handle.fields_.get("full") else delivery["body"]
 
     def _job_value(self, delivery: Value) -> Value:
         if delivery["error"] is not None:
             raise Raised(delivery["error"])
         return delivery["value"]
 
-    def _poll_task(self, task: Task, handle: Handle) -> tuple[bool, Value]:
-        completion = self.results.get(handle.id)
-        if completion is None:
-            if handle.id not in self.tasks:
-                raise Raised(error_value("name", f"task {handle.id} is over, and the block that started it too"))
-            task.waiting = ("task", handle.id)
-            return False, None
-        kind, value = completion
+    def _take_result(self, handle: Handle) -> Value:
+        if handle.id not in self.results:
+            raise Raised(error_value("name", f"task {handle.id} is over, and the block that started it too"))
+        kind, value = self.results[handle.id]
+        if kind == "exit":
+            raise Raised(error_value("exit", f"task {handle.id} ended the job with `exit {value}`", status=value))
         if kind in ("error", "cancel"):
             for group in self.groups.values():
-                if group.error == completion:
-                    group.error = None
+                if handle.id in group.failed:
+                    group.failed.remove(handle.id)  # it is raised here, and so handled
             raise Raised(value)
-        return True, value
+        return value
 
     # -- tasks and groups
 
@@ -335,6 +343,8 @@ class Machine:
             self._end_job(completion)
             return
         group = self.groups[task.group]
+        if completion[0] == "return" and group.kind != "within":
+            completion = "value", completion[1]
         group.running.remove(task.id)
         group.results[task.index] = completion
         group.undos.extend(undos)
@@ -344,7 +354,7 @@ class Machine:
             return
         if group.kind == "within":
             self._end_within(group, task, completion)
-        elif is_failing(completion) and completion[0] != "cancel":
+        elif completion[0] in ("error", "exit"):
             group.error = group.error or completion
             self.cancel_children(group)
         self.start_more(group) if group.kind == "each" else self._finish_group_if_over(group)
@@ -353,11 +363,11 @@ class Machine:
         self.results[task.id] = completion
         owner = self.tasks[group.owner]
         is_awaited = any(other.waiting == ("task", task.id) for other in self.tasks.values())
-        if is_failing(completion) and completion[0] != "cancel":
-            group.error = group.error or completion
-            if not is_awaited:
+        if completion[0] in ("error", "exit"):
+            group.failed.append(task.id)
+            if not is_awaited or completion[0] == "exit":
                 self.cancel_children(group)
-                self.interrupt(owner, completion)
+                self._interrupt(owner, group, completion)
         self._wake_waiting("task", task.id)
         if owner.waiting == ("leave", group.id) and not group.running:
             owner.waiting = None
@@ -416,66 +426,76 @@ class Machine:
         for id in list(group.running):
             self.cancel(self.tasks[id])
 
-    def interrupt(self, task: Task, completion: Completion) -> None:
+    def _interrupt(self, task: Task, group: Group, completion: Completion) -> None:
         """Raises the failure of a spawned task in its owner, like a cancel but as that error."""
-        if task.interrupt is None:
-            task.interrupt = completion
+        if group.interrupted is None:
+            group.interrupted = completion
+            task.is_interrupted = True
             self._stop_waiting(task)
 
     def _interrupt_of(self, task: Task) -> Completion | None:
-        if task.cancel != "requested" and task.interrupt is None:
-            return None
-        if any(frame.kind in ("defer", "undo") for frame in task.frames):
-            return None
-        if task.cancel == "requested":
+        if task.cancel == "requested" and not any(frame.kind in CLEANUP for frame in task.frames):
             return "cancel", error_value("cancelled", "the job was cancelled" if task.id == "0" else "cancelled")
-        return task.interrupt
+        group = self._interrupting(task) if task.is_interrupted else None
+        return None if group is None else group.interrupted
+
+    def _interrupting(self, task: Task) -> Group | None:
+        """The innermost group of a task's frames with a failure to raise; cleanup is kept from those around it."""
+        for frame in reversed(task.frames):
+            group = None if frame.group is None else self.groups[frame.group]
+            if group is not None and group.interrupted is not None:
+                return group
+            if frame.kind in CLEANUP:
+                return None
+        task.is_interrupted = False
+        return None
 
     def raise_interrupt(self, task: Task) -> bool:
         """Raises a cancel, or a spawned task's failure, that is due in this task. True: it did."""
-        completion = self._interrupt_of(task)
+        completion = self._take_interrupt(task)
         if completion is None:
             return False
-        if completion[0] == "cancel":
-            task.cancel = "delivered"
-        task.interrupt = None
         complete(self, task, completion)
         return True
 
+    def _take_interrupt(self, task: Task) -> Completion | None:
+        completion = self._interrupt_of(task)
+        if completion is not None and completion[0] == "cancel":
+            task.cancel = "delivered"
+        elif completion is not None:
+            group = self._interrupting(task)
+            assert group is not None
+            group.interrupted = None
+        return completion
+
     def _stop_waiting(self, task: Task) -> None:
         """A cancel or an interrupt has come: ends what the task waits for, as far as that can be ended."""
-        completion = self._interrupt_of(task)
-        if completion is None or task.waiting is None:
+        if task.waiting is None or self._interrupt_of(task) is None:
             return
         kind, id = task.waiting
         if kind == "request":
             self.effects.append(CancelRequest(id))
         elif kind == "group":
-            self._stop_group(self.groups[id], task, completion)
+            self._stop_group(self.groups[id], task)
         elif kind == "leave":
-            self._stop_leaving(self.groups[id], task, completion)
+            self._stop_leaving(self.groups[id], task)
         elif kind in ("mailbox", "task"):
             task.waiting = None
             self._wake(task)
             self.raise_interrupt(task)
 
-    def _stop_group(self, group: Group, task: Task, completion: Completion) -> None:
+    def _stop_group(self, group: Group, task: Task) -> None:
         if group.interrupted is None:
-            group.interrupted = completion
-            task.interrupt = None
-            if completion[0] == "cancel":
-                task.cancel = "delivered"
+            group.interrupted = self._take_interrupt(task)
         self.cancel_children(group)
         self._finish_group_if_over(group)
 
-    def _stop_leaving(self, group: Group, task: Task, completion: Completion) -> None:
+    def _stop_leaving(self, group: Group, task: Task) -> None:
         frame = task.frames[-1]
-        assert frame.completion is not None
+        completion = self._take_interrupt(task)
+        assert frame.completion is not None and completion is not None
         if not is_failing(frame.completion):
             frame.completion = completion
-        task.interrupt = None
-        if completion[0] == "cancel":
-            task.cancel = "delivered"
         self.cancel_children(group)
 
     # -- the end

@@ -51,7 +51,6 @@ def _live_scopes(machine: Machine) -> list[Scope]:
     found: dict[int, Scope] = {}
     waiting: list[Any] = [machine.mailboxes, list(machine.results.values())]
     for task in machine.tasks.values():
-        waiting.append(task.interrupt)
         for frame in task.frames:
             waiting += [frame.scope, frame.output, frame.completion, [entry[3] for entry in frame.cleanup]]
     for group in machine.groups.values():
@@ -94,7 +93,7 @@ def _save_task(task: Task) -> dict[str, Any]:
         "directory": task.directory,
         "waiting": task.waiting,
         "cancel": task.cancel,
-        "interrupt": task.interrupt,
+        "is_interrupted": task.is_interrupted,
         "children": task.children,
         "frames": [_save_frame(task, index) for index in range(len(task.frames))],
     }
@@ -120,7 +119,10 @@ def _save_frame(task: Task, index: int) -> dict[str, Any]:
     }
 
 
-_GROUP_FIELDS = ["id", "kind", "owner", "running", "error", "interrupted", "items", "started", "limit", "code", "timer", "timer_state"]
+_GROUP_FIELDS = [
+    "id", "kind", "owner", "running", "error", "failed", "interrupted", "items", "started", "limit", "code", "timer",
+    "timer_state",
+]  # fmt: skip
 
 
 def _save_group(program: Program, group: Group) -> dict[str, Any]:
@@ -216,7 +218,7 @@ def _restore_task(program: Program, scopes: dict[int, Scope], link: Any, saved: 
     )
     task.waiting = None if saved["waiting"] is None else tuple(saved["waiting"])
     task.cancel = saved["cancel"]
-    task.interrupt = _completion(link, saved["interrupt"])
+    task.is_interrupted = saved["is_interrupted"]
     task.children = saved["children"]
     below: Code | None = None
     for fields in saved["frames"]:

@@ -86,7 +86,7 @@ class Task:
         "group",
         "id",
         "index",
-        "interrupt",
+        "is_interrupted",
         "waiting",
     )
 
@@ -101,7 +101,7 @@ class Task:
         self.frames: list[Frame] = []
         self.waiting: tuple[str, Any] | None = None
         self.cancel = "no"  # no, requested, delivered
-        self.interrupt: Completion | None = None  # the failure of a spawned task, to be raised at the next wait
+        self.is_interrupted = False  # a group of its frames may have a failure to raise at the next wait
         self.children = 0  # how many tasks it started, for their ids
 
 
@@ -115,6 +115,7 @@ class Group:
     __slots__ = (
         "code",
         "error",
+        "failed",
         "id",
         "interrupted",
         "items",
@@ -136,8 +137,10 @@ class Group:
         self.owner = owner  # task id
         self.running: list[str] = []
         self.results: dict[int, Completion] = {}
-        self.error: Completion | None = None  # the first failure of a child
-        self.interrupted: Completion | None = None  # what stopped the owner's wait, raised when the children are gone
+        self.error: Completion | None = None  # the first failure of a child; not of a spawn, see `failed`
+        self.failed: list[str] = []  # of a spawn: the tasks that failed, but those whose failure was raised at an await
+        # What stopped the owner's wait, raised when the children are gone; of a spawn: a failure to be raised in the owner.
+        self.interrupted: Completion | None = None
         self.items: list[Value] = []  # of an each; the ids of the tasks that ended, of a spawn
         self.started = 0
         self.limit = 0
@@ -146,6 +149,9 @@ class Group:
         self.timer: int | None = None  # the step of its time-out, while pending
         self.timer_state = ""  # "", running, fired, cancelled
         self.undos: list[CleanupEntry] = []
+
+
+CLEANUP = ("defer", "undo", "finally")  # kinds of frames that run to their end whatever is asked of the task
 
 
 def is_failing(completion: Completion) -> bool:

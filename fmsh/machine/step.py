@@ -16,7 +16,7 @@ from fmsh.values import Block, Duration, Handle, raised
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from fmsh.machine.code import Code, Instruction
     from fmsh.machine.machine import Machine
@@ -117,6 +117,7 @@ def step_for(machine: Machine, task: Task, frame: Frame, instruction: Instructio
     body = push(machine, task, frame, code_id, kind="loop", slot=-1, position="drop" if _out < 0 else "capture")
     for parameter in body.code.parameters:
         body.scope.slots[parameter] = slots[items_slot][turn]
+    begin_output(body)
 
 
 def step_while(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
@@ -184,11 +185,21 @@ def step_continue(machine: Machine, task: Task, frame: Frame, instruction: Instr
 
 def step_emit(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
     value = instruction[2](frame.scope)
-    for candidate in reversed(task.frames):
+    for candidate in _frames_around(machine, task):
         if candidate.output is not None:
             candidate.output.append(value)
             break
     frame.pc += 1
+
+
+def _frames_around(machine: Machine, task: Task) -> Iterator[Frame]:
+    """The frames of a task, innermost first; from the body of a `within` on into those around it."""
+    while True:
+        yield from reversed(task.frames)
+        group = machine.groups[task.group] if task.group is not None else None
+        if group is None or group.kind != "within":
+            return
+        task = machine.tasks[group.owner]
 
 
 def step_defer(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
@@ -204,7 +215,7 @@ def step_undo(machine: Machine, task: Task, frame: Frame, instruction: Instructi
 def step_display(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
     _op, _node, fn, when = instruction
     if when == "returned":
-        owner = next(other for other in reversed(task.frames) if other.kind in ("main", "task", "call", "block"))
+        owner = next(other for other in _frames_around(machine, task) if _is_returned_from(machine, task, other))
         is_shown = owner.position == "show" and owner.output is None
     else:
         is_shown = when == "always" or frame.position == "show"
@@ -214,6 +225,14 @@ def step_display(machine: Machine, task: Task, frame: Frame, instruction: Instru
         if text:
             machine.effects.append(Display(text, stream))
     frame.pc += 1
+
+
+def _is_returned_from(machine: Machine, task: Task, frame: Frame) -> bool:
+    """Whether a frame is that of a function, block or script, which `return` ends."""
+    if frame.kind == "task":
+        group = machine.groups[task.group] if task.group is not None and frame is task.frames[0] else None
+        return group is not None and group.kind != "within"
+    return frame.kind in ("main", "call", "block") or (frame.kind == "loop" and frame.position == "capture")
 
 
 def step_fail(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
@@ -240,14 +259,12 @@ def step_await(machine: Machine, task: Task, frame: Frame, instruction: Instruct
     if machine.raise_interrupt(task):
         return
     awaited = instruction[3](frame.scope)
-    values = []
-    for handle in awaited if isinstance(awaited, list) else [awaited]:
-        if not isinstance(handle, Handle):
-            raise raised("type", "await needs a callback, task or job, or a list of them")
-        is_ready, value = machine.poll(task, handle)
-        if not is_ready:
-            return
-        values.append(value)
+    handles = awaited if isinstance(awaited, list) else [awaited]
+    if not all(isinstance(handle, Handle) for handle in handles):
+        raise raised("type", "await needs a callback, task or job, or a list of them")
+    if not all(machine.has_for(task, handle, handles[:index]) for index, handle in enumerate(handles)):
+        return  # nothing is taken before all is there: this is done again on waking
+    values = [machine.take(handle) for handle in handles]
     frame.scope.slots[instruction[2]] = values if isinstance(awaited, list) else values[0]
     frame.pc += 1
 

@@ -29,6 +29,8 @@ def complete(machine: Machine, task: Task, completion: Completion) -> None:
         undos = [] if is_failing(completion) else [entry for entry in frame.cleanup if entry[1] == "undo"]
         task.frames.pop()
         if not task.frames:
+            if completion[0] == "return" and frame.output is not None:
+                completion = "return", frame.output
             machine.end_task(task, completion, undos)
             return
         below = task.frames[-1]
@@ -68,14 +70,15 @@ def _leave(machine: Machine, task: Task, frame: Frame) -> bool:
 
 
 def _close_spawned(machine: Machine, frame: Frame, group: Group) -> None:
+    failure = machine.results[group.failed[0]] if group.failed else None
     del machine.groups[group.id]
     for ended in group.items:
         del machine.results[ended]
     frame.group = None
     _move_up(frame.cleanup, group.undos)
     assert frame.completion is not None
-    if group.error is not None and not is_failing(frame.completion):
-        frame.completion = group.error
+    if failure is not None and not is_failing(frame.completion):
+        frame.completion = failure
 
 
 def _push_cleanup(machine: Machine, task: Task, entry: CleanupEntry) -> None:
@@ -98,7 +101,7 @@ def _leave_handlers(machine: Machine, task: Task, frame: Frame, completion: Comp
         return False
     if frame.finally_ is not None:
         code = machine.program.codes[frame.finally_]
-        frame.finally_ = None
+        frame.catch = frame.finally_ = None
         task.frames.append(Frame(code, Scope(machine.new_scope_id(), code, frame.scope.parent), kind="finally"))
         return False
     return True
@@ -116,7 +119,7 @@ def _deliver(machine: Machine, task: Task, frame: Frame, below: Frame, completio
         _store(below, frame.slot, {"ok": is_ok, "value": value if is_ok else None, "error": None if is_ok else value})
         return None
     if kind == "value" or (kind == "return" and frame.kind in ("call", "block")):
-        _store(below, frame.slot, value)
+        _store(below, frame.slot, value if frame.output is None else frame.output)
         return None
     if kind == "error" and frame.kind == "call":
         return kind, with_call(machine, value, frame, below)
@@ -134,12 +137,11 @@ def _deliver_turn(frame: Frame, below: Frame, completion: Completion) -> Complet
     instruction = below.code.instructions[below.pc]
     if kind == "break":
         below.pc = instruction[5] if instruction[0] == FOR else instruction[3]
-    elif kind in ("value", "continue"):
-        if instruction[0] != FOR:
-            below.pc += 1
-        elif instruction[6] >= 0:
-            below.scope.slots[instruction[6]].append(value if kind == "value" else None)
-    else:
+    elif instruction[0] != FOR and kind in ("value", "continue"):
+        below.pc += 1
+    elif instruction[0] == FOR and instruction[6] >= 0 and kind in ("value", "continue", "return"):
+        below.scope.slots[instruction[6]].append(value if frame.output is None else frame.output)
+    elif kind not in ("value", "continue"):
         return completion
     return None
 
@@ -150,7 +152,7 @@ def _resume_leaving(machine: Machine, frame: Frame, below: Frame, completion: Co
     kind, value = completion
     if frame.kind == "catch":
         return completion
-    if kind in ("value", "return"):
+    if kind == "value" or (kind == "return" and frame.kind != "finally"):
         return below.completion
     if frame.kind == "undo":
         if kind == "error":
