@@ -24,7 +24,7 @@ from fmsh.engine.holding import Holding
 from fmsh.engine.retry import Backoff
 from fmsh.engine.starting import NewRun, Starter
 from fmsh.engine.worker import Surroundings, Worker
-from fmsh.errors import StoreBusy, StoreFenced, StoreFull, StoreMissing
+from fmsh.errors import StoreBusy, StoreCorrupt, StoreFenced, StoreFull, StoreMissing
 from fmsh.record import Record
 from fmsh.values import error_value
 
@@ -92,6 +92,7 @@ class Engine:
         self._stall: StoreError | None = None
         self._ready: dict[Worker, None] = {}
         self._ended: dict[int, Ended] = {}
+        self._quarantined: set[int] = set()  # not to be loaded again and again for what lies in their inboxes
         self._surroundings = Surroundings(
             loop,
             Dispatcher(connectors, terminal, self.report),
@@ -144,6 +145,8 @@ class Engine:
         """
         from fmsh.engine import adopting
 
+        if job_id in self._quarantined:
+            return False
         worker = adopting.adopt(self, job_id)
         self._holding.begin()
         return worker is not None
@@ -155,9 +158,8 @@ class Engine:
     ) -> Ended | None:
         """Runs until a job of this engine has ended, parked or left. None: the time is over, or `is_interrupted()`.
 
-        `is_interrupted` is asked after each iteration; `wake` ends the sleep of one.
-
-        Raises: StoreFenced: another process has taken the job over; StoreError.
+        `is_interrupted` is asked after each iteration; `wake` ends the sleep of one. A job that another process took
+        over is `released`, and its error says so. Raises: StoreError.
         """
         until_s = None if timeout_s is None else self.loop.now_s() + timeout_s
         while True:
@@ -242,7 +244,7 @@ class Engine:
             if append is not None:
                 committing.append(worker)
                 appends.append(append)
-            elif worker.starts:
+            elif worker.starts or worker.cancels:
                 self._act(worker)
         if appends:
             self._commit(committing, appends)
@@ -295,6 +297,7 @@ class Engine:
 
     def quarantine(self, job_id: int, error: StoreError) -> None:
         self.report(error, f"job {job_id}")
+        self._quarantined.add(job_id)
         self.store.quarantine(job_id, error_json=recording.error_json(error_value("corrupt", error.message)))
 
     def _forget(self, worker: Worker) -> None:
@@ -329,10 +332,15 @@ class Engine:
             self.look_for(worker)
 
     def look_for(self, worker: Worker) -> None:
-        if worker.pending is None and not worker.is_leaving and not worker.is_dropped:
+        if worker.pending is not None or worker.is_leaving or worker.is_dropped:
+            return
+        try:
             rows = self.store.inbox(worker.job_id)
-            if rows:
-                worker.take(rows)
+        except StoreCorrupt as error:
+            self._lose(worker, error)
+            return
+        if rows:
+            worker.take(rows)
 
     def _deliver_cancel(self, job_id: int) -> None:
         try:

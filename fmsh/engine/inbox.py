@@ -47,6 +47,7 @@ def _pause(worker: Worker, data: Value) -> bool:
 def _resume(worker: Worker, data: Value) -> bool:
     if worker.is_paused:
         worker.resume()
+        _park_for_the_next(worker)
     return True
 
 
@@ -88,7 +89,7 @@ def _parked_flight(worker: Worker) -> Flight | None:
 
 
 def _park_for_the_next(worker: Worker) -> None:
-    """Parks the job again if another of its steps was lost in the meantime."""
+    """Parks the job if a step of it was lost while it was paused or parked."""
     for step, flight in worker.flights.items():
         if flight.is_lost:
             worker.park(flight, error_value("lost", f"the outcome of step {step} is unknown"))

@@ -108,16 +108,15 @@ class Loop:
     def submit(self, callback: Callable[..., object], *arguments: object) -> None:
         """Calls `callback(*arguments)` in the loop's thread, soon. From any thread or signal."""
         self._posted.put((callback, arguments))
-        if self._is_sleeping:
-            self.wake()
-
-    def wake(self) -> None:
-        """Ends the sleep of `run_once`, if there is one."""
-        if self._wake_fds is not None:
+        if self._is_sleeping and self._wake_fds is not None:
             try:
                 os.write(self._wake_fds[1], b"\0")
             except BlockingIOError:  # it is full of wake-ups
                 return
+
+    def wake(self) -> None:
+        """Ends the sleep of `run_once`, or the next one if there is none now. From any thread or signal."""
+        self.submit(_do_nothing)
 
     # -- the loop's thread
 
@@ -193,3 +192,7 @@ class Loop:
                 continue
             callback()
             timers = self._timers  # the heap may have been cleaned
+
+
+def _do_nothing() -> None:
+    """What is posted for its waking alone."""

@@ -49,8 +49,8 @@ def _record_failure(worker: Worker, flight: Flight, failed: Failed) -> None:
         try_again(worker, flight, error, next_at_ms=worker.now_ms + delay_ms)
     elif not is_lost or worker.machine.encloses_handler(step):
         worker.complete(flight, RequestCompleted(step, error=error))
-    elif worker.is_parked:
-        flight.is_lost = True  # one at a time: it parks the job again when the first is settled
+    elif worker.is_parked or worker.is_paused:
+        flight.is_lost = True  # one reason at a time: it parks the job when it would go on
     else:
         worker.park(flight, error)
 

@@ -315,7 +315,10 @@ class Worker:
 
     def _show(self, text: str, stream: str) -> None:
         if self.is_foreground:
-            self.surroundings.display(text, stream)
+            try:
+                self.surroundings.display(text, stream)
+            except OSError:  # a reader that has gone is not a failure of the job
+                pass
         if self.shown and (stream != self.shown_stream or self.shown_size >= DISPLAY_MAX):
             self.record_shown()
         if not self.shown:
@@ -354,7 +357,7 @@ class Worker:
         self.is_parked = True
         self.parked_step = flight.request.step
         self.error = error
-        self.record(Parked(self.parked_step, error))
+        self.record(Parked(self.parked_step, error), step=self.parked_step)
 
     def park_for_fault(self, fault: Exception) -> None:
         """Parks the job for a fault of ours. Its machine is not touched again; a retry replays its history."""

@@ -8,7 +8,7 @@ from fmsh.connectors.base import Done
 from fmsh.machine.code import Program
 from fmsh.values import Handle
 from tests.engine import programs as p
-from tests.engine.world import World, history, lost, types
+from tests.engine.world import World, history, last_event, lost, types
 
 
 def test_a_cancel_runs_cleanup_and_cancels_what_is_in_flight() -> None:
@@ -112,6 +112,13 @@ def parked(world: World) -> int:
     job = process.store.job(job_id)
     assert job is not None and job.owner_id is None and job.error_json is not None
     assert types(process.store, job_id)[-1] == "Parked" and world.effects.steps == [1]
+    assert last_event(process.store, job_id, "Parked").step == 1
+    process.kill()
+    heir = world.process()
+    assert heir.engine.adopt(job_id)
+    heir.settle()
+    assert world.effects.steps == [1] and heir.state(job_id) == "parked"
+    assert heir.engine.release(job_id)
     return job_id
 
 

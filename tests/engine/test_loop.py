@@ -86,3 +86,11 @@ def test_a_loop_that_is_never_idle_opens_nothing() -> None:
     loop.submit(lambda: None)
     loop.run_once(None)
     assert loop._wake_fds is None
+
+
+def test_a_wake_that_comes_before_the_first_sleep_is_not_lost() -> None:
+    loop = Loop()
+    loop.wake()
+    started_s = time.monotonic()
+    loop.run_once(10)
+    assert time.monotonic() - started_s < 5

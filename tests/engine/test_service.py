@@ -149,4 +149,3 @@ def test_the_job_of_a_killed_process_is_taken_over_at_once(tmp_path: Path) -> No
     assert taken_s[0] - killed_s[0] < 0.5
     assert '"reason":"takeover"' in last_event(daemon.store, job_id, "HandedOver").data_json
     assert [attempt.is_resumed for attempt in world.effects.attempts] == [True, False]
-    daemon.store.close()

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from fmsh.values import Value
 
 
+OPEN: list[World] = []  # worlds of the running test, closed after it
+
+
 class Killed(BaseException):
     """The process is gone: no code of ours handles this."""
 
@@ -127,10 +130,20 @@ class World:
         self.stalls: list[bool] = []
         self.observed = 0
         self.jobs_made = 0
+        self._processes: list[Process] = []
+        OPEN.append(self)
         self._open_store = open_store or (lambda kind: DyingStore(self.disk, kind=kind))
 
     def process(self, kind: str = "shell", **options: Any) -> Process:
-        return Process(self, self._open_store(kind), **options)
+        self._processes.append(Process(self, self._open_store(kind), **options))
+        return self._processes[-1]
+
+    def close(self) -> None:
+        """Ends what is left of the processes of a test."""
+        for process in self._processes:
+            process.loop.close()
+            process.store.close()
+        self._processes = []
 
     def observe(self, operation: str, arguments: dict[str, Value]) -> Value:
         self.observed += 1
@@ -140,10 +153,12 @@ class World:
 class Process:
     """One process with an engine. `kill` is `kill -9`."""
 
-    def __init__(self, world: World, store: EventStore, **options: Any) -> None:
+    def __init__(
+        self, world: World, store: EventStore, *, now_s: Callable[[], float] = time.monotonic, **options: Any
+    ) -> None:
         self.world = world
         self.store = store
-        self.loop = Loop()
+        self.loop = Loop(now_s)
         self.connector = WorldConnector(world.effects, store)
         timer = TimerConnector(self.loop.after, SystemClock())
         self.engine = Engine(
