@@ -51,7 +51,7 @@ def state(environment: dict[str, str]) -> Iterator[dict[str, str]]:
 def release(service: str, version: str, *, addresses: dict[str, str], environment: dict[str, str]) -> int:
     """Runs the script in the foreground, showing each step as it happens; gives its exit status."""
     with tempfile.TemporaryDirectory(prefix="fmsh-packages-") as out:
-        arguments = ["release.fmsh", service, "--version", version, "--out", out]
+        arguments = ["--verbose", "release.fmsh", service, "--version", version, "--out", out]
         for name, address in addresses.items():
             arguments += [f"--{name}", address]
         print("$ fmsh", shlex.join(arguments), flush=True)

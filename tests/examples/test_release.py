@@ -52,6 +52,14 @@ def test_a_release_that_shows_errors_is_rolled_back() -> None:
 
 
 @pytest.mark.slow
+def test_a_release_whose_build_fails_is_not_rolled_out() -> None:
+    done = _run(sys.executable, os.path.join(EXAMPLE, "run.py"), "--version", "2.0.0-broken")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "build 1 ended failed: 2 of 310 tests failed" in done.stderr
+    assert "rolled out" not in done.stdout
+
+
+@pytest.mark.slow
 def test_killed_in_mid_request_mid_process_and_mid_wait_a_release_is_still_done_once() -> None:
     done = _run("bash", os.path.join(EXAMPLE, "crash.sh"))
     assert done.returncode == 0, done.stdout + done.stderr
