@@ -13,8 +13,8 @@ environment variable or as a file, and is never read as code. Descriptors, for w
 
 How the environment gets there unchanged. sh drops names that are not identifiers and gives a meaning to others. So what
 all stages share and sh leaves alone is simply the wrapper's environment; all else travels as a numbered variable that
-holds `NAME=VALUE` and is unpacked in the stage: by `export`, or by `env` for a name that `export` refuses. `env` would
-show a secret on its command line for an instant, so a secret under such a name is refused.
+holds `NAME=VALUE` and is unpacked in the stage: by `export`; for a name that `export` refuses by `env`; and where that
+would show a secret on a command line for an instant, by 15 ms of Python.
 
 Why sh: nothing to compile, and it survives us; a C program would be 3 ms faster. Why the programs `sync` and `mv`
 rather than an fsync of ours: they must work when we are dead. Any `sync` syncs the named files in order, or everything.
@@ -23,6 +23,7 @@ rather than an fsync of ours: they must work when we are dead. Any `sync` syncs 
 from __future__ import annotations
 
 import os
+import sys
 
 from fmsh.record import Record
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from fmsh.values import Secret
 
 SHELL = "/bin/sh"
-FIXED_ARGUMENTS = 6  # directory, boot id, mode, working directory, sync, mv
+FIXED_ARGUMENTS = 7  # directory, boot id, mode, working directory, sync, mv, python
 STANDARD_DIRECTORIES = ("/bin", "/usr/bin", "/usr/local/bin")
 
 # Linux takes no single argument of 128 KiB or more (MAX_ARG_STRLEN); the text names each argument but one stage's.
@@ -48,25 +49,45 @@ LOADER_PREFIXES = ("LD_", "DYLD_", "BASH_", "MALLOC_", "GLIBC_")
 
 NUMBERED = "fmsh_wrapper_"
 
+# Python ignores two signals at its start, and what is ignored stays so in the program that it becomes. It also sets
+# LC_CTYPE in the C locale (PEP 538); its first argument is empty where that was not set.
+UNPACK = """import os, sys, _signal
+environment = {}
+for name, value in os.environb.items():
+    if name.startswith(b"fmsh_wrapper_"):
+        name, _, value = value.partition(b"=")
+    environment[name] = value
+if not sys.argv.pop(1):
+    environment.pop(b"LC_CTYPE", None)
+_signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
+_signal.signal(_signal.SIGXFSZ, _signal.SIG_DFL)
+os.execvpe(sys.argv[1], sys.argv[1:], environment)"""
+
 
 class Stage(Record):
-    """One command of a pipeline. `argv` and `environment` as bytes, as the system takes them."""
+    """One command of a pipeline. `argv` and `environment` as bytes, as the system takes them.
+
+    `hides`: a secret is among the variables that only a command line could set.
+    """
 
     argv: Sequence[bytes]
     environment: Mapping[bytes, bytes]
+    hides: bool = False
 
 
 class Shape(Record):
     """All that the text of a wrapper depends on.
 
     `counts`: arguments per stage. `longest`: the stage whose arguments stand last. `exported`, `exotic`: per stage the
-    numbers of the variables that it unpacks with `export` and with `env`. `variables`: how many there are.
+    numbers of the variables that it unpacks with `export` and with `env`; `hides`: not with `env` but with Python.
+    `variables`: how many there are.
     """
 
     counts: tuple[int, ...]
     longest: int
     exported: tuple[tuple[int, ...], ...]
     exotic: tuple[tuple[int, ...], ...]
+    hides: tuple[bool, ...]
     variables: int
     spooled: tuple[str, ...]
     waits_for_terminal: bool
@@ -96,13 +117,13 @@ def prepare_stage(
     """Turns a stage into bytes and makes sure that its command exists. Raises: Unstartable."""
     if not argv or not argv[0]:
         raise Unstartable("the name of a command must not be empty", status=127)
-    name = argv[0]
+    name, hides, variables = argv[0], False, {}
     try:
         words = [_encode(word) for word in argv]
-        variables = {}
         for key, value in environment.items():
             if not isinstance(value, str):
-                value = _reveal_into(key, value, reveal)
+                hides = hides or not _is_exportable(key)
+                value = reveal(value)
             if key and "=" not in key:
                 variables[_encode(key)] = _encode(value)
     except ValueError as error:
@@ -110,7 +131,7 @@ def prepare_stage(
     found = find_command(words[0], variables.get(b"PATH"), os.fsencode(directory), name)
     if words[0][:1] == b"-":
         words[0] = found
-    return Stage(words, variables)
+    return Stage(words, variables, hides)
 
 
 def _encode(text: str) -> bytes:
@@ -121,12 +142,6 @@ def _encode(text: str) -> bytes:
         return os.fsencode(text)
     except UnicodeEncodeError:
         raise ValueError("an argument or environment variable holds half of a surrogate pair") from None
-
-
-def _reveal_into(name: str, value: Secret, reveal: Callable[[Secret], str]) -> str:
-    if _is_identifier(name) and name not in READ_ONLY_NAMES:
-        return reveal(value)
-    raise ValueError(f"the variable {name!r} cannot hold a secret: use a name of letters, digits and _")
 
 
 def find_command(word: bytes, path: bytes | None, directory: bytes, name: str) -> bytes:
@@ -160,11 +175,13 @@ def plan(
     shared, exported, exotic, numbered = _carry([stage.environment for stage in stages])
     counts = tuple(len(stage.argv) for stage in stages)
     longest = counts.index(max(counts))
-    shape = Shape(counts, longest, exported, exotic, len(numbered), spooled, mode == "tty")
+    hides = tuple(stage.hides for stage in stages)
+    shape = Shape(counts, longest, exported, exotic, hides, len(numbered), spooled, mode == "tty")
     text = script(shape)
     if len(text) > TEXT_BYTES_MAX:
         raise Unstartable("too many arguments in more than one stage of a pipeline", kind="limit")
-    fixed = (spool, boot_id, "spool" if mode == "spool" else "terminal", directory, program("sync"), program("mv"))
+    shown_mode = "spool" if mode == "spool" else "terminal"
+    fixed = (spool, boot_id, shown_mode, directory, program("sync"), program("mv"), sys.executable)
     argv = [b"sh", b"-c", text.encode(), b"fmsh-wrapper", *map(os.fsencode, fixed)]
     for index, stage in enumerate(stages):
         if index != longest:
@@ -185,6 +202,10 @@ def program(name: str) -> str:
 
 def _is_identifier(name: str) -> bool:
     return name.isascii() and name.isidentifier()
+
+
+def _is_exportable(name: str) -> bool:
+    return _is_identifier(name) and name not in READ_ONLY_NAMES
 
 
 def _is_left_alone(name: str) -> bool:
@@ -209,7 +230,7 @@ def _carry(
         for key, value in environment.items():
             if key not in shared and key != b"PWD":  # PWD is the task's directory, and `cd` says so
                 name = key.decode("latin-1")
-                own[_is_identifier(name) and name not in READ_ONLY_NAMES].append(len(numbered))
+                own[_is_exportable(name)].append(len(numbered))
                 numbered.append(key + b"=" + value)
         exotic.append(tuple(own[0]))
         exported.append(tuple(own[1]))
@@ -248,23 +269,32 @@ def _pipeline(shape: Shape) -> str:
 
 
 def _stage(shape: Shape, index: int) -> str:
-    """One stage as a subshell. The arguments of the longest one stand last, so a long glob costs nothing to cut out."""
-    skipped = FIXED_ARGUMENTS + sum(count for other, count in enumerate(shape.counts) if other != shape.longest)
-    if index == shape.longest:
-        steps, words = [f"shift {skipped}"], '"$@"'
-    else:
-        start = FIXED_ARGUMENTS + 1 + sum(shape.counts[other] for other in range(index) if other != shape.longest)
-        steps, words = [], " ".join(f'"${{{start + offset}}}"' for offset in range(shape.counts[index]))
+    """One stage as a subshell: what it unpacks, what it must not pass on, and the command that it becomes."""
+    steps, words = _words(shape, index)
+    command, kept = words, frozenset[int]()
     if shape.exported[index]:
         steps.append("export " + _variables(shape.exported[index]))
-    command = words
-    if shape.exotic[index]:
+    if shape.hides[index]:
+        steps.insert(0, f"{NUMBERED}python=$7")
+        command = f'"${{{NUMBERED}python}}" -I -S -c \'{UNPACK}\' "${{LC_CTYPE+set}}" {words}'
+        kept = frozenset(shape.exotic[index])
+    elif shape.exotic[index]:
         steps.append(f"set -- {_variables(shape.exotic[index])} {words}")
         command = '/usr/bin/env -- "$@"'
-    if shape.variables:
-        steps.append("unset " + " ".join(f"{NUMBERED}{number}" for number in range(shape.variables)))
+    unset = [f"{NUMBERED}{number}" for number in range(shape.variables) if number not in kept]
+    if unset:
+        steps.append("unset " + " ".join(unset))
     closed = " 5<&-" if shape.waits_for_terminal else ""
     return f"( {'; '.join((*steps, f'exec {command}'))} ) 2>&6 6>&- 7>&-{closed}"
+
+
+def _words(shape: Shape, index: int) -> tuple[list[str], str]:
+    """How a stage gets at its arguments. Those of the longest one stand last: a long glob costs nothing to cut out."""
+    others = [count if other != shape.longest else 0 for other, count in enumerate(shape.counts)]
+    if index == shape.longest:
+        return [f"shift {FIXED_ARGUMENTS + sum(others)}"], '"$@"'
+    start = FIXED_ARGUMENTS + 1 + sum(others[:index])
+    return [], " ".join(f'"${{{start + offset}}}"' for offset in range(shape.counts[index]))
 
 
 def _variables(numbers: Sequence[int]) -> str:
