@@ -114,7 +114,8 @@ class ProcessConnector:
 
     `watch(fd, callback)` calls back in the loop's thread whenever fd is readable, until `unwatch(fd)`; `after(seconds,
     callback)` calls back once; `reveal` gives the text of a secret. `on_stopped` hears of a process that was stopped at
-    the terminal (the terminal is ours again by then); `resume` continues it.
+    the terminal (the terminal is ours again by then); `resume` continues it. `umask` is that of the commands, for a
+    process whose own is not its user's.
     """
 
     def __init__(
@@ -125,6 +126,7 @@ class ProcessConnector:
         reveal: Callable[[Secret], str],
         after: Callable[[float, Callable[[], None]], object],
         on_stopped: Callable[[AttemptId], None] | None = None,
+        umask: int | None = None,
     ) -> None:
         self._fx_directory = os.path.abspath(fx_directory)
         self._watch = watch
@@ -132,6 +134,7 @@ class ProcessConnector:
         self._reveal = reveal
         self._after = after
         self._on_stopped = on_stopped
+        self._umask = umask
         self._running: dict[AttemptId, _Running] = {}
         self._boot_id = read_boot_id()
 
@@ -276,6 +279,7 @@ class ProcessConnector:
             mode=running.mode,
             directory=attempt.directory,
             spooled=spooled_outputs(attempt),
+            umask=self._umask,
         )
         if attempt.is_once or running.mode != "spool":
             spool.write_terms(running.directory, self._boot_id, running.mode)

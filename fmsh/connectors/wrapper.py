@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from fmsh.values import Secret
 
 SHELL = "/bin/sh"
-FIXED_ARGUMENTS = 7  # directory, boot id, mode, working directory, sync, mv, python
+FIXED_ARGUMENTS = 8  # directory, boot id, mode, working directory, sync, mv, python, umask
 STANDARD_DIRECTORIES = ("/bin", "/usr/bin", "/usr/local/bin")
 
 # Linux takes no single argument of 128 KiB or more (MAX_ARG_STRLEN); the text names each argument but one stage's.
@@ -166,7 +166,14 @@ def find_command(word: bytes, path: bytes | None, directory: bytes, name: str) -
 
 
 def plan(
-    stages: Sequence[Stage], *, spool: str, boot_id: str, mode: str, directory: str, spooled: tuple[str, ...]
+    stages: Sequence[Stage],
+    *,
+    spool: str,
+    boot_id: str,
+    mode: str,
+    directory: str,
+    spooled: tuple[str, ...],
+    umask: int | None = None,
 ) -> Launch:
     """Makes the wrapper's arguments and environment. `spooled`: those of "out", "err" that are files.
 
@@ -180,8 +187,9 @@ def plan(
     text = script(shape)
     if len(text) > TEXT_BYTES_MAX:
         raise Unstartable("too many arguments in more than one stage of a pipeline", kind="limit")
+    mask = "" if umask is None else f"{umask:04o}"
     shown_mode = "spool" if mode == "spool" else "terminal"
-    fixed = (spool, boot_id, shown_mode, directory, program("sync"), program("mv"), sys.executable)
+    fixed = (spool, boot_id, shown_mode, directory, program("sync"), program("mv"), sys.executable, mask)
     argv = [b"sh", b"-c", text.encode(), b"fmsh-wrapper", *map(os.fsencode, fixed)]
     for index, stage in enumerate(stages):
         if index != longest:
@@ -248,7 +256,7 @@ def script(shape: Shape) -> str:
         lines.append(f"read -r {NUMBERED}go <&5; unset {NUMBERED}go")
     lines += [
         'set -C; echo "$$ $2 $3" >"$1/claim" || exit 0; set +C',
-        'if cd -- "$4" 2>&6; then unset OLDPWD; trap : TERM',
+        'if cd -- "$4" 2>&6; then unset OLDPWD; [ -z "$8" ] || umask "$8"; trap : TERM',
         _pipeline(shape),
         "else",
         *[f'echo "{index} 126" >&7' for index in range(len(shape.counts))],

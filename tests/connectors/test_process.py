@@ -235,6 +235,17 @@ def test_signals_are_as_a_program_expects_them(shell: Shell) -> None:
         assert not ignored["SigIgn:"] >> (number - 1) & 1, number
 
 
+def test_commands_can_have_a_umask_that_is_not_ours(shell: Shell) -> None:
+    loop, mask = shell.loop, os.umask(0o077)
+    try:
+        shell.connector = ProcessConnector(shell.fx, loop.watch, loop.unwatch, str, loop.after, umask=0o022)
+        assert shell.value(["sh", "-c", "umask"])["output"] == "0022\n"
+        shell.connector = shell.another()
+        assert shell.value(["sh", "-c", "umask"])["output"] == "0077\n"
+    finally:
+        os.umask(mask)
+
+
 # -- what cannot be started
 
 
