@@ -51,6 +51,7 @@ class Machine:
         self.effects: list[Effect] = []
         self.pending: dict[int, Request] = {}
         self.targets: dict[int, str | int] = {}  # step → id of the task, or of the group, that waits for it
+        self.unwanted: set[int] = set()  # pending steps of tasks whose cancel was asked for
         self.observing: dict[int, str] = {}  # number → id of the task
         self.mailboxes: dict[str, list[Value]] = {}
         self.results: dict[str, Completion] = {}  # of spawned tasks that ended, until their group is over
@@ -117,7 +118,7 @@ class Machine:
         frame = task.frames[-1]
         instructions = frame.code.instructions
         if frame.pc >= len(instructions):
-            complete(self, task, ("value", value_of(frame)))
+            complete(self, task, frame.completion or ("value", value_of(frame)))
             return
         self.instructions += 1
         instruction = instructions[frame.pc]
@@ -193,6 +194,7 @@ class Machine:
     def _complete_request(self, event: RequestCompleted) -> None:
         request = self.pending.pop(event.step)
         target = self.targets.pop(event.step)
+        self.unwanted.discard(event.step)
         if isinstance(target, int):
             self._complete_timer(self.groups[target], event)
             return
@@ -372,9 +374,8 @@ class Machine:
         if owner.waiting == ("leave", group.id) and not group.running:
             owner.waiting = None
             frame = owner.frames[-1]
-            assert frame.completion is not None
+            frame.pc = len(frame.code.instructions)  # in its turn it goes on leaving this frame
             self._wake(owner)
-            complete(self, owner, frame.completion)
 
     def _end_within(self, group: Group, task: Task, completion: Completion) -> None:
         owner = self.tasks[group.owner]
@@ -473,7 +474,8 @@ class Machine:
         if task.waiting is None or self._interrupt_of(task) is None:
             return
         kind, id = task.waiting
-        if kind == "request":
+        if kind == "request" and id not in self.unwanted:
+            self.unwanted.add(id)
             self.effects.append(CancelRequest(id))
         elif kind == "group":
             self._stop_group(self.groups[id], task)

@@ -37,6 +37,7 @@ def save(machine: Machine) -> str:
         "groups": [_save_group(machine.program, group) for group in machine.groups.values()],
         "pending": [[getattr(request, field) for field in request.fields] for request in machine.pending.values()],
         "targets": [[step, target] for step, target in machine.targets.items()],
+        "unwanted": sorted(machine.unwanted),
         "mailboxes": machine.mailboxes,
         "results": machine.results,
         "undo_errors": machine.undo_errors,
@@ -155,6 +156,7 @@ def restore(kind: type[Machine], program: Program, environment: Mapping[str, str
         machine.groups[saved["id"]] = _restore_group(scopes, link, saved)
     machine.pending = {fields[0]: Request(*fields) for fields in state["pending"]}
     machine.targets = {step: target for step, target in state["targets"]}
+    machine.unwanted = set(state["unwanted"])
     machine.mailboxes = state["mailboxes"]
     machine.results = {id: _completion(link, pair) for id, pair in state["results"].items()}
     machine.undo_errors = state["undo_errors"]

@@ -193,13 +193,11 @@ def step_emit(machine: Machine, task: Task, frame: Frame, instruction: Instructi
 
 
 def _frames_around(machine: Machine, task: Task) -> Iterator[Frame]:
-    """The frames of a task, innermost first; from the body of a `within` on into those around it."""
-    while True:
-        yield from reversed(task.frames)
-        group = machine.groups[task.group] if task.group is not None else None
-        if group is None or group.kind != "within":
-            return
-        task = machine.tasks[group.owner]
+    """The frames of a task, innermost first; a `within` is no border: its body belongs to the frame that it stands in."""
+    while task.group is not None and machine.groups[task.group].kind == "within":
+        yield from reversed(task.frames[1:])
+        task = machine.tasks[machine.groups[task.group].owner]
+    yield from reversed(task.frames)
 
 
 def step_defer(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
@@ -215,7 +213,7 @@ def step_undo(machine: Machine, task: Task, frame: Frame, instruction: Instructi
 def step_display(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
     _op, _node, fn, when = instruction
     if when == "returned":
-        owner = next(other for other in _frames_around(machine, task) if _is_returned_from(machine, task, other))
+        owner = next(other for other in _frames_around(machine, task) if _is_returned_from(other))
         is_shown = owner.position == "show" and owner.output is None
     else:
         is_shown = when == "always" or frame.position == "show"
@@ -227,12 +225,9 @@ def step_display(machine: Machine, task: Task, frame: Frame, instruction: Instru
     frame.pc += 1
 
 
-def _is_returned_from(machine: Machine, task: Task, frame: Frame) -> bool:
+def _is_returned_from(frame: Frame) -> bool:
     """Whether a frame is that of a function, block or script, which `return` ends."""
-    if frame.kind == "task":
-        group = machine.groups[task.group] if task.group is not None and frame is task.frames[0] else None
-        return group is not None and group.kind != "within"
-    return frame.kind in ("main", "call", "block") or (frame.kind == "loop" and frame.position == "capture")
+    return frame.kind in ("main", "task", "call", "block") or (frame.kind == "loop" and frame.position == "capture")
 
 
 def step_fail(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
@@ -272,7 +267,7 @@ def step_await(machine: Machine, task: Task, frame: Frame, instruction: Instruct
 def step_each_parallel(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
     if machine.raise_interrupt(task):
         return
-    _op, _node, slot, code_id, fn = instruction
+    _op, _node, _slot, code_id, fn = instruction
     items, limit = fn(frame.scope)
     group = machine.new_group("each", task)
     group.items, group.limit, group.code, group.scope = list(items), limit, code_id, frame.scope

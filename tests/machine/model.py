@@ -115,10 +115,12 @@ class Model:
         self.functions: dict[str, Node] = {}
         self.effects: list[tuple[Any, ...]] = []
         self.pending: dict[str, Task | Nursery] = {}
+        self.unwanted: set[str] = set()  # pending requests that were cancelled
         self.mailboxes: dict[str, list[Any]] = {}
         self.ended: dict[str, Completion] = {}
         self.tasks: dict[str, Task] = {}
         self.ready: dict[str, Task] = {}
+        self.observing: list[Task] = []
         self.serials = 0
         self.undo_errors: list[str] = []
         self.end: tuple[Any, ...] | None = None
@@ -147,6 +149,8 @@ class Model:
             completion: Completion = ("value", (yield from make(task)(undos)))
         except Leaves as left:
             completion = left.completion
+        if completion[0] == "return" and (task.nursery is None or task.nursery.kind != "within"):
+            completion = "value", completion[1]
         self._ended(task, completion, undos)
 
     def _ended(self, task: Task, completion: Completion, undos: list[Any]) -> None:
@@ -208,7 +212,9 @@ class Model:
     # -- what drives it
 
     def run(self) -> None:
-        while self.ready:
+        while self.ready or self.observing:
+            if not self.ready:
+                self._wake(self.observing.pop(0))
             task = next(iter(self.ready.values()))
             if task.waiting is None:
                 assert task.run is not None
@@ -221,6 +227,7 @@ class Model:
     def answer(self, key: str, outcome: tuple[str, Any]) -> None:
         """The one outcome of a request: ("value", v), ("error", kind) or ("cancelled", None)."""
         target = self.pending.pop(key)
+        self.unwanted.discard(key)
         if isinstance(target, Task):
             target.answer = outcome
             self._wake(target)
@@ -247,7 +254,8 @@ class Model:
 
     def _end(self, completion: Completion) -> None:
         kind, value = completion
-        self.end = (kind, None if kind == "value" else value, tuple(self.undo_errors))
+        shown = "error" if kind == "cancel" else kind
+        self.end = (shown, None if kind == "value" else value, tuple(self.undo_errors))
 
     # -- cancelling
 
@@ -289,12 +297,17 @@ class Model:
         for task in list(nursery.running):
             self._cancel(task)
 
+    def _unwant(self, key: str) -> None:
+        if key not in self.unwanted:
+            self.unwanted.add(key)
+            self.effects.append(("cancel", key))
+
     def _stop_waiting(self, task: Task) -> None:
         if task.waiting is None or self._due(task) is None:
             return
         kind, *rest = task.waiting
         if kind == "request":
-            self.effects.append(("cancel", rest[0]))
+            self._unwant(rest[0])
         elif kind == "group":
             due = self._due(task)
             nursery = rest[0]
@@ -419,6 +432,11 @@ class Model:
             raise Leaves(("error", value))
         return value
 
+    def _observe(self, task: Task) -> Run:
+        """Asks for the time: it comes at once, but when all the others wait."""
+        self.observing.append(task)
+        yield ("observe",)
+
     def _value(self, names: Names, given: Any) -> Any:
         return names[given] if isinstance(given, str) else given
 
@@ -513,14 +531,17 @@ class Model:
             raise
 
     def _do_for(self, task: Task, level: Level, names: Names, number: int, count: int, body: Body) -> Run:
-        yield from self._turns(task, level, names, number, count, body)
+        yield from self._turns(task, level, names, number, count, body, is_block=False)
 
-    def _turns(self, task: Task, level: Level, names: Names, number: int, count: int, body: Body) -> Run:
+    def _turns(
+        self, task: Task, level: Level, names: Names, number: int, count: int, body: Body, *, is_block: bool
+    ) -> Run:
         values = []
         for item in range(1, count + 1):
             self._check(task)
             bound = {f"v{number}": item}
-            goes_on, value = yield from self._turn(self._body(task, body, names, level.cleanup, bind=bound, kind="loop"))
+            turn = self._body(task, body, names, level.cleanup, bind=bound, kind="loop")
+            goes_on, value = yield from self._turn(self._called(turn) if is_block else turn)
             if not goes_on:
                 return values
             values.append(value)
@@ -620,13 +641,15 @@ class Model:
         self._show(f"{number} {_written(value)}")
 
     def _do_turns(self, task: Task, level: Level, names: Names, number: int, items: int, body: Body) -> Run:
-        values = yield from self._turns(task, level, names, number, items, body)
+        values = yield from self._turns(task, level, names, number, items, body, is_block=True)
         self._show(f"{number} {_written(values)}")
 
     def _do_result(self, task: Task, level: Level, names: Names, number: int, body: Body) -> Run:
+        yield from self._observe(task)
         done = yield from self._completion(self._body(task, body, names, level.cleanup))
         if done[0] not in ("value", "error"):
             raise Leaves(done)
+        yield from self._observe(task)
         self._show(f"{number} {'true' if done[0] == 'value' else 'false'}")
 
     def _do_once(self, task: Task, level: Level, names: Names, number: int, body: Body) -> Run:

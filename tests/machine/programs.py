@@ -40,7 +40,7 @@ class Sight:
         return made
 
     def concurrent(self, **changes: Any) -> Sight:
-        return self.inner(own=[], is_in_loop=False, is_in_function=False, may_emit=False, **changes)
+        return self.inner(own=[], is_in_loop=False, is_in_function=True, may_emit=False, **changes)
 
     def cleanup(self) -> Sight:
         return self.inner(is_in_loop=False, is_in_function=False, may_emit=False)
@@ -104,7 +104,9 @@ class Maker:
         return [*body, ("value", self.number(), self.pick(sight))]
 
     def pick(self, sight: Sight) -> str | int:
-        return self.random.choice(sight.ints) if sight.ints and self.random.random() < 0.8 else self.random.randint(0, 5)
+        if sight.ints and self.random.random() < 0.8:
+            return self.random.choice(sight.ints)
+        return self.random.randint(0, 5)
 
     def statement(self, sight: Sight) -> Node:
         self.left -= 1
@@ -242,7 +244,7 @@ class Maker:
 
     def make_turns(self, sight: Sight) -> Node:
         number = self.number()
-        inside = sight.inner(is_in_loop=True, may_emit=False)
+        inside = sight.inner(is_in_loop=True, is_in_function=True, may_emit=False)
         inside.ints.append(f"v{number}")
         return ("turns", number, self.random.randint(0, 3), self.valued(inside))
 

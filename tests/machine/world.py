@@ -83,7 +83,7 @@ class World:
         _require(self.end is None, "two ends")
         self.end = end
         _require(not self.steps and not machine.pending and not machine.targets, "something is pending at the end")
-        _require(not machine.tasks and not machine.groups and not machine.results, "tasks or groups are left at the end")
+        _require(not (machine.tasks or machine.groups or machine.results), "tasks or groups are left at the end")
 
     # -- what happens next
 
@@ -142,7 +142,8 @@ class World:
             output = f"{value[1]}\n" if self.asked[key][1] == "capture" else None
             return RequestCompleted(step, {"statuses": [value[0]], "output": output, "stderr": ""})
         if what == "callback":
-            return RequestCompleted(step, Handle("callback", value[0], {"id": value[0]} | ({"many": True} if value[1] else {})))
+            fields: dict[str, Any] = {"id": value[0]} | ({"many": True} if value[1] else {})
+            return RequestCompleted(step, Handle("callback", value[0], fields))
         return RequestCompleted(step, value)
 
 
