@@ -36,6 +36,7 @@ until_true() {
   shift
   until "$@"; do
     ((SECONDS < give_up_at)) || fail "waited 30 s for $what"
+    [[ -z $fmsh_pid ]] || kill -0 "$fmsh_pid" 2>/dev/null || fail "fmsh ended before $what"
     sleep 0.05
   done
 }
