@@ -29,8 +29,7 @@ def adopt(engine: Engine, job_id: int) -> Worker | None:
     if lease is None or job is None:
         return None
     try:
-        worker = replay.load(engine.store, job, engine.program(job.program_hash), engine.surroundings)
-        worker.lease, worker.parent_id = lease, job.parent_id
+        worker = replay.load(engine.store, job, lease, engine.program(job.program_hash), engine.surroundings)
         _go_on(engine, worker, job)
     except StoreCorrupt as error:
         engine.quarantine(job_id, error)
@@ -55,7 +54,7 @@ def _go_on(engine: Engine, worker: Worker, job: Job) -> None:
         worker.record(HandedOver(engine.owner, _reason(worker, job)))
     worker.owner = engine.owner
     for flight in list(worker.flights.values()):
-        if not flight.is_resumed:  # asked for just now, and already to be started
+        if flight in worker.starts:  # asked for just now
             continue
         if not flight.is_lost:
             worker.starts.append(flight)

@@ -55,7 +55,7 @@ class Dispatcher:
         request = flight.request
         id = AttemptId(worker.job_id, request.step, flight.attempt)
         connector = self._connectors.get(request.connector)
-        flight.is_running = True
+        flight.is_running = flight.has_started = True
         if connector is None:
             message = f"this fmsh has no connector {request.connector!r}"
             worker.post(id, Failed(error_value("unsupported", message)))

@@ -21,6 +21,7 @@ class Flight:
 
     __slots__ = (
         "attempt",
+        "has_started",
         "is_cancel_wanted",
         "is_lost",
         "is_resumed",
@@ -37,6 +38,7 @@ class Flight:
         self.requested_at_ms = requested_at_ms
         self.attempt = 1
         self.next_at_ms: int | None = None
+        self.has_started = False  # this attempt, here
         self.is_running = False  # its connector owes us an outcome
         self.is_resumed = False  # another process may have started this attempt
         self.is_cancel_wanted = False
@@ -80,19 +82,23 @@ def to_wire(flight: Flight) -> dict[str, Value]:
         "requested_at_ms": flight.requested_at_ms,
         "attempt": flight.attempt,
         "next_at_ms": flight.next_at_ms,
+        "has_started": flight.has_started or flight.is_resumed,
         "is_cancel_wanted": flight.is_cancel_wanted,
         "is_lost": flight.is_lost,
     }
 
 
-def from_wire(data: dict[str, Any]) -> Flight:
-    """Reads a flight back. Whatever it was doing was begun by another process, as far as we know."""
+def from_wire(data: dict[str, Any], *, is_direct: bool) -> Flight:
+    """Reads a flight back. `is_direct`: nobody has held the job between the snapshot and us.
+
+    Only then an attempt that had not started by then has not started now; else it counts as one that may have.
+    """
     flight = Flight(Request(**data["request"]), data["requested_at_ms"])
     flight.attempt = data["attempt"]
     flight.next_at_ms = data["next_at_ms"]
     flight.is_cancel_wanted = data["is_cancel_wanted"]
     flight.is_lost = data["is_lost"]
-    flight.is_resumed = True
+    flight.is_resumed = data["has_started"] or not is_direct
     if flight.attempt < 1:
         raise InternalError(f"attempt {flight.attempt} of step {flight.request.step}")
     return flight

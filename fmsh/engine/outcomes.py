@@ -67,7 +67,7 @@ def try_again(worker: Worker, flight: Flight, error: ErrorValue, *, next_at_ms: 
     worker.record(AttemptFailed(step, flight.attempt, error, next_at_ms), step=step)
     flight.attempt += 1
     flight.next_at_ms = next_at_ms
-    flight.is_lost = flight.is_resumed = False
+    flight.is_lost = flight.is_resumed = flight.has_started = False
     worker.starts.append(flight)
 
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from fmsh.machine.code import Program
     from fmsh.machine.effects import Effect
     from fmsh.machine.events import Event
-    from fmsh.store.base import EventStore, Job, StoredEvent
+    from fmsh.store.base import EventStore, Job, Lease, StoredEvent
     from fmsh.values import Secret, Value
 
 SHOWN_MAX = 200  # characters of each side of a difference, in its report
@@ -52,19 +52,22 @@ class Divergence(InternalError):
     """A replay asked for something else than the recorded history says."""
 
 
-def load(store: EventStore, job: Job, program: Program, surroundings: Surroundings) -> Worker:
+def load(store: EventStore, job: Job, lease: Lease, program: Program, surroundings: Surroundings) -> Worker:
     """Makes the worker of a job whose lease is held, as it is after its last event.
 
     Raises: StoreCorrupt, StoreMissing; Divergence; and whatever a fault of the machine raises.
     """
     found = store.snapshot(job.id)
     if found is not None and found.state_json.startswith(snapshots.PREFIX):
-        worker = _from_snapshot(store, job, program, snapshots.decode(found.state_json), surroundings)
+        saved = snapshots.decode(found.state_json, epoch=lease.epoch if found.seq == lease.head else None)
+        worker = _from_snapshot(store, job, program, saved, surroundings)
         worker.snapshots.seq = found.seq
         after = found.seq
     else:
         worker = _from_start(store, job, program, surroundings)
         after = 1
+    worker.lease = lease
+    worker.parent_id = job.parent_id
     replay = Replay(worker)
     for stored in store.events(job.id, after=after):
         replay.apply(recording.read(store, stored), stored)

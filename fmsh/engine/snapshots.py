@@ -77,7 +77,9 @@ class Saved(Record):
 def encode(worker: Worker) -> str:
     """Writes the state of a clean worker."""
     machine_json = worker.machine.snapshot()
+    assert worker.lease is not None
     engine = {
+        "epoch": worker.lease.epoch,
         "in_flight": [flights.to_wire(flight) for flight in worker.flights.values()],
         "steps": worker.steps,
         "environment": worker.environment_hash,
@@ -90,16 +92,20 @@ def encode(worker: Worker) -> str:
     return f"{PREFIX}{len(machine_json)}{MACHINE}{machine_json}{REST}{wire.encode(engine)}}}"
 
 
-def decode(state_json: str) -> Saved:
-    """Reads a state. Raises: InternalError: it is of a version that this fmsh does not know."""
+def decode(state_json: str, *, epoch: int | None) -> Saved:
+    """Reads a state. `epoch`: of the lease under which it is read, if the state is that of the job's last event.
+
+    Raises: InternalError: it is of a version that this fmsh does not know.
+    """
     if not state_json.startswith(PREFIX):
         raise InternalError(f"a snapshot of another version: {state_json[:40]}")
     start = state_json.index(MACHINE)
     end = start + len(MACHINE) + int(state_json[len(PREFIX) : start])
     engine: dict[str, Any] = wire.decode(state_json[end + len(REST) : -1])
+    is_direct = epoch == engine["epoch"] + 1
     return Saved(
         machine_json=state_json[start + len(MACHINE) : end],
-        flights=[flights.from_wire(data) for data in engine["in_flight"]],
+        flights=[flights.from_wire(data, is_direct=is_direct) for data in engine["in_flight"]],
         steps=engine["steps"],
         environment_hash=engine["environment"],
         owner=engine["owner"],

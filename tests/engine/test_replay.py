@@ -81,7 +81,7 @@ def test_a_snapshot_says_all_that_the_history_before_it_said() -> None:
     )
     process.settle()
     worker = process.engine.workers[job_id]
-    saved = snapshots.decode(snapshots.encode(worker))
+    saved = snapshots.decode(snapshots.encode(worker), epoch=None)
     assert [(flight.request.step, flight.attempt) for flight in saved.flights] == [(1, 1), (2, 2)]
     assert saved.flights[1].next_at_ms == worker.flights[2].next_at_ms
     assert (saved.steps, saved.owner) == (2, process.engine.owner)
@@ -181,3 +181,23 @@ def test_a_cancelled_effect_of_a_killed_process_is_taken_up_and_cancelled() -> N
     heir = world.process()
     assert heir.run_on(job_id).state == "cancelled"
     assert [id.step for id in world.effects.cancelled] == [1]
+
+
+def test_an_attempt_that_never_started_is_not_resumed_by_the_next_owner_but_by_the_one_after() -> None:
+    world = World()
+    process = world.process()
+    a = p.Assembler()
+    world.effects.script = [failed(retry=True, retry_after_ms=100)]
+    job_id = process.submit(a.program(p.once(a.body(p.request("fail")))))
+    process.settle()
+    assert process.engine.release(job_id)
+    second = world.process()
+    world.effects.script = [failed(retry=True, retry_after_ms=0), failed(retry=True, retry_after_ms=3_600_000)]
+    assert second.engine.adopt(job_id)
+    second.step_until(lambda: len(world.effects.attempts) == 3)
+    second.settle()
+    second.kill()
+    assert [attempt.is_resumed for attempt in world.effects.attempts] == [False, False, False]
+    third = world.process()
+    assert third.engine.adopt(job_id)
+    assert third.engine.workers[job_id].flights[1].is_resumed
