@@ -29,7 +29,9 @@ def adopt(engine: Engine, job_id: int) -> Worker | None:
     if lease is None or job is None:
         return None
     try:
-        worker = replay.load(engine.store, job, lease, engine.program(job.program_hash), engine.surroundings)
+        worker = replay.load(
+            engine.store, job, lease, program=engine.program(job.program_hash), surroundings=engine.surroundings
+        )
         _go_on(engine, worker, job)
     except StoreCorrupt as error:
         engine.quarantine(job_id, error)

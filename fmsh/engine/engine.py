@@ -17,15 +17,14 @@ from __future__ import annotations
 
 import os
 
-from fmsh import wire
-from fmsh.engine import recording, summary
+from fmsh.engine import committing, recording
 from fmsh.engine.dispatcher import Dispatcher
+from fmsh.engine.ending import Ended, ended, tell_parent
 from fmsh.engine.holding import Holding
 from fmsh.engine.retry import Backoff
 from fmsh.engine.starting import NewRun, Starter
 from fmsh.engine.worker import Surroundings, Worker
-from fmsh.errors import StoreBusy, StoreCorrupt, StoreFenced, StoreFull, StoreMissing
-from fmsh.record import Record
+from fmsh.errors import StoreBusy, StoreCorrupt, StoreFenced, StoreFull
 from fmsh.values import error_value
 
 TYPE_CHECKING = False
@@ -37,22 +36,12 @@ if TYPE_CHECKING:
     from fmsh.errors import StoreError
     from fmsh.machine.code import Program
     from fmsh.store.base import Append, EventStore, Job, NewProgram
-    from fmsh.values import ErrorValue, Value
+    from fmsh.values import Value
 
 __all__ = ["Ended", "Engine", "NewRun"]
 
 STALL_RETRY_S = 1.0
 PROGRAMS_MAX = 64  # kept compiled
-
-
-class Ended(Record):
-    """How a job left this process. `state`: as in its row once it has ended, or `parked`, or `released`."""
-
-    job_id: int
-    state: str
-    value: Value = None
-    error: ErrorValue | None = None
-    exit_status: int | None = None
 
 
 class Engine:
@@ -230,7 +219,7 @@ class Engine:
         self._ready[worker] = None
 
     def _turn(self, workers: list[Worker] | dict[Worker, None]) -> None:
-        committing: list[Worker] = []
+        writers: list[Worker] = []
         appends: list[Append] = []
         must = not self._holding.is_fresh
         for worker in workers:
@@ -238,16 +227,16 @@ class Engine:
                 continue
             if worker.pending is None:
                 worker.advance()
-            append = worker.next_append(must=must)
+            append = committing.next_append(worker, must=must)
             if worker.is_between_slices:
                 self._ready[worker] = None
             if append is not None:
-                committing.append(worker)
+                writers.append(worker)
                 appends.append(append)
             elif worker.starts or worker.cancels:
                 self._act(worker)
         if appends:
-            self._commit(committing, appends)
+            self._commit(writers, appends)
 
     def _commit(self, workers: list[Worker], appends: list[Append]) -> None:
         try:
@@ -259,7 +248,7 @@ class Engine:
         self._holding.is_sound()
         for worker, answer in zip(workers, answers, strict=True):
             if answer is None:
-                worker.committed()
+                committing.committed(worker)
                 if worker.is_dropped:
                     self._forget(worker)
                 else:
@@ -269,7 +258,7 @@ class Engine:
 
     def _act(self, worker: Worker) -> None:
         if self._holding.may_act:
-            worker.act()
+            committing.act(worker)
         else:
             self._holding.wait(worker)
 
@@ -304,9 +293,9 @@ class Engine:
         self.workers.pop(worker.job_id, None)
         self.has_released = True
         if worker.parent_id is not None and worker.end is not None and not worker.is_parked:
-            self._tell_parent(worker)
+            tell_parent(self, worker)
         if worker.is_foreground:
-            self._ended[worker.job_id] = _ended(worker)
+            self._ended[worker.job_id] = ended(worker)
         if not worker.is_dropped:
             worker.drop()
 
@@ -352,36 +341,12 @@ class Engine:
         if worker is not None:
             self.look_for(worker)
 
-    def _tell_parent(self, worker: Worker) -> None:
-        """Delivers how a job ended to the job that started it and may await it."""
-        assert worker.end is not None and worker.parent_id is not None
-        told = {"handle": str(worker.job_id), "delivery": {"value": worker.end.value, "error": worker.end.error}}
-        try:
-            self.store.deliver(worker.parent_id, "job", wire.encode(told), dedupe_id=f"job {worker.job_id}")
-        except (StoreFull, StoreBusy):
-            self.loop.after(STALL_RETRY_S, lambda: self._tell_parent(worker))
-            return
-        except StoreMissing:  # it was removed meanwhile
-            return
-        parent = self.workers.get(worker.parent_id)
-        if parent is not None:
-            self.look_for(parent)
-
     def report(self, fault: BaseException, where: str) -> None:
         """Writes the account of a fault of ours."""
         if self._report_text is not None:
             import traceback
 
             self._report_text(f"{where}: " + "".join(traceback.format_exception(fault)))
-
-
-def _ended(worker: Worker) -> Ended:
-    end = worker.end
-    if worker.is_parked:
-        return Ended(worker.job_id, "parked", None, worker.error)
-    if end is None:
-        return Ended(worker.job_id, "released")
-    return Ended(worker.job_id, summary.ended_state(end), end.value, end.error, summary.exit_status(end))
 
 
 def _system_random() -> float:

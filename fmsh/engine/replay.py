@@ -52,7 +52,7 @@ class Divergence(InternalError):
     """A replay asked for something else than the recorded history says."""
 
 
-def load(store: EventStore, job: Job, lease: Lease, program: Program, surroundings: Surroundings) -> Worker:
+def load(store: EventStore, job: Job, lease: Lease, *, program: Program, surroundings: Surroundings) -> Worker:
     """Makes the worker of a job whose lease is held, as it is after its last event.
 
     Raises: StoreCorrupt, StoreMissing; Divergence; and whatever a fault of the machine raises.

@@ -1,8 +1,8 @@
 """One job under one lease: what is fed to its machine, and what comes out of it.
 
 A turn feeds inputs, one at a time, each to quiescence; everything that was fed and everything that came out is recorded
-in that order, so that replay meets it in the same order. The engine then commits the recording, and only after that are
-requests started and cancelled. While a commit is outstanding the worker takes no turn: what arrives waits.
+in that order, so that replay meets it in the same order. `committing` then makes a commit of the recording, and only
+after that are requests started and cancelled. While a commit is outstanding there is no turn: what arrives waits.
 
 Invariants
 - An effect starts after the commit that holds its request, and only while the lease is sound.
@@ -20,10 +20,10 @@ from fmsh.connectors.base import Cancelled
 from fmsh.engine import outcomes, summary
 from fmsh.engine.flight import Flight
 from fmsh.engine.recording import Recording
+from fmsh.engine.shown import Shown
 from fmsh.engine.snapshots import SnapshotPolicy
 from fmsh.machine.effects import CancelRequest, Display, Observe, Request
 from fmsh.machine.events import (
-    Displayed,
     InboxTaken,
     JobEnded,
     Observed,
@@ -33,7 +33,6 @@ from fmsh.machine.events import (
     Resumed,
 )
 from fmsh.record import Record
-from fmsh.store.base import Append
 from fmsh.values import error_value
 
 TYPE_CHECKING = False
@@ -47,13 +46,10 @@ if TYPE_CHECKING:
     from fmsh.machine.effects import Effect, End
     from fmsh.machine.events import Event
     from fmsh.machine.machine import Machine
-    from fmsh.store.base import InboxRow, Lease
+    from fmsh.store.base import Append, InboxRow, Lease
     from fmsh.values import ErrorValue, Value
 
 SLICE_INSTRUCTIONS = 5000  # about 10 ms at 2 µs each: how long a cancel, or another job, waits for its turn
-DISPLAY_WAIT_MS = 50  # ARCHITECTURE 8.2: how long shown text may stay unrecorded, and how much of it
-DISPLAY_MAX = 64 * 1024
-EVENTS_MAX = 4096  # recorded in one run without effects before they are committed, so that memory stays bounded
 
 
 class Surroundings(Record):
@@ -102,9 +98,6 @@ class Worker:
         "pending",
         "recording",
         "shown",
-        "shown_at_ms",
-        "shown_size",
-        "shown_stream",
         "snapshots",
         "starts",
         "steps",
@@ -137,13 +130,10 @@ class Worker:
         self.recording = Recording()
         self.taken: list[int] = []
         self.inbox_seen: set[int] = set()  # rows taken, until the commit that deletes them
-        self.starts: list[Flight] = []  # after the commit
+        self.starts: list[Flight] = []  # to be started after the commit
         self.cancels: list[Flight] = []
         self.pending: Append | None = None  # a commit that was tried, and not made for want of room
-        self.shown: list[str] = []
-        self.shown_stream = "out"
-        self.shown_size = 0
-        self.shown_at_ms = 0
+        self.shown = Shown()
         self.snapshots = SnapshotPolicy()
 
         self.end: End | None = None
@@ -233,7 +223,7 @@ class Worker:
             self._feed(event)
 
     def record(self, event: Event, *, step: int | None = None) -> None:
-        if self.shown:
+        if self.shown.parts:
             self.record_shown()
         self.recording.add(event, at_ms=self.now_ms, step=step)
 
@@ -261,7 +251,7 @@ class Worker:
                 self._finish(effect)  # type: ignore[arg-type]
 
     def _make(self, request: Request) -> None:
-        if self.shown:
+        if self.shown.parts:
             self.record_shown()
         self.recording.add_request(request, at_ms=self.now_ms)
         self.steps = request.step
@@ -319,22 +309,14 @@ class Worker:
                 self.surroundings.display(text, stream)
             except OSError:  # a reader that has gone is not a failure of the job
                 pass
-        if self.shown and (stream != self.shown_stream or self.shown_size >= DISPLAY_MAX):
+        if not self.shown.takes(stream):
             self.record_shown()
-        if not self.shown:
-            self.shown_stream = stream
-            self.shown_at_ms = self.now_ms
-        self.shown.append(text)
-        self.shown_size += len(text)
+        self.shown.add(text, stream, self.now_ms)
 
     def record_shown(self) -> None:
         """Records what was shown since the last event."""
-        if not self.shown:
-            return
-        text = "".join(self.shown)
-        self.shown = []
-        self.shown_size = 0
-        self.recording.add(Displayed(text, self.shown_stream), at_ms=self.now_ms)
+        if self.shown.parts:
+            self.recording.add(self.shown.flush(), at_ms=self.now_ms)
 
     # -- pausing and parking
 
@@ -375,90 +357,6 @@ class Worker:
         event = InboxTaken(kind, data, self.machine.instructions)
         self.record(event)
         self._feed(event)
-
-    # -- commits
-
-    def next_append(self, *, must: bool = False) -> Append | None:
-        """Gives what is to be committed now, if anything has to be; with `must`, in any case."""
-        if self.pending is not None:
-            return self.pending
-        if self.shown and self._must_record_shown():
-            self.record_shown()
-        if not must and not self._must_commit():
-            return None
-        assert self.lease is not None
-        now_summary = summary.of(self)
-        is_over = self.end is not None and not self.is_parked
-        recording, taken = self.recording, self.taken
-        snapshot = None if is_over else self.snapshots.take_if_due(self)
-        release = not is_over and (self.is_faulty or (self.is_leaving and not self.must_stay))
-        self.recording = Recording()
-        self.taken = []
-        self.pending = Append(
-            self.lease, recording.events, now_summary, taken, snapshot, recording.blobs, release,
-            release and self.is_detaching,
-        )  # fmt: skip
-        return self.pending
-
-    def _must_record_shown(self) -> bool:
-        if not self.is_between_slices or self.shown_size >= DISPLAY_MAX:
-            return True
-        return self.now_ms - self.shown_at_ms >= DISPLAY_WAIT_MS
-
-    def _must_commit(self) -> bool:
-        if self.is_leaving and not self.must_stay:
-            return True
-        recorded = self.recording.events
-        if not recorded and not self.taken:
-            return False
-        if not self.is_between_slices or self.starts or self.taken:
-            return True
-        return len(recorded) >= EVENTS_MAX or recorded[-1].type == "Displayed"
-
-    @property
-    def must_stay(self) -> bool:
-        """Whether something is in flight that another process would have to do again, or that has the terminal."""
-        if self.is_hurried:
-            return False
-        return self.terminals > 0 or any(flight.is_risky for flight in self.flights.values())
-
-    def committed(self) -> None:
-        """Goes on after the commit of `next_append`: starts and cancels what was recorded there."""
-        append, self.pending = self.pending, None
-        assert append is not None
-        if append.taken:
-            self.inbox_seen.difference_update(append.taken)
-        self.has_left = append.release
-        if append.release or (self.end is not None and not self.is_parked):
-            self.drop()
-
-    def act(self) -> None:
-        """Starts and cancels what is committed. To be called only while the lease is sound."""
-        if self.is_leaving:
-            self.starts = []  # whoever loads the job starts them
-        if self.starts:
-            starts, self.starts = self.starts, []
-            for flight in starts:
-                self._start(flight)
-        if self.cancels:
-            cancels, self.cancels = self.cancels, []
-            for flight in cancels:
-                if flight.is_running:
-                    self.surroundings.dispatcher.cancel(self, flight)
-
-    def _start(self, flight: Flight) -> None:
-        if flight.next_at_ms is not None:
-            wait_ms = flight.next_at_ms - self.surroundings.clock_ms()
-            if wait_ms > 0:
-                flight.timer = self.surroundings.loop.after(wait_ms / 1000, lambda: self._try_again(flight))
-                return
-            flight.next_at_ms = None
-        self.surroundings.dispatcher.start(self, flight)
-
-    def _try_again(self, flight: Flight) -> None:
-        flight.timer = None
-        self.starts.append(flight)
-        self.surroundings.ready(self)
 
     def drop(self) -> None:
         """Forgets the job: its lease is gone, or it has ended. Outcomes that still come find nothing."""

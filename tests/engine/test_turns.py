@@ -232,3 +232,36 @@ def test_a_request_is_recorded_as_its_event_would_be() -> None:
     one.add_request(Request(*values), at_ms=5)
     other.add(RequestMade(*values), at_ms=5, step=3)
     assert one.events == other.events
+
+
+def test_only_a_displayed_request_of_the_main_task_of_a_foreground_job_has_the_terminal() -> None:
+    from fmsh.connectors.base import Terminal
+
+    world = World()
+    terminal = Terminal(0, 1, 2, False)
+    process = world.process(terminal=terminal)
+    a = p.Assembler()
+    branch = a.body(p.request_with("done", lambda scope: {"output": "display"}), parameters=(1,))
+    shown = p.request("hold", output="display")
+    foreground = process.submit(a.program(p.parallel(branch, [1]), p.request("done", output="capture"), shown))
+    background = process.submit(p.Assembler().program(shown, name="background"), is_foreground=False)
+    process.settle()
+    given = [(attempt.id.job_id, attempt.id.step, attempt.terminal) for attempt in world.effects.attempts]
+    assert sorted(given, key=lambda one: one[:2]) == [
+        (foreground, 1, None), (foreground, 2, None), (foreground, 3, terminal), (background, 1, None),
+    ]  # fmt: skip
+    assert world.disk.jobs[foreground].at_terminal and not world.disk.jobs[background].at_terminal
+    process.engine.leave(process.engine.workers[foreground])
+    process.settle()
+    assert foreground in process.engine.workers  # while a program has the terminal, the job stays with its shell
+
+
+def test_a_program_that_died_of_an_interrupt_at_the_terminal_cancels_its_job() -> None:
+    from fmsh.connectors.base import Terminal
+
+    world = World()
+    process = world.process(terminal=Terminal(0, 1, 2, False))
+    job_id = process.submit(p.Assembler().program(p.request("hold", output="display"), p.request("done")))
+    process.connector.finish(1, Done({"statuses": [130], "output": None, "stderr": ""}))
+    ended = process.engine.run_until_ended(job_id, timeout_s=2)
+    assert ended is not None and ended.state == "cancelled" and world.effects.steps == [1]
