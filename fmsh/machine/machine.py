@@ -10,9 +10,10 @@ The same program, facts and fed events give the same effects in the same order. 
 quiescent; only InboxTaken may be fed between two slices of a long run, and then carries `machine.instructions` so that
 replay can feed it at the same instruction (`run_to`).
 
-The invariants (ARCHITECTURE 4): a snapshot is taken at quiescence only; waits but requests are executed again on waking,
-so there is no half-done state; every request gets exactly one outcome and its task waits for it, also when cancelled;
-cancel is raised before the next effect, wait or turn of a loop, once, and not while cleanup runs.
+The invariants (ARCHITECTURE 4): a snapshot is taken at quiescence only; waits but requests are executed again on
+waking, so there is no half-done state; every request gets exactly one outcome and its task waits for it, also when
+cancelled; cancel is raised before the next effect, wait or turn of a loop, once, and not while `defer`, `undo` or
+`finally` runs. A task acts in its own turn only: what happens to one never runs the instructions of another.
 """
 
 from __future__ import annotations
@@ -129,10 +130,12 @@ class Machine:
 
     def throw(self, task: Task, error: ErrorValue, node: int) -> None:
         """Raises an error of the program in a task. The place where it was first raised stays with it."""
+        complete(self, task, self._raised(task, error, node))
+
+    def _raised(self, task: Task, error: ErrorValue, node: int) -> Completion:
         if error.fields.get("where") is None:
             error = ErrorValue({**error.fields, "where": self.program.place(node), "node": node})
-        kind = "cancel" if error.kind == "cancelled" and task.cancel == "delivered" else "error"
-        complete(self, task, (kind, error))
+        return "cancel" if error.kind == "cancelled" and task.cancel == "delivered" else "error", error
 
     def take_effects(self) -> list[Effect]:
         effects, self.effects = self.effects, []
@@ -372,10 +375,7 @@ class Machine:
                 self._interrupt(owner, group, completion)
         self._wake_waiting("task", task.id)
         if owner.waiting == ("leave", group.id) and not group.running:
-            owner.waiting = None
-            frame = owner.frames[-1]
-            frame.pc = len(frame.code.instructions)  # in its turn it goes on leaving this frame
-            self._wake(owner)
+            self._leave_in_turn(owner)
 
     def _end_within(self, group: Group, task: Task, completion: Completion) -> None:
         owner = self.tasks[group.owner]
@@ -403,17 +403,22 @@ class Machine:
         frame = owner.frames[-1]
         frame.cleanup.extend(group.undos)
         frame.cleanup.sort(key=lambda entry: entry[0])
-        owner.waiting = None
-        self._wake(owner)
         failure = group.interrupted or group.error
         if failure is not None:
-            if failure[0] == "error":
-                self.throw(owner, failure[1], frame.code.instructions[frame.pc][1])
-            else:
-                complete(self, owner, failure)
+            node = frame.code.instructions[frame.pc][1]
+            frame.completion = self._raised(owner, failure[1], node) if failure[0] == "error" else failure
+            self._leave_in_turn(owner)
             return
         values = [group.results[index][1] for index in range(group.started)]
         self._continue(owner, values[0] if group.kind == "within" else values)
+
+    def _leave_in_turn(self, task: Task) -> None:
+        """Lets a task go on leaving its top frame when its turn comes."""
+        frame = task.frames[-1]
+        assert frame.completion is not None
+        frame.pc = len(frame.code.instructions)
+        task.waiting = None
+        self._wake(task)
 
     # -- cancelling
 
@@ -484,7 +489,6 @@ class Machine:
         elif kind in ("mailbox", "task"):
             task.waiting = None
             self._wake(task)
-            self.raise_interrupt(task)
 
     def _stop_group(self, group: Group, task: Task) -> None:
         if group.interrupted is None:

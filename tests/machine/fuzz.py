@@ -4,8 +4,8 @@
     python -m tests.machine.fuzz FIRST COUNT       many; prints the seeds that fail
 
 For each seed the machine runs beside the model and after each event both must have asked for, cancelled and shown the
-same. What was fed is recorded; then the recording is fed to a machine that is saved and restored after every event, to a
-fresh machine, and to one restored from the middle: each must do exactly the same again, effect for effect.
+same. What was fed is recorded; then the recording is fed to a machine that is saved and restored after every event, to
+a fresh machine, and to one restored from the middle: each must do exactly the same again, effect for effect.
 
 In one world of eight the machine is run in small slices, and cancels and deliveries come in the middle of a run.
 """

@@ -78,7 +78,7 @@ class Nursery:
         self.values: dict[int, Any] = {}
         self.error: Completion | None = None
         self.failures: dict[str, Completion] = {}  # of a spawn: what is not handled where it is awaited
-        self.stopped: Completion | None = None  # why the owner does not want it any more; of a spawn: to be raised in it
+        self.stopped: Completion | None = None  # why the owner wants it no more; of a spawn: to be raised in the owner
         self.undos: list[Any] = []
         self.ids: list[str] = []  # of the tasks that a spawn has started
         self.timer: str | None = None
@@ -536,7 +536,7 @@ class Model:
     def _turns(
         self, task: Task, level: Level, names: Names, number: int, count: int, body: Body, *, is_block: bool
     ) -> Run:
-        values = []
+        values: list[Any] = []
         for item in range(1, count + 1):
             self._check(task)
             bound = {f"v{number}": item}
@@ -558,7 +558,7 @@ class Model:
     def _do_try(
         self, task: Task, level: Level, names: Names, number: int, body: Body, catch: Body | None, finally_: Body | None
     ) -> Run:
-        handlers = {
+        handlers: dict[str, Any] = {
             "catch": None if catch is None else (number, catch),
             "finally_": None if finally_ is None else (number, finally_),
         }
@@ -610,9 +610,7 @@ class Model:
             raise Leaves(failure)
         return [nursery.values[index] for index in range(nursery.started)]
 
-    def _do_each(
-        self, task: Task, level: Level, names: Names, number: int, items: int, limit: int, body: Body
-    ) -> Run:
+    def _do_each(self, task: Task, level: Level, names: Names, number: int, items: int, limit: int, body: Body) -> Run:
         self._check(task)
         nursery = Nursery("each", task)
         nursery.items, nursery.limit = items, limit

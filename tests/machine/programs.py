@@ -1,8 +1,8 @@
 """Random programs over the whole slice of the language, as trees that can be written as text and run by the model.
 
-A node is a tuple `(kind, number, …)`; numbers are unique, so that every request and every printed line names its place.
-Variables hold whole numbers unless said otherwise. Weights favour what is hard: nested concurrency in cleanup, failures,
-and waits in every place where a cancel may find them.
+A node is a tuple `(kind, number, …)`; numbers are unique, so that every request and every printed line names its
+place. Variables hold whole numbers unless said otherwise. Weights favour what is hard: nested concurrency in cleanup,
+failures, and waits in every place where a cancel may find them.
 """
 
 from __future__ import annotations
@@ -281,7 +281,7 @@ def make(seed: int) -> Body:
     return Maker(seed).program()
 
 
-# ---- As text -----------------------------------------------------------------------------------------------------------
+# ---- As text
 
 
 def text(body: Body) -> str:
@@ -380,7 +380,7 @@ _WRITE: dict[str, Any] = {
     "value": lambda n, given: _operand(given),
     "post": lambda n, given: f"let v{n} = POST http://world/{n} {{x: {_operand(given)}}}",
     "run": lambda n, given, captured: (
-        f"let r{n} = ^go {n} {_operand(given)}; print \"{n} $r{n}\"" if captured else f"^go {n} {_operand(given)}"
+        f'let r{n} = ^go {n} {_operand(given)}; print "{n} $r{n}"' if captured else f"^go {n} {_operand(given)}"
     ),
     "sleep": lambda n, seconds: f"sleep {seconds}s",
     "set": lambda n, name, given: f"${name} = {_operand(given)}",
@@ -392,9 +392,9 @@ _WRITE: dict[str, Any] = {
     "emit": lambda n, given: f"emit {_operand(given)}",
     "callback": lambda n, many: f"let h{n} = callback{' --many' if many else ''}",
     "await": lambda n, names, timeout: (
-        f"let a{n} = await {_handles(names)}{' --timeout 7s' if timeout else ''}; print \"{n} $a{n}\""
+        f'let a{n} = await {_handles(names)}{" --timeout 7s" if timeout else ""}; print "{n} $a{n}"'
     ),
-    "call": lambda n, name, given: f"let a{n} = {name} {_operand(given)}; print \"{n} $a{n}\"",
+    "call": lambda n, name, given: f'let a{n} = {name} {_operand(given)}; print "{n} $a{n}"',
 }
 
 

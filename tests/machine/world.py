@@ -1,7 +1,7 @@
 """A world for one run of a program: it decides what happens, when, and keeps the account of it.
 
-How a request ends depends on the seed, the task that asks and what it asks, never on the order of the calls. Which event
-comes next is drawn from what is pending.
+How a request ends depends on the seed, the task that asks and what it asks, never on the order of the calls. Which
+event comes next is drawn from what is pending.
 """
 
 from __future__ import annotations
