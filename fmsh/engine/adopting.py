@@ -7,7 +7,7 @@ that, so that it is not loaded again and again.
 from __future__ import annotations
 
 from fmsh.connectors.base import Cancelled
-from fmsh.engine import recording, replay
+from fmsh.engine import recording, replay, summary
 from fmsh.errors import StoreBusy, StoreCorrupt, StoreFull
 from fmsh.machine.events import HandedOver, JobEnded, Parked
 from fmsh.store.base import Append, Summary
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fmsh.engine.worker import Worker
     from fmsh.store.base import Job, Lease
 
-CANCELLED_STATUS = 130
+RETRY_S = 1.0
 
 
 def adopt(engine: Engine, job_id: int) -> Worker | None:
@@ -36,8 +36,8 @@ def adopt(engine: Engine, job_id: int) -> Worker | None:
     except StoreCorrupt as error:
         engine.quarantine(job_id, error)
         return None
-    except (StoreFull, StoreBusy):
-        engine.store.release(lease, wake_at_ms=job.wake_at_ms)
+    except StoreBusy:
+        _give_back(engine, lease, job.wake_at_ms)
         raise
     except Exception as fault:
         engine.report(fault, f"loading job {job_id}")
@@ -73,6 +73,14 @@ def _reason(worker: Worker, job: Job) -> str:
     return "restart" if worker.owner.get("kind") == "daemon" else "detached"
 
 
+def _give_back(engine: Engine, lease: Lease, wake_at_ms: int | None) -> None:
+    """Releases a lease for which there is no worker, as soon as the store can."""
+    try:
+        engine.store.release(lease, wake_at_ms=wake_at_ms)
+    except (StoreFull, StoreBusy):
+        engine.loop.after(RETRY_S, lambda: _give_back(engine, lease, wake_at_ms))
+
+
 def _put_aside(engine: Engine, job: Job, lease: Lease, fault: Exception) -> None:
     rows = engine.store.inbox(job.id)
     now_ms = engine.clock_ms()
@@ -80,12 +88,15 @@ def _put_aside(engine: Engine, job: Job, lease: Lease, fault: Exception) -> None
     if any(row.kind == "cancel" for row in rows):
         message = "the job was cancelled, and could not be loaded; its defer and undo did not run"
         error = error_value("cancelled", message)
-        recorded.add(JobEnded(None, error, CANCELLED_STATUS), at_ms=now_ms)
+        recorded.add(JobEnded(None, error, summary.CANCELLED_STATUS), at_ms=now_ms)
         error_json = recording.error_json(error)
-        summary = Summary("cancelled", None, job.steps, "[]", None, error_json, CANCELLED_STATUS, now_ms)
+        row = Summary("cancelled", None, job.steps, "[]", None, error_json, summary.CANCELLED_STATUS, now_ms)
     else:
         error = error_value("internal", f"the job cannot be loaded: {fault}")
         recorded.add(Parked(None, error), at_ms=now_ms)
-        summary = Summary("parked", None, job.steps, error_json=recording.error_json(error))
+        row = Summary("parked", None, job.steps, error_json=recording.error_json(error))
     taken = [row.id for row in rows]
-    engine.store.commit([Append(lease, recorded.events, summary, taken, None, recorded.blobs, True)])
+    try:
+        engine.store.commit([Append(lease, recorded.events, row, taken, None, recorded.blobs, True)])
+    except (StoreFull, StoreBusy):
+        engine.loop.after(RETRY_S, lambda: _put_aside(engine, job, lease, fault))

@@ -285,9 +285,13 @@ class Engine:
         self.workers.pop(worker.job_id, None)
 
     def quarantine(self, job_id: int, error: StoreError) -> None:
+        """Parks a job whose history is damaged, and does not load it again."""
         self.report(error, f"job {job_id}")
         self._quarantined.add(job_id)
-        self.store.quarantine(job_id, error_json=recording.error_json(error_value("corrupt", error.message)))
+        try:
+            self.store.quarantine(job_id, error_json=recording.error_json(error_value("corrupt", error.message)))
+        except (StoreFull, StoreBusy) as refusal:  # whoever loads it next finds the damage again
+            self.report(refusal, f"quarantine of job {job_id}")
 
     def _forget(self, worker: Worker) -> None:
         self.workers.pop(worker.job_id, None)

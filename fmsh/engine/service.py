@@ -32,7 +32,7 @@ STOP_PATIENCE_S = 1.5  # of the 2 s that stopping may take
 class Service:
     """One run of the daemon."""
 
-    __slots__ = ("_due_timer", "_engine", "_idle_since", "_pidfds", "_unwatchable")
+    __slots__ = ("_due_timer", "_engine", "_idle_since", "_is_unload_planned", "_pidfds", "_unwatchable")
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -40,18 +40,21 @@ class Service:
         self._unwatchable: set[str] = set()
         self._due_timer: Timer | None = None
         self._idle_since: dict[int, float] = {}
+        self._is_unload_planned = False
 
     def run(self, stop: Callable[[], bool]) -> None:
         """Serves until `stop()`, then hands everything back."""
         engine = self._engine
         self._reap()
         self._watch_regularly()
-        self._unload_regularly()
         while not stop():
             if engine.has_released:
                 engine.has_released = False
                 self._watch_owners()
                 self._adopt_due()
+            if engine.workers and not self._is_unload_planned:
+                self._is_unload_planned = True
+                engine.loop.after(IDLE_CHECK_S, self._unload_idle)
             engine.step(0 if engine.has_released else None)
         self._hand_back()
         for fd in self._pidfds.values():
@@ -144,9 +147,9 @@ class Service:
 
     # -- jobs that only wait
 
-    def _unload_regularly(self) -> None:
+    def _unload_idle(self) -> None:
         engine = self._engine
-        engine.loop.after(IDLE_CHECK_S, self._unload_regularly)
+        self._is_unload_planned = False
         now_s = engine.loop.now_s()
         idle = {worker.job_id: worker for worker in engine.workers.values() if self._is_idle(worker)}
         self._idle_since = {job_id: self._idle_since.get(job_id, now_s) for job_id in idle}

@@ -81,7 +81,6 @@ class Starter:
             worker.record(started)
         worker.job_id, worker.lease = job.id, lease
         worker.recording.blobs += blobs
-        self._known.add(started.environment)
         return job, worker
 
     def create_unowned(self, run: NewRun) -> tuple[Job, bool]:
@@ -104,7 +103,7 @@ class Starter:
 
     def _started(self, run: NewRun) -> tuple[JobStarted, list[tuple[str, bytes]]]:
         """Gives a job's first event, and its environment's blob if the store lacks it."""
-        data = wire.encode(dict(run.environment)).encode() if run.environment else b""
+        data = wire.encode(dict(sorted(run.environment.items()))).encode() if run.environment else b""
         environment_hash = recording.hash_of(data) if data else ""
         options, program_hash = run.options, run.job.program.hash
         started = JobStarted(program_hash, run.arguments, environment_hash, run.directory, run.time_zone, options)

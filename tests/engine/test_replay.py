@@ -201,3 +201,23 @@ def test_an_attempt_that_never_started_is_not_resumed_by_the_next_owner_but_by_t
     third = world.process()
     assert third.engine.adopt(job_id)
     assert third.engine.workers[job_id].flights[1].is_resumed
+
+
+def test_saving_takes_at_most_a_twentieth_of_the_time() -> None:
+    world = World()
+    now_s = [0.0]
+    process = world.process(now_s=lambda: now_s[0])
+    job_id = process.submit(long_program())
+    worker = process.engine.workers[job_id]
+    save = worker.machine.snapshot
+
+    def slow() -> str:
+        now_s[0] += 1.0  # a large state
+        return save()
+
+    worker.machine.snapshot = slow  # type: ignore[method-assign]
+    while not process.connector.held:
+        process.engine.step(0)
+        now_s[0] += 0.01
+    saved = len(world.disk.jobs[job_id].snapshots)
+    assert 1 <= saved <= 1 + now_s[0] / 20
