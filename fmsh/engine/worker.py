@@ -188,14 +188,15 @@ class Worker:
     def _run_turn(self) -> None:
         machine = self.machine
         while self.end is None and not self.is_faulty:
-            if not self.is_quiescent and not self.is_held:
+            may_feed = not self.is_held
+            if may_feed and not self.is_quiescent:
                 self.is_quiescent = machine.run(SLICE_INSTRUCTIONS)
                 self.collect(machine.take_effects())
                 if not self.is_quiescent:
                     return
-            elif self.held and not self.is_held:
+            elif may_feed and self.held:
                 self._feed(self.held.pop(0))
-            elif self.observes and not self.is_held:
+            elif may_feed and self.observes:
                 self._answer(self.observes.pop(0))
             elif self.arrived:
                 flight, outcome = self.arrived.pop(0)
