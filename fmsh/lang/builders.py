@@ -8,6 +8,7 @@ context as a problem. This module knows no table and no lexer.
 from __future__ import annotations
 
 from fmsh.lang import syntax as s
+from fmsh.lang.lexing import hints
 from fmsh.values import Duration
 
 TYPE_CHECKING = False
@@ -160,6 +161,14 @@ def _command_with(c: list[Any], span: Span, x: Context) -> Any:
     return _make_command(c[1], c[2], tuple(c[0]), span)
 
 
+def _environment_alone(c: list[Any], span: Span, x: Context) -> Any:
+    name = c[0][-1].name
+    message, hint = hints.BARE_ASSIGNMENT
+    x.problem(c[0][-1].span, message.format(name=name), hint.format(name=name))
+    empty = s.Literal((span[1], span[1]), "", "")
+    return s.Command(span, s.Word(empty.span, (empty,), False), (), (), tuple(c[0]))
+
+
 def _make_command(head: tuple[s.Word, bool], found: list[Any], environment: tuple[Any, ...], span: Span) -> s.Command:
     name, is_external = head
     arguments = tuple(argument for argument in found if not isinstance(argument, s.Redirection))
@@ -308,13 +317,7 @@ def _pattern_field(c: list[Any], span: Span, x: Context) -> Any:
 
 def _pattern_field_short(c: list[Any], span: Span, x: Context) -> Any:
     name = c[0].value
-    if c[0].parts is not None:
-        x.problem(
-            span,
-            "in `match` a field needs a pattern",
-            f"write `{name}: ${name}` to bind it, `{name}: _` if it must be there",
-        )
-    elif not name.isidentifier():
+    if not name.isidentifier():
         x.problem(span, f"`{name}` is not a name", f"write `{name}: {name.replace('-', '_')}`")
     return s.FieldPattern(span, name, s.NamePattern(span, name))
 
@@ -404,6 +407,7 @@ BUILDERS: dict[str, Builder] = {
     "catch_named": lambda c, span, x: (c[1].value, c[2]),
     "command": _command,
     "command_with": _command_with,
+    "environment_alone": _environment_alone,
     "head": lambda c, span, x: (c[1], False),
     "head_external": lambda c, span, x: (c[1], True),
     "environment": _environment,

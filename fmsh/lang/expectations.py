@@ -6,6 +6,9 @@ from fmsh.lang.grammar_table import NONTERMINALS, RULES, TERMINALS
 from fmsh.lang.table import ACTIONS, GOTOS
 from fmsh.lang.tokens import HUMAN_NAMES, Problem, Token
 
+ACCEPT = GOTOS[NONTERMINALS.index("start")] - 1
+CLOSING = frozenset(("RPAR", "RSQB", "RBRACE"))
+ORDER = ("RPAR", "RSQB", "RBRACE", "COMMA", "COLON", "ARROW", "ASSIGN", "IN", "NAME", "KEY")
 NAMES_MAX = 4  # more expected things than that help nobody
 
 # (the token before, what was found) → message and hint. "" stands for any.
@@ -17,12 +20,19 @@ SPECIAL: dict[tuple[str, str], tuple[str, str]] = {
     ("RETURN", "PIPE"): ("`return` has no value to pipe on", "write `return (… | …)`"),
     ("AMP", "PIPE"): ("`&` ends a chain", "put the pipeline in a group: `{ a | b } &`"),
 }
+OPERATORS = frozenset(
+    ["CMP", "OR", "AND", "COALESCE", "RANGE", "PLUS", "MINUS", "MULTIPLY", "POWER", "FIELD", "KEYDOT", "LINDEX"]
+)
 # What was found, where nothing above says more.
 HINTS: dict[str, str] = {
-    "CMP": "comparisons do not chain: write `$a < $b and $b < $c`",
-    "RANGE": "ranges do not chain",
     "ASSIGN": "to compare write `==`; to assign, begin the statement with `$x = …`",
     "LBODY": "a block or record in a condition stands in ( )",
+}
+
+
+CHAINED = {
+    "CMP": ("comparisons do not chain", "write `$a < $b and $b < $c`"),
+    "RANGE": ("ranges do not chain", "a range has one `..`"),
 }
 
 
@@ -33,13 +43,22 @@ def problem_at(states: list[int], token: Token, before: Token | None, text: str)
     if special is not None:
         return Problem(*special)
     expected = _expected(states)
+    if token.type in CHAINED and "a value" not in expected and "a command or a value" not in expected:
+        return Problem(*CHAINED[token.type])
     wanted = _join(expected)
     if token.type == "$END":
         return Problem(f"the text ends where {wanted} was expected", is_at_end=True)
-    hint = HINTS.get(token.type, "")
-    if "LBODY" in accepted(states) and token.type == "SEP":
-        hint = "a body stands in braces: `{ … }`"
-    return Problem(f"{wanted} was expected, {_found(token, text)} was found", hint)
+    return Problem(f"{wanted} was expected, {_found(token, text)} was found", _hint(token, accepted(states)))
+
+
+def _hint(token: Token, possible: set[str]) -> str:
+    if token.type == "SEP" and "LBODY" in possible:
+        return "a body stands in braces: `{ … }`"
+    if token.type in ("ANDOR", "PIPE", "AMP") and "SEP" in possible:
+        return "this statement has no value: end it with `;` or a new line"
+    if token.type == "ASSIGN" and "NAME" in possible:
+        return ""
+    return HINTS.get(token.type, "")
 
 
 def _found(token: Token, text: str) -> str:
@@ -66,7 +85,7 @@ def _is_accepted(states: list[int], terminal: int) -> bool:
     while True:
         action = ACTIONS[stack[-1] * len(TERMINALS) + terminal]
         if action >= 0:
-            return action > 0 or (len(stack) == 2 and terminal == TERMINALS.index("$END"))
+            return action > 0 or (stack[-1] == ACCEPT and terminal == TERMINALS.index("$END"))
         origin, length, _ = RULES[-1 - action]
         del stack[len(stack) - length :]
         stack.append(GOTOS[stack[-1] * len(NONTERMINALS) + origin] - 1)
@@ -75,34 +94,24 @@ def _is_accepted(states: list[int], terminal: int) -> bool:
 def _expected(states: list[int]) -> list[str]:
     """Gives human names of what could come, most telling first."""
     found = accepted(states)
+    if "LBODY" in found or "LMATCH" in found:
+        return ["`{`"]
     names: list[str] = []
     if "COMMAND" in found:
         names.append("a statement" if "LET" in found else "a command or a value")
-        found &= {"RPAR", "RSQB", "RBRACE", "LBODY"}
+        found &= CLOSING
     elif "LREC" in found and "VAR" in found:
         names.append("a value")
-        found &= {"RPAR", "RSQB", "RBRACE"}
+        found &= CLOSING
     elif "CMP" in found:
-        found -= {
-            "CMP",
-            "OR",
-            "AND",
-            "COALESCE",
-            "RANGE",
-            "PLUS",
-            "MINUS",
-            "MULTIPLY",
-            "POWER",
-            "FIELD",
-            "KEYDOT",
-            "LINDEX",
-        }
         names.append("an operator")
     elif "FLAG" in found and "REDIR" in found:
         names.append("an argument")
-        found &= {"LBODY", "LMATCH", "RPAR", "RBRACE"}
-    order = ("LBODY", "LMATCH", "RPAR", "RSQB", "RBRACE", "COMMA", "COLON", "ARROW", "ASSIGN", "IN", "NAME", "KEY")
-    for name in [*(name for name in order if name in found), *sorted(found - set(order))]:
+        found &= CLOSING
+    found -= OPERATORS
+    if len(found | {"$END", "SEP"}) > 2:
+        found -= {"$END"}
+    for name in [*(name for name in ORDER if name in found), *sorted(found - set(ORDER))]:
         human = HUMAN_NAMES.get(name, "")
         if human and human not in names:
             names.append(human)

@@ -57,9 +57,11 @@ def _lone_operator(lexer: Lexer) -> bool:
     if lexer.text[lexer.pos] not in _OPERATOR_STARTS:
         return False
     word = _word_text(lexer)
-    if word == "=" and frame.arguments == 0 and frame.command.isidentifier():
+    if word in ("=", "+=", "-=", "*=", "/=") and frame.arguments == 0 and frame.command.isidentifier():
         message, hint = hints.SPACED_ASSIGNMENT
-        lexer.report(lexer.pos, lexer.pos + 1, message.format(name=frame.command), hint.format(name=frame.command))
+        lexer.report(
+            lexer.pos, lexer.pos + len(word), message.format(name=frame.command), hint.format(name=frame.command)
+        )
         return False
     if word == "=" and lexer.text.startswith("=>", lexer.pos) and frame.kind == "match":
         lexer.emit("ARROW", lexer.pos, lexer.pos + 2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fmsh.lang.lexing import arguments, hints, records, words
+from fmsh.lang.lexing import arguments, records, words
 from fmsh.lang.lexing.arguments import is_word_end
 from fmsh.lang.lexing.frames import ARGUMENTS, BODY, ENVIRONMENT, STAGE, STATEMENT, VALUE
 from fmsh.lang.lexing.marks import open_body, punctuation
@@ -34,8 +34,9 @@ def body(lexer: Lexer) -> None:
     elif last == "CATCH" and c in NAME_START:
         lexer.emit("NAME", begin, end, text[begin:end])
     elif not punctuation(lexer):
+        keyword = last.lower() if last in ("ELSE", "CATCH", "FINALLY") else frame.keyword or "=>"
         hint = "write `catch e { … }`" if last == "CATCH" and c == "$" else "a body stands in braces: `{ … }`"
-        lexer.report(begin, begin + 1, f"`{{` must follow `{frame.keyword or '=>'}`", hint)
+        lexer.report(begin, begin + 1, f"`{{` must follow `{keyword}`", hint)
         frame.mode = STATEMENT
 
 
@@ -100,7 +101,6 @@ def environment_item(lexer: Lexer, end: int) -> None:
     following = lexer.text[end + 1 : end + 2]
     if not is_export:
         frame.mode = STAGE
-        _check_alone(lexer, name, end + 1)
     if following in ("", " ", "\t", "\r", "\n", ";", "|", "&", ")", "}"):
         lexer.emit("ENVEMPTY", begin, end + 1, name)
         return
@@ -111,21 +111,6 @@ def environment_item(lexer: Lexer, end: int) -> None:
         records.open_bracket(lexer, frame.mode)
     elif not arguments.literal(lexer):
         words.begin(lexer, "environment")
-
-
-def _check_alone(lexer: Lexer, name: str, pos: int) -> None:
-    """Reports `x=1` with no command after it."""
-    text = lexer.text
-    if text[pos : pos + 1] in ('"', "'"):
-        close = text.find(text[pos], pos + 1, lexer.size)
-        pos = lexer.size if close < 0 else close + 1
-    while pos < lexer.size and text[pos] not in " \t\r\n;|&)}":
-        pos += 1
-    while pos < lexer.size and text[pos] in " \t\r":
-        pos += 1
-    if pos >= lexer.size or text[pos] in "\n;|&)}#":
-        message, hint = hints.BARE_ASSIGNMENT
-        lexer.report(lexer.pos, lexer.pos + len(name) + 1, message.format(name=name), hint.format(name=name))
 
 
 def environment(lexer: Lexer) -> None:

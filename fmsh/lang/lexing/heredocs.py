@@ -30,6 +30,10 @@ class Heredoc:
 def begin(lexer: Lexer) -> None:
     """Reads the tag after `<<` and emits the STR token that the body will fill."""
     text = lexer.text
+    if text[lexer.pos : lexer.pos + 1] == "-":
+        hint = "write `<<EOF`: the indentation of the end tag is removed from every line"
+        lexer.report(lexer.pos - 2, lexer.pos + 1, "`<<-` does not exist", hint)
+        lexer.pos += 1
     while text[lexer.pos : lexer.pos + 1] in BLANKS:
         lexer.pos += 1
     start = lexer.pos

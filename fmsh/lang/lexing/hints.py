@@ -82,6 +82,10 @@ VARIABLE_AS_COMMAND = (
     "to run the command that it names write `^{variable}`",
 )
 AT_PAREN = ("`@( )` is not a form of the language", "write `$( )` for a value inside a word")
+LEADING_OPERATOR = (
+    "an operator cannot begin a statement",
+    "write it at the end of the line before, or put the expression in ( )",
+)
 BARE_ASSIGNMENT = (
     "`{name}=…` alone sets nothing",
     "write `let {name} = …` for a variable, `export {name}=…` for the environment",

@@ -104,6 +104,9 @@ def open_body(lexer: Lexer) -> None:
         inner.position = PATTERN
     else:
         after = PATTERN if frame.kind == "match" else AFTER
+        target = lexer.next_significant(lexer.pos + 1)
+        if lexer.text.startswith("|", target) and not lexer.text.startswith("||", target):
+            lexer.report(lexer.pos, lexer.pos + 1, "a body has no parameters", "a block in a condition stands in ( )")
         lexer.open("body", "LBODY", "}", STATEMENT, after)
 
 

@@ -175,6 +175,9 @@ def _word(lexer: Lexer) -> None:
         lexer.emit("NOT", begin, end, "not")
         return
     _check_comparison(lexer)
+    if lexer.last is not None and lexer.last.value == "\n" and text[begin] in "+-*/%=<>":
+        hint = "write the operator at the end of the line before, or put the expression in ( )"
+        lexer.report(begin, begin + 1, f"`{text[begin]}` cannot begin a line here", hint)
     frame.mode = OPERATOR
     words.begin(lexer, "operand")
 

@@ -149,7 +149,13 @@ def _operator_symbol(lexer: Lexer, has_blank: bool) -> bool:
 
 def _check_glue(lexer: Lexer, symbol: str, following: str, has_blank: bool) -> None:
     begin, end = lexer.pos, lexer.pos + len(symbol)
-    if following in NAME_START or following == "~":
+    last = lexer.last
+    if lexer.frame.kind == "inner" and symbol[0] in hints.EXPANSIONS and not has_blank:
+        lexer.report_expansion(begin, symbol[0])
+    elif symbol == "-" and last is not None and last.type == "FIELD" and not has_blank and following in NAME_START:
+        whole = f"{last.value}{lexer.text[begin : name_end(lexer.text, end, COMMAND_CHARS)]}"
+        lexer.report(begin, end, "`-` stands directly before a word", f'for a field of that name write `."{whole}"`')
+    elif following in NAME_START or following == "~":
         hint = 'quote the text as a whole (`"$dir/file"`), or put blanks on both sides of the operator'
         lexer.report(begin, end, f"`{symbol}` stands directly before a word", hint)
     elif has_blank and following not in (" ", "\t", "\r", "\n", "") and symbol in ("+", "-", "*", "/", "%"):
@@ -199,6 +205,8 @@ def _glued(lexer: Lexer, last: Token, shown: str) -> tuple[str, str]:
             f"`{shown}` directly after a string",
             'a word that begins with a quote is a string; to run it write `^"name"`',
         )
+    if shown == "(":
+        return "`(` directly after a value", "a function is called as a command: `name argument`"
     return f"`{shown}` directly after `{lexer.text[last.start : last.end]}`", 'quote the text as a whole: `"${x}text"`'
 
 

@@ -34,8 +34,18 @@ def pattern(lexer: Lexer) -> None:
 def _out_of_place(lexer: Lexer) -> None:
     if lexer.frame.mode == PATTERN and lexer.frame.kind in ("match", "pattern list", "pattern record"):
         words.begin(lexer, "operand")
+    elif lexer.frame.mode == NAMES and _is_after_pattern(lexer):
+        _report_missing(lexer)
     else:
         lexer.unexpected(hint="a name is a letter or `_`, then letters, digits, `_`")
+
+
+def _report_missing(lexer: Lexer) -> None:
+    """Reports that `=` or `in` does not come after the names."""
+    keyword = lexer.frame.keyword
+    wanted, form = ("in", "`for x in … { … }`") if keyword == "for" else ("=", "`let x = …`")
+    lexer.unexpected(f"`{wanted}` was expected, `{lexer.text[lexer.pos]}` was found", f"write {form}")
+    lexer.frame.mode = VALUE
 
 
 def _word(lexer: Lexer) -> None:
@@ -75,7 +85,7 @@ def _check_name(lexer: Lexer, end: int) -> None:
 def _dollar(lexer: Lexer) -> bool:
     text, begin = lexer.text, lexer.pos
     end = name_end(text, begin + 1)
-    if text[begin + 1 : begin + 2] not in NAME_START:
+    if text[begin + 1 : begin + 2] not in NAME_START or (lexer.frame.mode == NAMES and _is_after_pattern(lexer)):
         return False
     if lexer.frame.mode == NAMES:
         name = text[begin + 1 : end]
@@ -101,6 +111,8 @@ def _literal(lexer: Lexer) -> bool:
 
 
 def _string(lexer: Lexer) -> bool:
+    if lexer.frame.mode == NAMES:
+        return False
     lexer.begin_string()
     return True
 

@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from fmsh.lang.lexing import marks
-from fmsh.lang.lexing.frames import AFTER, COLON, DECIDE, KEY, OPERAND, OPERATOR, PARAMETER, STAGE, STATEMENT, VALUE
+from fmsh.lang.lexing.frames import (
+    AFTER,
+    COLON,
+    DECIDE,
+    KEY,
+    OPERAND,
+    OPERATOR,
+    PARAMETER,
+    PATTERN,
+    STAGE,
+    STATEMENT,
+    VALUE,
+)
 from fmsh.lang.tokens import COMMAND_CHARS, NAME_START, name_end
 
 TYPE_CHECKING = False
@@ -35,7 +47,12 @@ def _is_record(lexer: Lexer) -> bool:
     if text[target : target + 1] == "}" or text.startswith("...", target):
         return True
     end = name_end(text, target, KEY_CHARS)
-    return end > target and text[end : end + 1] == ":" and not text.startswith("://", end)
+    if end == target:
+        return False
+    if text[end : end + 1] == ":":
+        return not text.startswith("://", end)
+    colon = lexer.next_significant(end)
+    return text[colon : colon + 1] == ":" and text[colon + 1 : colon + 2] in (" ", "\t", "\n")  # to say what is wrong
 
 
 def open_brace(lexer: Lexer, position: str) -> None:
@@ -123,7 +140,11 @@ def _bare_key(lexer: Lexer) -> None:
         lexer.emit("COLON", end, end + 1)
         frame.mode = OPERAND if frame.kind == "record" else frame.position
     elif frame.kind == "pattern record":
-        lexer.emit("KEY", begin, end, text[begin:end])
+        name = text[begin:end]
+        lexer.emit("KEY", begin, end, name)
+        if frame.position == PATTERN and text[lexer.next_significant(end) : end + 2] != ":":
+            hint = f"write `{name}: ${name}` to bind it, or `{name}: _` if it must only be there"
+            lexer.report(begin, end, "in `match` a field needs a pattern", hint)
         frame.mode = frame.position if text[lexer.next_significant(end) : end + 2] == ":" else KEY
     else:
         _bad_key(lexer)

@@ -71,6 +71,7 @@ def start(lexer: Lexer) -> None:
         return
     handler = _STARTS.get(c)
     if (handler is None or not handler(lexer)) and not punctuation(lexer):
+        _check_operator(lexer)
         begin_command(lexer)
 
 
@@ -78,6 +79,18 @@ def begin_command(lexer: Lexer) -> None:
     """Begins the name of a command."""
     lexer.frame.mode = ARGUMENTS
     words.begin(lexer, "head")
+
+
+def _check_operator(lexer: Lexer) -> None:
+    """Reports an operator that begins a line; `*` alone is a pattern of paths."""
+    end = lexer.pos
+    while lexer.text[end : end + 1] in _OPERATOR_CHARS:
+        end += 1
+    if end > lexer.pos and lexer.text[lexer.pos : end] != "*" and lexer.text[end : end + 1] in ("", " ", "\t", "\n"):
+        lexer.report(lexer.pos, end, *hints.LEADING_OPERATOR)
+
+
+_OPERATOR_CHARS = frozenset("+-*/%=<>~?")
 
 
 def _first_word(lexer: Lexer) -> None:
@@ -95,8 +108,13 @@ def _first_word(lexer: Lexer) -> None:
         if word == "not":
             _not(lexer, end)
             return
+        if word in ("and", "or"):
+            lexer.report(begin, end, *hints.LEADING_OPERATOR)
         if word in hints.COMMANDS:
             lexer.report(begin, end, *hints.COMMANDS[word])
+    if following in ("+", "-", "*", "/") and text[end + 1 : end + 2] == "=":
+        message, hint = hints.SPACED_ASSIGNMENT
+        lexer.report(begin, end + 2, message.format(name=word), hint.format(name=word))
     if following == "=" and name_end(text, begin) == end and text[end + 1 : end + 2] not in ("=", "~"):
         compounds.environment_item(lexer, end)
         return

@@ -42,8 +42,10 @@ def begins_with_scheme(text: str, pos: int) -> bool:
 
 def scan(lexer: Lexer, pending: Pending) -> None:
     """Reads on in a word until it ends or code or a string begins."""
-    if pending.path is not None and interpolation.continue_path(lexer, pending):
-        return
+    if pending.path is not None:
+        if interpolation.continue_path(lexer, pending):
+            return
+        _question_mark(lexer, pending)
     text, size = lexer.text, lexer.size
     while lexer.pos < size:
         start = pos = lexer.pos
@@ -119,6 +121,7 @@ def _dollar(lexer: Lexer, pending: Pending) -> str:
         while pending.path is not None and interpolation.continue_path(lexer, pending):
             if lexer.frame.pending[-1:] != [pending]:
                 return _SUSPEND
+        _question_mark(lexer, pending)
         return _GO_ON
     following = lexer.text[lexer.pos + 1 : lexer.pos + 2]
     if following in DIGITS:
@@ -129,6 +132,12 @@ def _dollar(lexer: Lexer, pending: Pending) -> str:
         return _literal(lexer, pending)
     lexer.pos += 2
     return _GO_ON
+
+
+def _question_mark(lexer: Lexer, pending: Pending) -> None:
+    """A `?` that ends a path but begins no step is text, not a pattern of paths."""
+    if lexer.text.startswith("?", lexer.pos, lexer.size):
+        _literal(lexer, pending)
 
 
 def _backtick(lexer: Lexer, pending: Pending) -> str:
@@ -178,10 +187,10 @@ def _glob(lexer: Lexer, pending: Pending, start: int) -> None:
 
 
 def _open_bracket(lexer: Lexer, pending: Pending) -> str:
-    if pending.role == "operand":
+    close = lexer.text.find("]", lexer.pos + 2, lexer.word_limit(lexer.pos))
+    if pending.role == "operand" and close >= 0:
         pending.brackets.append("]")
         return _literal(lexer, pending)
-    close = lexer.text.find("]", lexer.pos + 2, lexer.word_limit(lexer.pos))
     if close < 0:
         return _literal(lexer, pending)
     start = lexer.pos
@@ -201,7 +210,7 @@ def _comma(lexer: Lexer, pending: Pending) -> str:
     if pending.role == "brace" and not pending.brackets:
         _next_alternative(lexer, pending)
         return _GO_ON
-    return _END if pending.role == "operand" else _literal(lexer, pending)
+    return _END if pending.role == "operand" and not pending.brackets else _literal(lexer, pending)
 
 
 def _open_brace(lexer: Lexer, pending: Pending) -> str:
