@@ -89,7 +89,6 @@ OPEN_TYPES = frozenset(
         "SPREAD",
         "ALT",
         "PARAM",
-        "ERR",
     ]
 )
 NEXT_MODES = {
