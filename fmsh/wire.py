@@ -3,16 +3,17 @@
 A kind that JSON lacks is an object with the one key `$kind` and its data: `{"$duration": 1500000000}`. Tags are never
 reused. A user's record whose first key could be mistaken for a tag is wrapped: `{"$record": {…}}`.
 
-    $int      a string of digits: an int beyond 64 bits         $float    "nan", "inf", "-inf"
+    $int      hexadecimal digits: an int beyond 64 bits         $float    "nan", "inf", "-inf"
     $text     a string with lone surrogates, as base64 of its bytes (surrogatepass)
     $bytes    base64                                            $duration nanoseconds
     $datetime RFC 3339                                          $secret   [part, …]: strings and {"secret": name}
     $error    the fields                                        $handle   [kind, id, fields]
     $range    [start, end exclusive, step]                      $record   a record with a key that begins with $
 
-    $block    [code id, scope id]: in snapshots only, where the reader puts code and scope in; nowhere else is one written
+    $block    [code id, scope id]: in snapshots only, whose reader puts code and scope in
 
-Why a writer of our own beside msgspec: importing msgspec or json costs 13 to 35 ms, most of the budget of `fmsh -c true`.
+Why a writer of our own beside msgspec: importing msgspec or json costs 13 to 35 ms of the budget of `fmsh -c true`; and
+msgspec writes nan as null, and json ints beyond 64 bits as they are, where other readers would lose digits.
 Small values are written here; `decode` reads with json (msgspec where it is already loaded).
 """
 
@@ -38,7 +39,7 @@ def encode(value: Value) -> str:
     """Writes a value as compact JSON text with tags. Raises: TypeError for what is not a value."""
     kind = type(value)
     if kind is str:
-        return _encode_text(value)
+        return encode_basestring(value) if value.isascii() else _encode_text(value)
     writer = _WRITERS.get(kind)
     if writer is not None:
         return writer(value)
@@ -104,7 +105,7 @@ def _encode_text(text: str) -> str:
 
 
 def _encode_int(value: int) -> str:
-    return str(value) if INT_MIN <= value <= INT_MAX else f'{{"$int":"{value}"}}'
+    return str(value) if INT_MIN <= value <= INT_MAX else f'{{"$int":"{value:x}"}}'
 
 
 def _encode_float(value: float) -> str:
@@ -118,14 +119,22 @@ def _encode_list(value: list[Value]) -> str:
 
 
 def _encode_record(value: dict[str, Value]) -> str:
-    written = "{" + ",".join([f"{_encode_key(key)}:{encode(item)}" for key, item in value.items()]) + "}"
     if len(value) == 1 and next(iter(value))[:1] == "$":
         return f'{{"$record":{_encode_list([list(pair) for pair in value.items()])}}}'
-    return written
+    parts = []
+    for key, item in value.items():  # what most fields hold is written here: this is the hottest loop of a step
+        if type(item) is str and item.isascii():
+            text = encode_basestring(item)
+        elif item is None:
+            text = "null"
+        else:
+            text = encode(item)
+        parts.append(f"{encode_basestring(key) if key.isascii() else _encode_key(key)}:{text}")
+    return "{" + ",".join(parts) + "}"
 
 
 def _encode_key(key: str) -> str:
-    """A key with lone surrogates cannot be tagged; its surrogates are written as JSON escapes, which json reads back."""
+    """A key with lone surrogates cannot be tagged; they are written as JSON escapes, which json reads back."""
     try:
         key.encode()
     except UnicodeEncodeError:
@@ -180,7 +189,7 @@ _WRITERS: dict[type, Callable[[Any], str]] = {
 }
 
 _READERS: dict[str, Callable[[Any], Value]] = {
-    "$int": int,
+    "$int": lambda digits: int(digits, 16),
     "$float": float,
     "$text": lambda text: _unbase64(text).decode("utf-8", "surrogatepass"),
     "$bytes": _unbase64,
