@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fmsh.engine import summary
+from fmsh.engine.ending import news_for_parent
 from fmsh.engine.recording import Recording
 from fmsh.store.base import Append
 
@@ -33,7 +34,7 @@ def next_append(worker: Worker, *, must: bool = False) -> Append | None:
     worker.recording, worker.taken = Recording(), []
     worker.pending = Append(
         worker.lease, recording.events, summary.of(worker), taken, snapshot, recording.blobs, release,
-        release and worker.is_detaching,
+        release and worker.is_detaching, news_for_parent(worker),
     )  # fmt: skip
     return worker.pending
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from fmsh import wire
 from fmsh.engine import summary
-from fmsh.errors import StoreBusy, StoreFull, StoreMissing
 from fmsh.record import Record
+from fmsh.store.base import NewInboxRow
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from fmsh.engine.engine import Engine
     from fmsh.engine.worker import Worker
     from fmsh.values import ErrorValue, Value
-
-RETRY_S = 1.0
 
 
 class Ended(Record):
@@ -36,17 +33,10 @@ def ended(worker: Worker) -> Ended:
     return Ended(worker.job_id, summary.ended_state(end), end.value, end.error, summary.exit_status(end))
 
 
-def tell_parent(engine: Engine, worker: Worker) -> None:
-    """Delivers how a job ended to the job that started it, which may await it."""
-    assert worker.end is not None and worker.parent_id is not None
-    told = {"handle": str(worker.job_id), "delivery": {"value": worker.end.value, "error": worker.end.error}}
-    try:
-        engine.store.deliver(worker.parent_id, "job", wire.encode(told), dedupe_id=f"job {worker.job_id}")
-    except (StoreFull, StoreBusy):
-        engine.loop.after(RETRY_S, lambda: tell_parent(engine, worker))
-        return
-    except StoreMissing:  # it was removed meanwhile
-        return
-    parent = engine.workers.get(worker.parent_id)
-    if parent is not None:
-        engine.look_for(parent)
+def news_for_parent(worker: Worker) -> list[NewInboxRow]:
+    """How a job ended, for the job that started it, which may await it; to be delivered in the commit of the end."""
+    end = worker.end
+    if worker.parent_id is None or end is None or worker.is_parked:
+        return []
+    told = {"handle": str(worker.job_id), "delivery": {"value": end.value, "error": end.error}}
+    return [NewInboxRow(worker.parent_id, "job", wire.encode(told), f"job {worker.job_id}")]

@@ -19,7 +19,7 @@ import os
 
 from fmsh.engine import committing, recording
 from fmsh.engine.dispatcher import Dispatcher
-from fmsh.engine.ending import Ended, ended, tell_parent
+from fmsh.engine.ending import Ended, ended
 from fmsh.engine.holding import Holding
 from fmsh.engine.retry import Backoff
 from fmsh.engine.starting import NewRun, Starter
@@ -296,8 +296,9 @@ class Engine:
     def _forget(self, worker: Worker) -> None:
         self.workers.pop(worker.job_id, None)
         self.has_released = True
-        if worker.parent_id is not None and worker.end is not None and not worker.is_parked:
-            tell_parent(self, worker)
+        parent = self.workers.get(worker.parent_id or 0)
+        if parent is not None:
+            self.look_for(parent)
         if worker.is_foreground:
             self._ended[worker.job_id] = ended(worker)
         if not worker.is_dropped:

@@ -14,7 +14,7 @@ from fmsh.machine.events import JobStarted
 from fmsh.machine.facts import Facts
 from fmsh.machine.machine import Machine
 from fmsh.record import Record
-from fmsh.store.base import Append, Summary
+from fmsh.store.base import Summary
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,22 +63,22 @@ class Starter:
         A worker without a lease has ended (or broken down) in its first turn. Raises: StoreError: there is no job then.
         """
         started, blobs = self._started(run)
-        has_its_row_first = run.job.key is not None or _may_see_its_number(run.job.program)
+        is_child = run.job.parent_id is not None  # its end is told to its parent in the commit of the end
+        has_its_row_first = is_child or run.job.key is not None or _may_see_its_number(run.job.program)
         if not has_its_row_first:
             worker = self._worker(run, started, job_id=0)
             worker.owner, worker.is_foreground = owner, is_foreground
             worker.record(started)
             worker.advance()
             worker.record_shown()
-            if not blobs and not worker.recording.blobs:
-                return self._create_with_turn(run, worker)
+            worker.recording.blobs += blobs
+            return self._create_with_turn(run, worker)
         job, lease, is_new = self._store.create_job(run.job, [], Summary("running", 0), lease=True)
         if not is_new:
             return job, None
-        if has_its_row_first:
-            worker = self._worker(run, started, job_id=job.id)
-            worker.owner, worker.is_foreground = owner, is_foreground
-            worker.record(started)
+        worker = self._worker(run, started, job_id=job.id)
+        worker.owner, worker.is_foreground = owner, is_foreground
+        worker.record(started)
         worker.job_id, worker.lease = job.id, lease
         worker.recording.blobs += blobs
         return job, worker
@@ -89,16 +89,8 @@ class Starter:
         recorded = recording.Recording()
         recorded.add(started, at_ms=self._surroundings.clock_ms())
         blobs += recorded.blobs
-        running = Summary("running", 0)
-        if not blobs:
-            job, _, is_new = self._store.create_job(run.job, recorded.events, running, lease=False)
-            return job, is_new
-        job, lease, is_new = self._store.create_job(run.job, [], running, lease=True)
-        if lease is not None:
-            append = Append(lease, recorded.events, running, blobs=blobs, release=True)
-            for refusal in self._store.commit([append]):
-                if refusal is not None:
-                    raise refusal
+        summary = Summary("running", 0)
+        job, _, is_new = self._store.create_job(run.job, recorded.events, summary, lease=False, blobs=blobs)
         return job, is_new
 
     def _started(self, run: NewRun) -> tuple[JobStarted, list[tuple[str, bytes]]]:
@@ -126,8 +118,10 @@ class Starter:
         return worker
 
     def _create_with_turn(self, run: NewRun, worker: Worker) -> tuple[Job, Worker]:
-        events = worker.recording.events
-        job, lease, _ = self._store.create_job(run.job, events, summary.of(worker), lease=not worker.is_faulty)
+        recorded, must_hold = worker.recording, not worker.is_faulty
+        job, lease, _ = self._store.create_job(
+            run.job, recorded.events, summary.of(worker), lease=must_hold, blobs=recorded.blobs
+        )
         worker.recording = recording.Recording()
         worker.job_id, worker.lease = job.id, lease
         return job, worker

@@ -223,9 +223,15 @@ class EventStore(Protocol):
 
     # -- jobs
     def create_job(
-        self, new: NewJob, append: Sequence[NewEvent], summary: Summary, *, lease: bool
+        self,
+        new: NewJob,
+        append: Sequence[NewEvent],
+        summary: Summary,
+        *,
+        lease: bool,
+        blobs: Sequence[tuple[str, bytes]] = (),
     ) -> tuple[Job, Lease | None, bool]:
-        """Creates a job with its first events in one commit. With `lease` this process holds it from the start.
+        """Creates a job with its first events and their blobs in one commit. With `lease` this process holds it.
 
         If a job with the same `key` exists, that one is returned and nothing is written; the last answer is then False.
         """

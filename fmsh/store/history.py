@@ -157,6 +157,12 @@ def _update_jobs(cursor: Cursor, plans: list[Plan]) -> list[Plan]:
     return [plan for plan in plans if cursor.execute(sql, plan.job_row[-4:]).fetchall()]
 
 
+def keep_blobs(cursor: Cursor, key: bytes, blobs: Sequence[tuple[str, bytes]]) -> None:
+    """Keeps values by hash; those that are there already stay as they are."""
+    for hash, data in blobs:
+        cursor.execute("INSERT OR IGNORE INTO blob VALUES (?, ?, ?)", (hash, data, chain.row_sum(key, hash, data)))
+
+
 def _append_rest(cursor: Cursor, key: bytes, plan: Plan) -> None:
     append = plan.append
     job_id = append.lease.job_id
@@ -165,8 +171,7 @@ def _append_rest(cursor: Cursor, key: bytes, plan: Plan) -> None:
         taken = cursor.executemany("DELETE FROM inbox WHERE id = ? AND job_id = ? RETURNING id", rows).fetchall()
         if len(taken) < len(rows):
             raise Refused(f"job {job_id} took an inbox row that is not there: {append.taken}")
-    for hash, data in append.blobs:
-        cursor.execute("INSERT OR IGNORE INTO blob VALUES (?, ?, ?)", (hash, data, chain.row_sum(key, hash, data)))
+    keep_blobs(cursor, key, append.blobs)
     if append.snapshot is not None:
         _keep_snapshot(cursor, key, plan, append.snapshot)
 

@@ -101,13 +101,21 @@ class MemoryStore:
     # -- jobs
 
     def create_job(
-        self, new: NewJob, append: Sequence[NewEvent], summary: Summary, *, lease: bool
+        self,
+        new: NewJob,
+        append: Sequence[NewEvent],
+        summary: Summary,
+        *,
+        lease: bool,
+        blobs: Sequence[tuple[str, bytes]] = (),
     ) -> tuple[Job, Lease | None, bool]:
         with Writing(self) as disk:
             existing = None if new.key is None else self.job_by_key(new.key)
             if existing is not None:
                 return existing, None, False
             disk.programs.setdefault(new.program.hash, new.program)
+            for hash, data in blobs:
+                disk.blobs.setdefault(hash, data)
             kept = kept_job(disk.next_id("job"), new, summary, self.owner.id if lease else None)
             disk.jobs[kept.job.id] = kept
             held = Lease(kept.job.id, 1, 0, kept.chain_at(0))

@@ -80,7 +80,13 @@ class SqliteStore:
     # -- jobs
 
     def create_job(
-        self, new: NewJob, append: Sequence[NewEvent], summary: Summary, *, lease: bool
+        self,
+        new: NewJob,
+        append: Sequence[NewEvent],
+        summary: Summary,
+        *,
+        lease: bool,
+        blobs: Sequence[tuple[str, bytes]] = (),
     ) -> tuple[Job, Lease | None, bool]:
         owner_id = self.owner.id if lease else None
         if lease:
@@ -89,7 +95,10 @@ class SqliteStore:
         def work(cursor: Cursor) -> tuple[Job, Lease | None, bool]:
             if lease:
                 self._register(cursor)
-            return jobs.create(cursor, self._database.key, new, append, summary, owner_id)
+            created = jobs.create(cursor, self._database.key, new, append, summary, owner_id)
+            if created[2]:
+                history.keep_blobs(cursor, self._database.key, blobs)
+            return created
 
         job, held, is_new = self._database.write(work, is_settled=lambda: jobs.exists(self._database, new.uid))
         self._presence.is_registered |= lease

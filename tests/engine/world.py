@@ -99,10 +99,16 @@ class DyingStore(MemoryStore):
     dies_before = False
 
     def create_job(
-        self, new: NewJob, append: Sequence[NewEvent], summary: Summary, *, lease: bool
+        self,
+        new: NewJob,
+        append: Sequence[NewEvent],
+        summary: Summary,
+        *,
+        lease: bool,
+        blobs: Sequence[tuple[str, bytes]] = (),
     ) -> tuple[Job, Lease | None, bool]:
         self._pass(is_before=True)
-        answer = super().create_job(new, append, summary, lease=lease)
+        answer = super().create_job(new, append, summary, lease=lease, blobs=blobs)
         self._pass(is_before=False)
         return answer
 
