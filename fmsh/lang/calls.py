@@ -25,6 +25,7 @@ def bind_arguments(
     bound: dict[str, list[Node]] = {}
     positionals: list[Node] = []
     waiting = list(arguments)
+    noted = len(c.problems)
     while waiting:
         argument = waiting.pop(0)
         if isinstance(argument, s.Flag):
@@ -32,21 +33,30 @@ def bind_arguments(
         else:
             _refuse_operator(c, signature, argument)
             positionals.append(argument)
+    has_unknown = len(c.problems) > noted  # then what follows a flag may be its value
     expected = signature.positionals
     for parameter, argument in zip(expected, positionals, strict=False):
         bound[parameter.name] = [argument]
     extra = positionals[len(expected) :]
     if signature.rest is not None:
         bound[signature.rest.name] = extra
-    elif extra:
-        c.problem(
-            extra[0], f"`{signature.name}` takes {_count(len(expected))}, this is one too many", _usage(signature)
-        )
+    elif extra and not has_unknown:
+        message = f"`{signature.name}` takes {_count(len(expected))}, this is one too many"
+        c.problem(extra[0], message, _close_subcommand(c, signature, positionals[0]) or _usage(signature))
     _note_missing(c, signature, command, bound)
     for parameter in signature.parameters:
         for argument in bound.get(parameter.name, []):
             _check_literal(c, signature, parameter, argument)
     return bound
+
+
+def _close_subcommand(c: Compiler, signature: Signature, argument: Node) -> str:
+    """A hint for `str uper`: the command of two words that was meant."""
+    from difflib import get_close_matches
+
+    names = [name for name in c.library.names() if name.startswith(signature.name + " ")]
+    close = get_close_matches(f"{signature.name} {plain_text(argument)}", names, 1) if names else []
+    return f"did you mean `{close[0]}`?" if close else ""
 
 
 def _bind_flag(
@@ -76,6 +86,8 @@ def _bind_flag(
 
 def _refuse_operator(c: Compiler, signature: Signature, argument: Node) -> None:
     text = plain_text(argument)
+    if isinstance(argument, s.Word) and len(argument.parts) == 1 and isinstance(argument.parts[0], s.Glob):
+        text = argument.parts[0].pattern
     if text in OPERATORS_AS_ARGUMENTS and not signature.name.startswith("str "):
         hint = f"put the command in ( ) to use `{text}` on its value, or quote it"
         c.problem(argument, f"`{text}` is an argument of `{signature.name}` here", hint, code="operator-argument")

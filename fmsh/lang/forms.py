@@ -10,9 +10,9 @@ from fmsh.lang import generated as g
 from fmsh.lang import syntax as s
 from fmsh.lang.bodies import CONCURRENT, Body, Label, find_variable, nearest_callable
 from fmsh.lang.bodies import EACH as EACH_KIND
-from fmsh.lang.calls import bind_arguments, checked
+from fmsh.lang.calls import bind_arguments, checked, literal_kind
 from fmsh.lang.expressions import expression, operands, spill
-from fmsh.lang.pipelines import Piped
+from fmsh.lang.pipelines import Piped, show
 from fmsh.lang.purity import is_pure
 from fmsh.lang.statements import compile_block, compile_body, inline_body
 from fmsh.lang.tree import walk
@@ -91,7 +91,7 @@ class Given:
             empty = s.BlockLiteral(node.span, None, s.Body(node.span, ()))
             empty.id, empty.body.id = node.id, node.id
             return empty
-        if node is not None:
+        if node is not None and literal_kind(node) is None:  # of a literal, the check of the arguments has said so
             self.c.problem(node, f"`{self.signature.name}` takes a block here", f"usage: {self.signature.usage()}")
         return None
 
@@ -266,7 +266,8 @@ def _spawn(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str
     if block is None:
         return _nothing(node)
     slot = b.hide(node)
-    b.emit(op.SPAWN, node, slot, _concurrent(c, b, block, ()))
+    position = mode if mode in ("capture", "drop") else "tail"
+    b.emit(op.SPAWN, node, slot, _concurrent(c, b, block, ()), position)
     return Piped(g.slot_of(0, slot, node.id), node, displays="never")
 
 
@@ -457,13 +458,13 @@ EMIT = Signature("emit", (_positional("value"),), help="Gives one value of the s
 
 def _emit(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str) -> Piped:
     values = Given(c, b, EMIT, node, piped).values("value")
-    owner = nearest_callable(b)
-    if owner.kind != "main":
-        owner.code.emits = True
-    elif "value" in values:
-        c.problem(node, "`emit` belongs into a function or a block", "a script shows values with `echo` or `print`")
+    nearest_callable(b).code.emits = True
     if "value" in values:
-        b.emit(op.EMIT, node, c.generator.function(values["value"], node.id))
+        slot = b.hide(node)
+        b.emit(op.EVAL, node, slot, c.generator.function(values["value"], node.id))
+        value = g.slot_of(0, slot, node.id)
+        b.emit(op.EMIT, node, c.generator.function(value, node.id))
+        show(c, b, node, g.list_of([value], node.id), "emitted")  # as an element of the list that it becomes part of
     return _nothing(node)
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from fmsh.lang.bodies import Body, PythonBody
     from fmsh.lang.compiler import Compiler
     from fmsh.lang.syntax import Node
+    from fmsh.machine.signature import Signature
 
 _TRANSPARENT = (
     s.Literal,
@@ -64,12 +65,17 @@ def _is_pure_command(c: Compiler, b: Body | PythonBody, command: s.Command) -> b
     if find_function(b, c.literal_name(command)) is not None:
         return False
     found = c.find_builtin(command)
-    if found is None:
+    if found is None or _has_other_flags(found[0].signature, command):
         return False
     return all(
         is_pure_block(c, b, argument) if isinstance(argument, s.BlockLiteral) else is_pure(c, b, argument)
         for argument in command.arguments
     )
+
+
+def _has_other_flags(signature: Signature, command: s.Command) -> bool:
+    """Whether a call has a flag that only the special form of this name knows: `each --parallel`."""
+    return any(isinstance(part, s.Flag) and signature.flag_named(part.name) is None for part in command.arguments)
 
 
 def is_pure_block(c: Compiler, b: Body | PythonBody, block: s.BlockLiteral) -> bool:

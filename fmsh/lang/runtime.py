@@ -225,7 +225,7 @@ def _is_same(wanted: Value, value: Value, equal: Callable[[Value, Value], bool])
 
 def _match_list(pattern: tuple[Any, ...], value: Value, equal: Callable[[Value, Value], bool]) -> list[Value] | None:
     _kind, items, rest = pattern
-    if not isinstance(value, list | range) or len(value) < len(items) or (rest is None and len(value) != len(items)):
+    if not isinstance(value, list | range) or len(value) < len(items) or (len(value) > len(items) and not rest):
         return None
     bound: list[Value] = []
     for option, item in zip(items, value, strict=False):
@@ -262,7 +262,7 @@ def destructure(pattern: tuple[Any, ...], value: Value, equal: Callable[[Value, 
 
 def spread_record(value: Value) -> dict[str, Value]:
     if not isinstance(value, dict):
-        raise raised("type", f"`...` in a record needs a record, not {_article(kind_of(value))}")
+        raise raised("type", f"`...` needs a record here, not {_article(kind_of(value))}")
     return value
 
 

@@ -433,6 +433,10 @@ def _export(c: Compiler, b: Body, node: s.Export) -> None:
     keys: list[_ast.expr | None] = [
         None if isinstance(item, s.Spread) else g.constant(item.name, item.id) for item in node.items
     ]
+    values = [
+        g.call("spread_record", [value], item.id) if isinstance(item, s.Spread) else value
+        for item, value in zip(node.items, values, strict=True)
+    ]
     record = g.at(_ast.Dict(keys=keys, values=values), node.id)
     _set_environment(c, b, node, record)
 

@@ -49,11 +49,11 @@ EMIT = 16  #            fn
 DEFER = 17  #           code
 UNDO = 18  #            code
 DISPLAY = (
-    19  #         fn, when                            fn gives (text, stream); when: always uncaptured show returned
+    19  #         fn, when                            fn gives (text, stream); when: always uncaptured show returned emitted
 )
 FAIL = 20  #            fn
 EXIT = 21  #            fn
-SPAWN = 22  #           slot, code
+SPAWN = 22  #           slot, code, position
 AWAIT = 23  #           slot, fn
 EACH_PARALLEL = 24  #   slot, code, fn                      fn gives (items, how many at a time)
 WITHIN = 25  #          slot, code, fn, position            fn gives the duration

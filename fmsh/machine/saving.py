@@ -11,7 +11,7 @@ from fmsh.machine.code import UNSET
 from fmsh.machine.effects import Request
 from fmsh.machine.facts import Facts
 from fmsh.machine.state import Frame, Group, Scope, Task
-from fmsh.values import Block
+from fmsh.values import Block, ErrorValue
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,10 +70,12 @@ def _live_scopes(machine: Machine) -> list[Scope]:
             waiting.extend(part for part in item if type(part) in _CONTAINERS)
         elif kind is dict:
             waiting.extend(part for part in item.values() if type(part) in _CONTAINERS)
+        elif kind is ErrorValue:
+            waiting.append(item.fields)
     return [found[id] for id in sorted(found)]
 
 
-_CONTAINERS = (list, tuple, dict, Block, Scope)
+_CONTAINERS = (list, tuple, dict, Block, Scope, ErrorValue)
 
 
 def _save_scope(scope: Scope) -> list[Any]:
@@ -117,6 +119,7 @@ def _save_frame(task: Task, index: int) -> dict[str, Any]:
         "completion": frame.completion,
         "group": frame.group,
         "is_once": frame.is_once,
+        "outside": frame.outside,
     }
 
 
@@ -182,6 +185,8 @@ class _Linker:
             return [self(item) for item in value]
         if type(value) is dict:
             return {key: self(item) for key, item in value.items()}
+        if type(value) is ErrorValue:
+            return ErrorValue(self(value.fields))
         return value
 
 
@@ -243,6 +248,7 @@ def _restore_frame(
     frame.completion = _completion(link, saved["completion"])
     frame.group = saved["group"]
     frame.is_once = saved["is_once"]
+    frame.outside = None if saved["outside"] is None else (saved["outside"][0], saved["outside"][1])
     return frame
 
 

@@ -49,6 +49,7 @@ class Frame:
         "is_once",
         "kind",
         "output",
+        "outside",
         "pc",
         "position",
         "scope",
@@ -69,6 +70,7 @@ class Frame:
         self.completion: Completion | None = None  # set while the frame is being left
         self.group: int | None = None  # of what it spawned
         self.is_once = False
+        self.outside: tuple[dict[str, str | Secret | None], str] | None = None  # environment and directory of a caller
 
 
 class Task:

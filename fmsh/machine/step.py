@@ -129,6 +129,7 @@ def step_call(machine: Machine, task: Task, frame: Frame, instruction: Instructi
     _op, _node, slot, code_id, depth, fn, position = instruction
     values = fn(frame.scope)
     body = push(machine, task, frame, code_id, kind="call", slot=slot, position=position)
+    body.outside = task.environment, task.directory
     parent: Scope | None = frame.scope
     for _ in range(depth):
         assert parent is not None
@@ -158,7 +159,9 @@ def step_call_block(machine: Machine, task: Task, frame: Frame, instruction: Ins
 def bind_block(scope: Scope, code: Code, arguments: list[Value]) -> None:
     """Puts the arguments of a block into its parameters. A block that names none takes one as `$it`, or nothing."""
     if len(arguments) > len(code.parameters):
-        raise raised("type", f"the block takes {len(code.parameters)} arguments, {len(arguments)} were given")
+        count = len(code.parameters)
+        takes = "no argument" if count == 0 else "one argument" if count == 1 else f"{count} arguments"
+        raise raised("type", f"the block takes {takes}, {len(arguments)} were given")
     for index, parameter in enumerate(code.parameters):
         scope.slots[parameter] = arguments[index] if index < len(arguments) else None
 
@@ -212,12 +215,14 @@ def step_undo(machine: Machine, task: Task, frame: Frame, instruction: Instructi
 
 def step_display(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
     _op, _node, fn, when = instruction
-    if when == "returned":
+    if when == "uncaptured":
+        is_shown = frame.position != "capture"
+    elif when == "always":
+        is_shown = True
+    else:  # the value of a function, block or script, which is what it emits if it emits
         owner = next(other for other in _frames_around(machine, task) if _is_returned_from(other))
-        is_shown = owner.position == "show" and owner.output is None
-    else:
-        is_shown = when == "always" or frame.position == "show"
-        is_shown = is_shown or (when == "uncaptured" and frame.position != "capture")
+        position = frame.position if when == "show" else owner.position
+        is_shown = position == "show" and (owner.output is None) == (when != "emitted")
     if is_shown:
         text, stream = fn(frame.scope)
         if text:
@@ -241,11 +246,13 @@ def step_exit(machine: Machine, task: Task, frame: Frame, instruction: Instructi
 def step_spawn(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
     if machine.raise_interrupt(task):
         return
-    _op, _node, slot, code_id = instruction
+    _op, _node, slot, code_id, position = instruction
     if frame.group is None:
         frame.group = machine.new_group("spawn", task).id
     group = machine.groups[frame.group]
-    child = machine.start_task(group, task, code_id, frame.scope, [], position="drop")
+    is_captured = position == "capture" or (position == "tail" and frame.position == "capture")
+    position = "capture" if is_captured else "drop"  # what nobody can await is shown
+    child = machine.start_task(group, task, code_id, frame.scope, [], position=position)
     frame.scope.slots[slot] = Handle("task", child.id, {"id": child.id})
     frame.pc += 1
 

@@ -28,6 +28,8 @@ def complete(machine: Machine, task: Task, completion: Completion) -> None:
         completion = frame.completion
         undos = [] if is_failing(completion) else [entry for entry in frame.cleanup if entry[1] == "undo"]
         task.frames.pop()
+        if frame.outside is not None:
+            task.environment, task.directory = frame.outside
         if not task.frames:
             if completion[0] == "return" and frame.output is not None:
                 completion = "return", frame.output
