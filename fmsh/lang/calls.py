@@ -31,12 +31,15 @@ def bind_arguments(
         if isinstance(argument, s.Flag):
             _bind_flag(c, signature, argument, waiting, bound)
         else:
-            _refuse_operator(c, signature, argument)
+            _refuse_operator(c, signature, argument, len(positionals))
             positionals.append(argument)
     has_unknown = len(c.problems) > noted  # then what follows a flag may be its value
     expected = signature.positionals
     for parameter, argument in zip(expected, positionals, strict=False):
         bound[parameter.name] = [argument]
+        if isinstance(argument, s.Spread):
+            message = f"`...` may stand for no or many arguments, and {parameter.name.upper()} is one"
+            c.problem(argument, message, _usage(signature))
     extra = positionals[len(expected) :]
     if signature.rest is not None:
         bound[signature.rest.name] = extra
@@ -45,9 +48,22 @@ def bind_arguments(
         c.problem(extra[0], message, _close_subcommand(c, signature, positionals[0]) or _usage(signature))
     _note_missing(c, signature, command, bound)
     for parameter in signature.parameters:
-        for argument in bound.get(parameter.name, []):
+        nodes = bound.get(parameter.name, [])
+        for index, argument in enumerate(nodes):
+            if parameter.type_name == "block":
+                nodes[index] = argument = _empty_block(argument)
             _check_literal(c, signature, parameter, argument)
     return bound
+
+
+def _empty_block(argument: Node) -> Node:
+    """`{}` is the empty record, but a command that expects a block takes it as the empty block."""
+    if not isinstance(argument, s.RecordLiteral) or argument.entries:
+        return argument
+    body = s.Body(argument.span, ())
+    block = s.BlockLiteral(argument.span, None, body)
+    block.id = body.id = argument.id
+    return block
 
 
 def _close_subcommand(c: Compiler, signature: Signature, argument: Node) -> str:
@@ -84,7 +100,9 @@ def _bind_flag(
         bound[parameter.name] = []
 
 
-def _refuse_operator(c: Compiler, signature: Signature, argument: Node) -> None:
+def _refuse_operator(c: Compiler, signature: Signature, argument: Node, index: int) -> None:
+    if [parameter.type_name for parameter in signature.positionals[index : index + 1]] == ["path"]:
+        return  # `cd /`
     text = plain_text(argument)
     if isinstance(argument, s.Word) and len(argument.parts) == 1 and isinstance(argument.parts[0], s.Glob):
         text = argument.parts[0].pattern

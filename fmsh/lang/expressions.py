@@ -60,6 +60,14 @@ def operands(c: Compiler, b: AnyBody, nodes: Sequence[Node]) -> list[_ast.expr]:
     return compiled
 
 
+def spread(nodes: Sequence[Node], values: list[_ast.expr]) -> list[_ast.expr]:
+    """Stars the values of those nodes that are spread: `...$xs` is one element or argument for each of its elements."""
+    return [
+        g.starred(g.call("spread_list", [value], node.id), node.id) if isinstance(node, s.Spread) else value
+        for node, value in zip(nodes, values, strict=True)
+    ]
+
+
 def spill(c: Compiler, b: AnyBody, node: Node, value: _ast.expr) -> _ast.expr:
     """Computes a value now, into a hidden slot."""
     import _ast
@@ -190,19 +198,15 @@ def _short_circuit_effects(c: Compiler, b: Body, node: s.Binary, left: _ast.expr
 
 
 def _range(c: Compiler, b: AnyBody, node: s.Range) -> _ast.expr:
-    assert node.start is not None and node.end is not None, "a range outside of a path has both ends"
+    if node.start is None or node.end is None:
+        c.problem(node, "a range needs both ends here", "only in `[ ]` after a value may one be left out: `$xs[2..]`")
+        return g.constant(None, node.id)
     start, end = operands(c, b, (node.start, node.end))
     return g.call("make_range", [start, end, g.constant(node.is_exclusive, node.id)], node.id)
 
 
 def _list(c: Compiler, b: AnyBody, node: s.ListLiteral) -> _ast.expr:
-    inner = [item.value if isinstance(item, s.Spread) else item for item in node.items]
-    values = operands(c, b, inner)
-    items = [
-        g.starred(g.call("spread_list", [value], item.id), item.id) if isinstance(item, s.Spread) else value
-        for item, value in zip(node.items, values, strict=True)
-    ]
-    return g.list_of(items, node.id)
+    return g.list_of(spread(node.items, operands(c, b, node.items)), node.id)
 
 
 def _record(c: Compiler, b: AnyBody, node: s.RecordLiteral) -> _ast.expr:
@@ -255,7 +259,8 @@ def block_function(c: Compiler, b: AnyBody, node: s.BlockLiteral) -> _ast.expr:
         value = expression(c, inner, statement.value)
         local = inner.locals[statement.pattern.name] = c.generator.fresh("v")
         body += [*c.generator.needed([value]), g.assign(local, value, statement.id)]
-    value = expression(c, inner, node.body.statements[-1])
+    last = node.body.statements[-1:]
+    value = expression(c, inner, last[0]) if last else g.constant(None, node.id)
     body += [*c.generator.needed([value]), g.returned(value, node.id)]
     c.generator.blocks[made] = g.define(made, parameters, body, node.id, defaults=len(parameters))
     return g.name(made, node.id)
@@ -344,7 +349,8 @@ _COMPILE: dict[type, Callable[..., _ast.expr]] = {
     s.Subpipeline: _subpipeline,
     s.Word: word,
     s.Tilde: _tilde,
+    s.Spread: lambda c, b, node: expression(c, b, node.value),  # whoever takes one spreads it: `spread`
     s.Chain: lambda c, b, node: pipelines.chain(c, b, node, mode="capture"),
 }
 
-__all__ = ["block_function", "expression", "is_pure_block", "operands", "spill", "word"]
+__all__ = ["block_function", "expression", "is_pure_block", "operands", "spill", "spread", "word"]

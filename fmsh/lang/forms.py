@@ -11,7 +11,7 @@ from fmsh.lang import syntax as s
 from fmsh.lang.bodies import CONCURRENT, Body, Label, find_variable, nearest_callable
 from fmsh.lang.bodies import EACH as EACH_KIND
 from fmsh.lang.calls import bind_arguments, checked, literal_kind
-from fmsh.lang.expressions import expression, operands, spill
+from fmsh.lang.expressions import expression, operands, spill, spread
 from fmsh.lang.pipelines import Piped, show
 from fmsh.lang.purity import is_pure
 from fmsh.lang.statements import compile_block, compile_body, inline_body
@@ -372,7 +372,7 @@ def _call(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str)
     nodes = [*given.bound.get("block", []), *given.bound.get("arguments", [])]
     if not nodes:
         return _nothing(node)
-    block, *arguments = operands(c, b, nodes)
+    block, *arguments = spread(nodes, operands(c, b, nodes))
     slot = b.hide(node)
     function = c.generator.function(pair(block, g.list_of(arguments, node.id), node.id), node.id)
     b.emit(op.CALL_BLOCK, node, slot, function, mode if mode in ("capture", "drop") else "tail")
@@ -425,7 +425,8 @@ PRINT = Signature(
 
 def _print(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str) -> Piped:
     given = Given(c, b, PRINT, node, piped)
-    values = operands(c, b, given.bound.get("values", []))
+    nodes = given.bound.get("values", [])
+    values = spread(nodes, operands(c, b, nodes))
     if piped is not None:
         values = [spill(c, b, piped.node, piped.value), *values]
     text = g.call("print_text", [g.list_of(values, node.id), g.name("display", node.id)], node.id)
@@ -469,7 +470,7 @@ def _emit(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str)
 
 
 CD = Signature(
-    "cd", (_positional("directory", "string", is_required=False), _positional("block", "block", is_required=False)),
+    "cd", (_positional("directory", "path", is_required=False), _positional("block", "block", is_required=False)),
     help="Changes the directory of the task; with a block only for it.",
 )
 
