@@ -87,10 +87,6 @@ class Given:
         node = self.node_of(name)
         if isinstance(node, s.BlockLiteral):
             return node
-        if isinstance(node, s.RecordLiteral) and not node.entries:
-            empty = s.BlockLiteral(node.span, None, s.Body(node.span, ()))
-            empty.id, empty.body.id = node.id, node.id
-            return empty
         if node is not None and literal_kind(node) is None:  # of a literal, the check of the arguments has said so
             self.c.problem(node, f"`{self.signature.name}` takes a block here", f"usage: {self.signature.usage()}")
         return None

@@ -80,7 +80,9 @@ def _has_other_flags(signature: Signature, command: s.Command) -> bool:
 
 def is_pure_block(c: Compiler, b: Body | PythonBody, block: s.BlockLiteral) -> bool:
     """Whether calling a block only computes: `let`s of plain names, then one value."""
-    *before, last = block.body.statements or (None,)
+    if not block.body.statements:
+        return True
+    *before, last = block.body.statements
     if not isinstance(last, s.Chain) or not is_pure(c, b, last):
         return False
     return all(

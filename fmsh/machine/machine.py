@@ -134,7 +134,7 @@ class Machine:
 
     def _raised(self, task: Task, error: ErrorValue, node: int) -> Completion:
         if error.fields.get("where") is None:
-            error = ErrorValue({**error.fields, "where": self.program.place(node), "node": node})
+            error = ErrorValue({**error.fields, "where": self.program.place(node)})
         return "cancel" if error.kind == "cancelled" and task.cancel == "delivered" else "error", error
 
     def take_effects(self) -> list[Effect]:
@@ -199,7 +199,7 @@ class Machine:
         target = self.targets.pop(event.step)
         self.unwanted.discard(event.step)
         if isinstance(target, int):
-            self._complete_timer(self.groups[target], event)
+            self._complete_timer(self.groups[target], request, event)
             return
         task = self.tasks[target]
         task.waiting = None
@@ -220,11 +220,11 @@ class Machine:
         task.waiting = None
         self._wake(task)
 
-    def _complete_timer(self, group: Group, event: RequestCompleted) -> None:
+    def _complete_timer(self, group: Group, request: Request, event: RequestCompleted) -> None:
         group.timer = None
         was_cancelled, group.timer_state = group.timer_state == "cancelled", "done"
         if not was_cancelled and not event.is_cancelled and group.running:
-            error = event.error or error_value("timeout", "the time is over")
+            error = event.error or error_value("timeout", f"not done within {request.arguments['duration']}")
             group.error = ("error", error)
             self.cancel_children(group)
         self._finish_group_if_over(group)

@@ -14,13 +14,14 @@ from fmsh.render import excerpt
 from fmsh.render.cells import visible
 from fmsh.render.style import paint
 from fmsh.render.values import cell_text
+from fmsh.values import ErrorValue
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fmsh.spans import Source
-    from fmsh.values import ErrorValue, Value
+    from fmsh.values import Value
 
 CALLS_SHOWN_MAX = 10  # half of them the innermost, half the outermost
 STDERR_LINES_MAX = 10
@@ -34,7 +35,6 @@ SHOWN_ELSEWHERE = frozenset(
         "hint",
         "stderr",
         "trace",
-        "node",
         "status",
         "signal",
         "headers",
@@ -83,9 +83,20 @@ def _details(error: ErrorValue) -> list[tuple[str, str]]:
     if error.kind == "http" and "body" in fields and fields["body"] is not None:
         details.append(("body", cell_text(fields["body"])))
     for name, item in fields.items():
-        if name not in SHOWN_ELSEWHERE and item is not None:
-            details.append((visible(name), cell_text(item)))
+        if name in SHOWN_ELSEWHERE or item is None:
+            continue
+        parts = item if type(item) is list and item and type(item[0]) is ErrorValue else [item]
+        details += [(visible(name), _brief(part)) for part in parts]
     return details
+
+
+def _brief(item: Value) -> str:
+    """An error inside an error in one line: what, and where."""
+    if type(item) is not ErrorValue:
+        return cell_text(item)
+    where = item.fields.get("where")
+    place = f" ({_named(where)})" if type(where) is dict else ""
+    return visible(item.message.partition("\n")[0]) + place
 
 
 def _calls(trace: Value, color: bool) -> str:
