@@ -15,12 +15,12 @@ def test_a_wheel_holds_every_file_that_is_read_at_run_time(tmp_path: os.PathLike
     wheel = next(WheelBuilder(ROOT).build(directory=str(tmp_path), versions=["standard"]))
     with zipfile.ZipFile(wheel) as archive:
         held = set(archive.namelist())
-    for top in ("fmsh", "stdlib"):
+    for top in ("fmsh", "stdlib", "completions"):
         for directory, _, files in os.walk(os.path.join(ROOT, top)):
             for file in files:
                 path = os.path.relpath(os.path.join(directory, file), ROOT)
-                inside = f"fmsh/{path}" if top == "stdlib" else path
-                if file.endswith((".sql", ".lark", ".fmsh", ".py", ".json")):
+                inside = path if top == "fmsh" else f"fmsh/{path}"
+                if top == "completions" or file.endswith((".sql", ".lark", ".fmsh", ".py", ".json")):
                     assert inside in held, f"{path} is not in the wheel"
 
 
