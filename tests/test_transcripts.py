@@ -255,12 +255,11 @@ class Run:
                 found["err" if chunk.stream == "err" else "out"] += text
             if isinstance(event, RequestMade):
                 found["asks"] += _ask(event) + "\n"
-        if job.state == "parked":
-            found["err"] += "parked: "
-        if job.error_json is not None:
-            error = wire.decode(job.error_json)
-            assert isinstance(error, ErrorValue)
-            found["err"] += render_error(error, {SCRIPT: self.source}, color=False)
+        error = None if job.error_json is None else wire.decode(job.error_json)
+        if isinstance(error, ErrorValue):
+            is_parked = job.state == "parked"
+            shown = f"parked: {error.message}\n" if is_parked else render_error(error, {SCRIPT: self.source}, color=False)
+            found["err"] += shown
         return {part: text.replace(self.work, "/here") for part, text in found.items()}
 
 

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from fmsh.lang.syntax import Node
+    from fmsh.lang.syntax import Def, Node
     from fmsh.machine.signature import Signature
 
 CONCURRENT = "concurrent"  # the kind of a body that may not assign what lies outside of it
@@ -22,10 +22,11 @@ EACH = "each"  # the kind of a block that runs once for each item, one after the
 class FunctionInfo:
     """A `def`: its code's id, its signature, the body that it was defined in."""
 
-    __slots__ = ("body", "code_id", "has_input", "signature")
+    __slots__ = ("body", "code_id", "node", "signature")
 
-    def __init__(self, code_id: int, signature: Signature, body: Body) -> None:
-        self.code_id = code_id
+    def __init__(self, node: Def, signature: Signature, body: Body) -> None:
+        self.node = node
+        self.code_id = node.id
         self.signature = signature
         self.body = body
 

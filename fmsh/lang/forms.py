@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from fmsh.lang import generated as g
 from fmsh.lang import syntax as s
-from fmsh.lang.bodies import CONCURRENT, Body, Label, find_variable, nearest_callable
+from fmsh.lang.bodies import CONCURRENT, Body, Label, PythonBody, find_function, find_variable, nearest_callable
 from fmsh.lang.bodies import EACH as EACH_KIND
-from fmsh.lang.calls import bind_arguments, checked, literal_kind
-from fmsh.lang.expressions import expression, operands, spill, spread
+from fmsh.lang.calls import bind_arguments, checked, literal_kind, plain_text
+from fmsh.lang.expressions import operands, spill, spread
 from fmsh.lang.pipelines import Piped, show
 from fmsh.lang.purity import is_pure
 from fmsh.lang.statements import compile_block, compile_body, inline_body
@@ -338,22 +338,46 @@ def _within(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: st
 
 def start_background(c: Compiler, b: Body, node: s.Chain) -> Piped:
     """`a &`: a job of its own that starts with this part of the program and copies of the variables that it reads."""
-    body = Body(node.id, "main", None)
-    captured: dict[str, _ast.expr] = {}
-    for part in walk(node):
-        if isinstance(part, s.Variable) and part.name not in ("env", "it") and part.name not in captured:
-            found = find_variable(b, part.name)
-            if found is not None:
-                captured[part.name] = expression(c, b, part)
-    for name in captured:
-        body.declare(name, node)
-    chain = s.Chain(node.span, node.first, node.links)
-    chain.id = node.id
     from fmsh.lang.statements import chain_statement
 
+    body = Body(node.id, CONCURRENT, b)
+    around = [level for level in _levels(b) if isinstance(level, Body)]
+    body.code.outer = [level.code.id for level in reversed(around)]
+    chain = s.Chain(node.span, node.first, node.links)
+    chain.id = node.id
     chain_statement(c, body, chain, is_last=True)
-    variables = record(captured, node.id)
+    labels: dict[str, _ast.expr] = {}
+    _capture(b, node, b, labels, set())
+    names = g.name(c.generator.bind("k", list(labels)), node.id)
+    variables = g.call("captured", [names, g.list_of(list(labels.values()), node.id)], node.id)
     return request(c, b, node, "job", "start", {"entry": g.constant(c.add(body), node.id), "variables": variables})
+
+
+def _levels(b: Body) -> list[Body | PythonBody]:
+    """The bodies around a place, innermost first."""
+    levels: list[Body | PythonBody] = []
+    current: Body | PythonBody | None = b
+    while current is not None:
+        levels.append(current)
+        current = current.parent
+    return levels
+
+
+def _capture(b: Body, node: Node, seen_from: Body, labels: dict[str, _ast.expr], functions: set[int]) -> None:
+    """Collects the variables around `b` that a part of the program reads, also in the functions that it calls."""
+    levels = _levels(b)
+    for part in walk(node):
+        if isinstance(part, s.Variable) and part.name not in ("env", "job"):
+            found = find_variable(seen_from, part.name)
+            home = None if found is None else _levels(seen_from)[found.depth]
+            if found is not None and isinstance(home, Body) and home in levels:
+                slot = g.slot_of(levels.index(home), found.slot, node.id)
+                labels.setdefault(home.code.slots[found.slot], slot)
+        elif isinstance(part, s.Command):
+            function = find_function(seen_from, plain_text(part.name) or "")
+            if function is not None and function[0].code_id not in functions:
+                functions.add(function[0].code_id)
+                _capture(b, function[0].node, function[0].body, labels, functions)
 
 
 # ---- Blocks ------------------------------------------------------------------------------------------------------------

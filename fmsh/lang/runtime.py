@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fmsh.machine.code import UNSET
-from fmsh.values import Block, Duration, ErrorValue, Secret, error_value, kind_of, raised
+from fmsh.values import Block, Duration, ErrorValue, Handle, Secret, error_value, kind_of, raised
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -292,6 +292,15 @@ def process_arguments(values: Value, to_text: Callable[[Value], Any]) -> list[st
     return [process_argument(value, to_text) for value in values]
 
 
+def captured(names: list[str], values: Value) -> dict[str, Value]:
+    """Copies of variables for a job of its own. One that has no value yet is left out."""
+    for value in values:
+        if isinstance(value, Handle) and value.kind == "task":
+            hint = "await it first, and hand over its value"
+            raise raised("type", "a task belongs to its job: what runs with `&` cannot have it", hint=hint)
+    return {name: value for name, value in zip(names, values, strict=True) if value is not UNSET}
+
+
 def glob_literal(value: Value) -> str:
     """Text that stands in a pattern and means itself."""
     return "".join(f"[{character}]" if character in "*?[" else character for character in str(value))
@@ -331,6 +340,7 @@ FUNCTIONS: dict[str, Any] = {
         coalesce,
         split_output,
         process_arguments,
+        captured,
         glob_literal,
         print_text,
         with_elapsed,

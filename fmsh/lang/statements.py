@@ -360,7 +360,7 @@ def _announce(c: Compiler, b: Body, node: s.Def) -> None:
     if node.name in b.functions:
         c.problem(node, f"`{node.name}` is defined twice", "give one of them another name")
     parameters = tuple(_parameter(c, parameter) for parameter in node.parameters)
-    b.functions[node.name] = FunctionInfo(node.id, Signature(node.name, parameters, "any", False, node.help), b)
+    b.functions[node.name] = FunctionInfo(node, Signature(node.name, parameters, "any", False, node.help), b)
 
 
 def _parameter(c: Compiler, node: s.Parameter) -> Parameter:

@@ -81,7 +81,7 @@ UNSET = Unset()
 class Code:
     """The code of one body. `make_function(scope)` gives a Python callable for a block without effects."""
 
-    __slots__ = ("emits", "id", "instructions", "make_function", "name", "parameters", "slots", "variables")
+    __slots__ = ("emits", "id", "instructions", "make_function", "name", "outer", "parameters", "slots", "variables")
 
     def __init__(self, id: int, name: str) -> None:
         self.id = id  # the node of the body, block or def
@@ -91,6 +91,7 @@ class Code:
         self.variables: dict[str, int] = {}  # what a person sees: name → slot
         self.parameters: Sequence[int] = ()  # slots of the parameters of a block or def, in order
         self.emits = False  # its value is the list of what it emits
+        self.outer: Sequence[int] = ()  # of where a detached part starts: the codes of the scopes around it, outermost first
         self.make_function: Callable[[Scope], Callable[..., Any]] | None = None
 
     def point(self, pc: int) -> str:

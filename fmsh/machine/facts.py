@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 class Facts(Record):
     """What a job knows from its start, all from its row and its JobStarted event.
 
-    `variables`: the script's parameters that were given, or what a `&` captured. `entry`: the code that a detached part
+    `variables`: the script's parameters that were given, by name; of a detached part (`entry` is not 0) what it captured,
+    by the stable names of slots. `entry`: the code that a detached part
     of a program starts with; 0 is the program's main code.
     """
 

@@ -31,7 +31,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fmsh.machine.code import Program
+    from fmsh.machine.code import Code, Program
     from fmsh.machine.effects import Effect
     from fmsh.machine.events import Event
     from fmsh.machine.state import CleanupEntry, Completion
@@ -72,18 +72,31 @@ class Machine:
     def _start(self) -> None:
         facts = self.facts
         code = self.program.codes[facts.entry or self.program.main]
-        scope = Scope(self.new_scope_id(), code, None)
-        job = {"id": facts.job_id, "key": facts.key, "name": facts.name}
-        given = {"args": facts.arguments, "job": job, "in": facts.input, **facts.variables}
-        for name, value in given.items():
-            if name in code.variables:
-                scope.slots[code.variables[name]] = value
+        scope = None
+        for level in [*(self.program.codes[id] for id in code.outer), code]:
+            scope = self._first_scope(level, scope)
+        assert scope is not None
         task = Task("0", group=None, index=0, environment={}, directory=facts.directory)
         frame = Frame(code, scope, kind="main", position="show")
         begin_output(frame)
         task.frames.append(frame)
         self.tasks[task.id] = task
         self.ready[task.id] = task
+
+    def _first_scope(self, code: Code, parent: Scope | None) -> Scope:
+        """A scope that the job starts with: the main code's, or one around a detached part, with copies of variables."""
+        facts = self.facts
+        scope = Scope(self.new_scope_id(), code, parent)
+        job = {"id": facts.job_id, "key": facts.key, "name": facts.name}
+        for name, value in {"args": facts.arguments, "job": job, "in": facts.input}.items():
+            if parent is None and name in code.variables:
+                scope.slots[code.variables[name]] = value
+        for name, value in facts.variables.items():
+            if facts.entry == 0 and name in code.variables:
+                scope.slots[code.variables[name]] = value
+            elif facts.entry != 0 and name in code.slots:
+                scope.slots[code.slots.index(name)] = value
+        return scope
 
     @classmethod
     def restore(cls, program: Program, environment: Mapping[str, str | Secret], state_json: str) -> Machine:
