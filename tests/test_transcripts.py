@@ -11,7 +11,7 @@ empty or not the default, the parts
 
     --- files          lines `NAME: TEXT`: files of the directory that it runs in
     --- args           the arguments of the script, one a line
-    --- deliver        lines `N JSON`: bodies for the N-th callback, each delivered when the job can take no step without
+    --- deliver        lines `N JSON`: bodies for the N-th callback, each delivered when the job waits
     --- cancel         the job is cancelled when it waits for the first time
     --- out            what it displays
     --- err            what it displays on standard error, and the error that ends it
@@ -35,6 +35,7 @@ from typing import Any
 
 import pytest
 
+from fmsh import wire
 from fmsh.assembly import check, load_program, make_program
 from fmsh.connectors.callback import CallbackConnector
 from fmsh.connectors.process import ProcessConnector
@@ -55,7 +56,6 @@ from fmsh.store.base import NewCallback, NewJob
 from fmsh.store.memory import MemoryStore
 from fmsh.store.memory_disk import MemoryDisk
 from fmsh.values import ErrorValue, Raised
-from fmsh import wire
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "transcripts")
 FILES = sorted(name for name in os.listdir(HERE) if name.endswith(".txt"))
@@ -258,7 +258,9 @@ class Run:
         error = None if job.error_json is None else wire.decode(job.error_json)
         if isinstance(error, ErrorValue):
             is_parked = job.state == "parked"
-            shown = f"parked: {error.message}\n" if is_parked else render_error(error, {SCRIPT: self.source}, color=False)
+            shown = (
+                f"parked: {error.message}\n" if is_parked else render_error(error, {SCRIPT: self.source}, color=False)
+            )
             found["err"] += shown
         return {part: text.replace(self.work, "/here") for part, text in found.items()}
 

@@ -108,7 +108,8 @@ def check_program(
     signature = Signature(source.name, tuple(parameters), "any", False, tree.help)
     slots = {parameter.name: main.names[parameter.name] for parameter in parameters}
     script = ScriptParameters(signature, slots)
-    return Program(program_hash, main.code.id, c.codes, (unit,), script), c.problems
+    problems = sorted(c.problems, key=lambda problem: problem.span[0])
+    return Program(program_hash, main.code.id, c.codes, (unit,), script), problems
 
 
 def _finish(code: Code, functions: dict[str, Callable[..., Any]]) -> None:

@@ -6,10 +6,11 @@ from fmsh.lang import generated as g
 from fmsh.lang import pipelines
 from fmsh.lang import syntax as s
 from fmsh.lang.bodies import CONCURRENT, EACH, Body, FunctionInfo, Label, find_variable
-from fmsh.lang.calls import plain_text
+from fmsh.lang.calls import article, literal_kind, plain_text
 from fmsh.lang.expressions import OPERATORS, expression, operands, spill
 from fmsh.lang.destructuring import pattern_data
 from fmsh.lang.pipelines import Piped
+from fmsh.lang.runtime import accepts
 from fmsh.lang.tree import walk
 from fmsh.machine import code as op
 from fmsh.machine.signature import TYPE_NAMES, Parameter, Signature
@@ -368,6 +369,9 @@ def _parameter(c: Compiler, node: s.Parameter) -> Parameter:
     is_switch = node.kind == "flag" and not node.type_name and node.default is None
     type_name = "bool" if is_switch else node.type_name or "any"
     is_required = node.kind == "positional" and node.default is None
+    given = None if node.default is None else literal_kind(node.default)
+    if given is not None and given != "null" and not accepts(type_name, given):
+        c.problem(node.default or node, f"{node.name} must be {article(type_name)}, its default is {article(given)}")
     return Parameter(node.name, node.kind, type_name, is_required, None, node.short, node.help)
 
 

@@ -30,8 +30,8 @@ WORD = re.compile(r"\s+|\w+|\$\w+|[^\w\s]")
 EXTRA = (
     "1", "2.5", "'a'", "$x", "{ 1 }", "[1, 2]", "{a: 1}", "null", "true", "5s", "{ |x| $x }", "|", "||", "&&", ";",
     "\n", "(", ")", "await", "spawn", "each", "--parallel", "emit", "return", "break", "fail", "exit", "..", "?", ".a",
-    "$it", "$error", "$in", "$env", "not", "in", "==", "+", "if", "try", "undo", "defer", "call", "within", "print", "sh",
-    "1..3", "let y =", "$y", "result", "once", "cd", "callback", "match", "&", "!", "=", "+=", "...",
+    "$it", "$error", "$in", "$env", "not", "in", "==", "+", "if", "try", "undo", "defer", "call", "within", "print",
+    "sh", "1..3", "let y =", "$y", "result", "once", "cd", "callback", "match", "&", "!", "=", "+=", "...",
 )  # fmt: skip
 INSTRUCTIONS_MAX = 3000
 EVENTS_MAX = 60

@@ -35,7 +35,9 @@ def test_every_wait_point_is_found_again() -> None:
 
 
 def test_a_block_in_an_error_survives_a_snapshot() -> None:
-    text = 'let n = 5\nlet e = try { fail {message: m, run: { $n + 1 }} } catch e { $e }\nsleep 1s\nprint (call $e.run)\n'
+    text = (
+        "let n = 5\nlet e = try { fail {message: m, run: { $n + 1 }} } catch e { $e }\nsleep 1s\nprint (call $e.run)\n"
+    )
     machine = Machine(make_program(Source("x", text))[1], Facts(1, None, None, [], "/", "UTC"), {})
     machine.run(1000)
     machine.take_effects()
