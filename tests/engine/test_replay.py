@@ -77,7 +77,11 @@ def test_a_snapshot_says_all_that_the_history_before_it_said() -> None:
     body = a.body(p.request_with("hold", lambda scope: {}), parameters=(1,))
     retried = a.body(p.request("fail"))
     job_id = process.submit(
-        a.program((p.op.SPAWN, 1, body), (p.op.SPAWN, 2, retried), p.await_(lambda scope: [scope.slots[1]]))
+        a.program(
+            (p.op.SPAWN, 1, body, "drop"),
+            (p.op.SPAWN, 2, retried, "drop"),
+            p.await_(lambda scope: [scope.slots[1]]),
+        )
     )
     process.settle()
     worker = process.engine.workers[job_id]
