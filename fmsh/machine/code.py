@@ -102,10 +102,12 @@ class Code:
 
     def pc_of(self, point: str) -> int:
         """Finds a wait point. Raises: KeyError if this code has no such point."""
-        for pc in range(len(self.instructions)):
-            if self.point(pc) == point:
-                return pc
-        raise KeyError(point)
+        node, operation, before = point.split(":")
+        wanted = (OPERATIONS.index(operation), int(node))
+        found = [pc for pc, instruction in enumerate(self.instructions) if instruction[:2] == wanted]
+        if int(before) >= len(found):
+            raise KeyError(point)
+        return found[int(before)]
 
 
 class Unit(Record):

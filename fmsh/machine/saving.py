@@ -192,11 +192,14 @@ class _Linker:
 
 def _restore_scopes(program: Program, table: list[Any]) -> dict[int, Scope]:
     scopes: dict[int, Scope] = {}
+    places: dict[int, dict[str, int]] = {}  # by code: where its slots are
     for id, code_id, _parent, slots in table:
         code = program.codes[code_id]
+        if code_id not in places:
+            places[code_id] = {name: index for index, name in enumerate(code.slots)}
         scope = scopes[id] = Scope(id, code, None)
         for name, value in slots:
-            scope.slots[code.slots.index(name)] = value
+            scope.slots[places[code_id][name]] = value
     for id, _code_id, parent, _slots in table:
         scopes[id].parent = None if parent is None else scopes[parent]
     return scopes
