@@ -31,16 +31,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Any, Literal
 
-    from fmsh.connectors.base import Attempt, Connector, Terminal
+    from fmsh.connectors.base import Attempt, AttemptId, Connector, Terminal
+    from fmsh.connectors.process import ProcessConnector
     from fmsh.errors import Diagnostic, StoreError
     from fmsh.machine.code import Program
     from fmsh.settings import Settings
     from fmsh.values import Secret, Value
 
-SECRET_WORDS = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "API_KEY", "APIKEY", "ACCESS_KEY", "PRIVATE_KEY", "CREDENTIAL")
+SECRET_WORDS = (
+    "TOKEN",
+    "SECRET",
+    "PASSWORD",
+    "PASSWD",
+    "PASSPHRASE",
+    "API_KEY",
+    "APIKEY",
+    "ACCESS_KEY",
+    "PRIVATE_KEY",
+    "CREDENTIAL",
+)
 
 
-# ---- Programs ----------------------------------------------------------------------------------------------------------
+# ---- Programs --------------------------------------------------------------------------------------------------------
 
 
 def _find_builtin(name: str) -> Any:
@@ -71,7 +83,9 @@ def make_program(source: Source) -> tuple[NewProgram, Program]:
     """Parses, checks and compiles a source. Raises: SourceError with every problem found."""
     tree = parse(source)
     tree_json = _compact_json(to_data(tree))
-    program_hash = blake2b(f"{source.name}\0{source.text}\0{tree_json}".encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    program_hash = blake2b(
+        f"{source.name}\0{source.text}\0{tree_json}".encode("utf-8", "surrogatepass"), digest_size=16
+    ).hexdigest()
     program = compile_program(source, tree, LIBRARY, program_hash=program_hash)
     return NewProgram(program_hash, source.name, source.text, tree_json), program
 
@@ -96,13 +110,15 @@ def _compact_json(data: list[Any]) -> str:
     return wire.encode_plain(data)
 
 
-# ---- The assembly ------------------------------------------------------------------------------------------------------
+# ---- The assembly ----------------------------------------------------------------------------------------------------
 
 
 class Connectors:
     """The connectors by name, each made when it is first asked for."""
 
-    def __init__(self, makers: Mapping[str, Callable[[], Connector]], wrap: Callable[[str, Connector], Connector] | None) -> None:
+    def __init__(
+        self, makers: Mapping[str, Callable[[], Connector]], wrap: Callable[[str, Connector], Connector] | None
+    ) -> None:
         self._makers = makers
         self._wrap = wrap
         self._made: dict[str, Connector] = {}
@@ -121,8 +137,9 @@ class Connectors:
 class Assembly:
     """One store, one loop, one engine.
 
-    `callback_url` gives the base of callback addresses once our own listener is bound; it raises ConnectorError where that
-    cannot be. `wrap` may put something around a connector that sees its attempts, such as a progress line.
+    `callback_url` gives the base of callback addresses once our own listener is bound; it raises ConnectorError where
+    that cannot be. `wrap` may put something around a connector that sees its attempts, such as a progress line. `relay`
+    hears what captured processes say on their stderr. `umask` is for the processes of jobs that have none.
     """
 
     def __init__(
@@ -136,7 +153,9 @@ class Assembly:
         report: Callable[[str], object] | None = None,
         stalled: Callable[[StoreError | None], object] | None = None,
         wrap: Callable[[str, Connector], Connector] | None = None,
-        on_stopped: Callable[[Any], None] | None = None,
+        on_stopped: Callable[[AttemptId], None] | None = None,
+        relay: Callable[[bytes], object] | None = None,
+        umask: int | None = None,
     ) -> None:
         self.settings = settings
         self.store = SqliteStore.open(settings.state_directory, kind=kind)
@@ -144,6 +163,9 @@ class Assembly:
         self.clock = SystemClock()
         self._callback_url = callback_url
         self._on_stopped = on_stopped
+        self._relay = relay
+        self._umask = umask
+        self._processes: ProcessConnector | None = None
         self._texts: dict[str, str] = {}  # the secrets of our own environment, which need no vault
         makers: dict[str, Callable[[], Connector]] = {
             "process": self._process,
@@ -211,9 +233,22 @@ class Assembly:
         from fmsh.connectors.process import ProcessConnector
 
         loop = self.loop
-        return ProcessConnector(
-            self.settings.fx_directory, loop.watch, loop.unwatch, self.reveal, loop.after, on_stopped=self._on_stopped
+        self._processes = ProcessConnector(
+            self.settings.fx_directory,
+            loop.watch,
+            loop.unwatch,
+            self.reveal,
+            loop.after,
+            on_stopped=self._on_stopped,
+            umask=self._umask,
+            relay=self._relay,
         )
+        return self._processes
+
+    def resume_process(self, id: AttemptId) -> None:
+        """Lets a process that was stopped at the terminal go on there."""
+        if self._processes is not None:
+            self._processes.resume(id, in_foreground=True)
 
     def _timer(self) -> Connector:
         from fmsh.connectors.timer import TimerConnector
@@ -231,7 +266,13 @@ class Assembly:
         return CallbackConnector(self._open_callback, self._callback_url, os.urandom)
 
     def _open_callback(
-        self, job_id: int, handle_id: str, token_hash: bytes, expires_at_ms: int | None, methods: tuple[str, ...], is_many: bool
+        self,
+        job_id: int,
+        handle_id: str,
+        token_hash: bytes,
+        expires_at_ms: int | None,
+        methods: tuple[str, ...],
+        is_many: bool,
     ) -> None:
         self.store.open_callback(NewCallback(job_id, handle_id, token_hash, expires_at_ms, methods, is_many))
 
@@ -261,6 +302,8 @@ class Assembly:
         )
         program = self.engine.program(parent.program_hash)
         options: dict[str, Value] = {"entry": attempt.arguments["entry"], "variables": attempt.arguments["variables"]}
+        if attempt.umask is not None:
+            options["umask"] = attempt.umask
         run = NewRun(new, program, [], attempt.environment, attempt.directory, "", options)
         job, _is_new = self.engine.submit_elsewhere(run)
         return job.id

@@ -38,8 +38,9 @@ class Attempt(Record):
     """One try of one request, after its intent was committed.
 
     `environment` is the job's, changed by the task. `directory` is the task's. `idempotency_key` is the same for every
-    attempt of the step. `terminal` says that this attempt may use the descriptors of this process (foreground job, not in
-    a concurrent block). `requested_at_ms` is when the step's intent was committed, the first time.
+    attempt of the step. `terminal`: this attempt may use the descriptors of this process (foreground job, not in
+    a concurrent block); of a captured process, what it says on stderr is then shown. `requested_at_ms` is when the step's
+    intent was committed, the first time. `umask` is that of the job, None where it was not recorded.
     """
 
     id: AttemptId
@@ -53,6 +54,7 @@ class Attempt(Record):
     is_resumed: bool = False
     is_once: bool = False
     terminal: Terminal | None = None
+    umask: int | None = None
 
 
 class Terminal(Record):

@@ -55,10 +55,8 @@ def mode_of(attempt: Attempt) -> str:
 
 
 def spooled_outputs(attempt: Attempt) -> tuple[str, ...]:
-    """Which outputs go to files. What a captured command says on stderr is for a person, if there is one."""
-    if mode_of(attempt) != "spool":
-        return ()
-    return ("out", "err") if attempt.terminal is None else ("out",)
+    """Which outputs go to files."""
+    return ("out", "err") if mode_of(attempt) == "spool" else ()
 
 
 def open_sources(

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fmsh.connectors.base import Attempt, Outcome, Post
+    from fmsh.connectors.relay import Relay
     from fmsh.values import Secret, Value
 else:
     import _signal  # importing signal itself would cost its enums
@@ -82,6 +83,7 @@ class _Running:
         "pidfd",
         "poll_s",
         "post",
+        "relay",
         "wait_status",
         "was_launched",
     )
@@ -95,6 +97,7 @@ class _Running:
         self.pidfd = -1
         self.is_child = False
         self.foreground: Foreground | None = None
+        self.relay: Relay | None = None
         self.poll_s = 0.0
         self.launched_at_s = 0.0
         self.wait_status: int | None = None
@@ -114,8 +117,9 @@ class ProcessConnector:
 
     `watch(fd, callback)` calls back in the loop's thread whenever fd is readable, until `unwatch(fd)`; `after(seconds,
     callback)` calls back once; `reveal` gives the text of a secret. `on_stopped` hears of a process that was stopped at
-    the terminal (the terminal is ours again by then); `resume` continues it. `umask` is that of the commands, for a
-    process whose own is not its user's.
+    the terminal (the terminal is ours again by then); `resume` continues it. `umask` is that of commands whose job has
+    none, for a process whose own is not its user's. `relay` hears what captured commands of the foreground say on
+    stderr.
     """
 
     def __init__(
@@ -127,6 +131,7 @@ class ProcessConnector:
         after: Callable[[float, Callable[[], None]], object],
         on_stopped: Callable[[AttemptId], None] | None = None,
         umask: int | None = None,
+        relay: Callable[[bytes], object] | None = None,
     ) -> None:
         self._fx_directory = os.path.abspath(fx_directory)
         self._watch = watch
@@ -135,6 +140,7 @@ class ProcessConnector:
         self._after = after
         self._on_stopped = on_stopped
         self._umask = umask
+        self._relay = relay
         self._running: dict[AttemptId, _Running] = {}
         self._boot_id = read_boot_id()
 
@@ -187,6 +193,8 @@ class ProcessConnector:
         except OSError as error:
             outcome = self._refused_by_system(running, error)
         if outcome is not None:
+            if running.relay is not None:
+                running.relay.pump()
             self._release(running)
             del self._running[running.attempt.id]
             running.post(running.attempt.id, outcome)
@@ -279,7 +287,7 @@ class ProcessConnector:
             mode=running.mode,
             directory=attempt.directory,
             spooled=spooled_outputs(attempt),
-            umask=self._umask,
+            umask=self._umask if attempt.umask is None else attempt.umask,
         )
         if attempt.is_once or running.mode != "spool":
             spool.write_terms(running.directory, self._boot_id, running.mode)
@@ -288,6 +296,16 @@ class ProcessConnector:
         running.launched_at_s = monotonic()
         self._watch_wrapper(running)
         self._poll_for_stop(running)
+        if self._relay is not None and attempt.terminal is not None and running.mode == "spool":
+            from fmsh.connectors.relay import Relay
+
+            running.relay = Relay(f"{running.directory}/err", self._relay)
+            self._after(running.relay.pause_s, lambda: self._pump(running))
+
+    def _pump(self, running: _Running) -> None:
+        if self._running.get(running.attempt.id) is running and running.relay is not None:
+            running.relay.pump()
+            self._after(running.relay.pause_s, lambda: self._pump(running))
 
     def _spawn(self, running: _Running, launch: wrapper.Launch, lock: int) -> None:
         attempt, sources = running.attempt, Sources()

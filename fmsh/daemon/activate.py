@@ -51,7 +51,8 @@ def ensure_running(settings: Settings) -> dict[str, Any]:
     if status is not None:
         return status
     if not settings.may_start_daemon:
-        raise DaemonError("the daemon is needed for this, and FMSH_NO_DAEMON=1 forbids to start it", hint="unset it")
+        message = "the daemon is needed for this, and FMSH_NO_DAEMON=1 forbids to start it"
+        raise DaemonError(message, hint="unset FMSH_NO_DAEMON")
     begun_at = os.path.getsize(_errors_path(settings)) if os.path.exists(_errors_path(settings)) else 0
     pid = spawn(settings)
     deadline = time.monotonic() + START_TIMEOUT_S
@@ -88,6 +89,9 @@ def _reason(settings: Settings, begun_at: int) -> str:
 def callback_url(settings: Settings) -> str:
     """The base of callback addresses, once the daemon's listener is bound. Raises: ConnectorError."""
     try:
-        return str(ensure_running(settings)["public_url"])
+        status = ensure_running(settings)
     except DaemonError as error:
         raise ConnectorError(error.message, hint=error.hint) from error
+    if status["public_url"] is None:
+        raise ConnectorError(f"callbacks cannot arrive: {status['reason']}")
+    return str(status["public_url"])

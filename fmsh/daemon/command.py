@@ -50,6 +50,7 @@ def _defaults(settings: Settings) -> dict[str, Any]:
         "listen": settings.listen,
         "public_url": settings.public_url,
         "socket": settings.socket_path,
+        "reason": None,
         "jobs": {},
     }
 
@@ -64,7 +65,8 @@ def _show(status: dict[str, Any], *, is_json: bool) -> None:
     else:
         jobs = ", ".join(f"{count} {state}" for state, count in status["jobs"].items()) or "no jobs"
         sys.stdout.write(f"the daemon runs as process {status['pid']} (fmsh {status['version']}): {jobs}\n")
-        sys.stdout.write(f"callbacks arrive at {status['public_url']}\n")
+        url = status["public_url"]
+        sys.stdout.write(f"callbacks arrive at {url}\n" if url else f"callbacks cannot arrive: {status['reason']}\n")
 
 
 def _show_stopped(stopped: bool, *, is_json: bool) -> None:

@@ -28,12 +28,13 @@ if TYPE_CHECKING:
 
 
 class Whereabouts(Record):
-    """Where the daemon is, as its status says it."""
+    """Where the daemon is, as its status says it. `reason`: why callbacks cannot arrive, where `listen` is None."""
 
     version: str
-    listen: str
-    public_url: str
+    listen: str | None
+    public_url: str | None
     socket: str
+    reason: str | None = None
 
 
 class ControlRoutes:
@@ -62,6 +63,7 @@ class ControlRoutes:
                 "listen": where.listen,
                 "public_url": where.public_url,
                 "socket": where.socket,
+                "reason": where.reason,
                 "jobs": jobs,
             }
         )

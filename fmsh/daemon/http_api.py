@@ -4,7 +4,8 @@
 (`store_thread`). The applications are in `callbacks` and `control`, the bounds on connections in `connections`.
 
 Without an address of the user's choice the port is a free one at first and then kept in the store, because addresses
-that were given out must go on working: if it is taken later, the server does not move elsewhere but says so.
+that were given out must go on working: if it is taken later, the server does not move elsewhere but says so, serves the
+Unix socket alone, and tries again each second.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 LISTEN_SETTING = "listen"
 LOOPBACK_NAMES = frozenset(("localhost", "127.0.0.1", "::1"))
 START_TIMEOUT_S = 20.0
+LISTEN_AGAIN_S = 1.0
 HEADER_BYTES_MAX = 32 << 10
 
 
@@ -62,22 +64,33 @@ class HttpServer:
         self._servers: list[uvicorn.Server] = []
         self._thread: threading.Thread | None = None
         self._store: StoreThread | None = None
-        self.address = Address("", 0)
+        self._wake: Callable[[], object] | None = None
+        self.address: Address | None = None  # where callbacks arrive; None while that cannot be
+        self.listen_problem: DaemonError | None = None
 
     @property
     def public_url(self) -> str:
-        """The base of callback addresses, without a slash at its end."""
+        """The base of callback addresses, without a slash at its end. Raises: DaemonError while none can arrive."""
+        if self.address is None:
+            problem = self.listen_problem
+            assert problem is not None
+            raise DaemonError(f"callbacks cannot arrive: {problem.message}", hint=problem.hint)
         return (self._settings.public_url or f"http://{self.address}").rstrip("/")
 
     def start(self) -> None:
-        """Binds the sockets and starts the thread; returns when both listen.
+        """Binds the sockets and starts the thread; returns when they listen, or the public one is known to be taken.
 
-        Raises: DaemonError when another daemon lives or the port is taken; StoreError.
+        Raises: DaemonError when another daemon lives or the address makes no sense; StoreError.
         """
+        if self._settings.listen is not None:
+            parse_address(self._settings.listen)
         self._control = ControlSocket(self._settings.socket_path)
         try:
             self._store = StoreThread(self._open_store)
-            listener = self._listen(self._store)
+            kept = self._store.call_and_wait(lambda events: events.setting(LISTEN_SETTING))
+            listener = self._listen(kept)
+            if listener is not None and self._settings.listen is None and not kept:
+                self._store.call_and_wait(lambda events: events.set_setting(LISTEN_SETTING, str(self.address)))
         except BaseException:
             self._close()
             raise
@@ -88,6 +101,8 @@ class HttpServer:
         for server in self._servers:
             server.config.timeout_graceful_shutdown = max(1, int(grace_s))
             server.should_exit = True
+        if self._wake is not None:
+            self._wake()
         if self._thread is not None:
             self._thread.join(grace_s)
             for server in self._servers:
@@ -96,51 +111,79 @@ class HttpServer:
             self._thread = None
         self._close()
 
-    def _listen(self, store: StoreThread) -> socket.socket:
-        if self._settings.listen is not None:
-            listener = listen_tcp(parse_address(self._settings.listen))
-            self.address = address_of(listener)
-            return listener
-        kept = store.call_and_wait(lambda events: events.setting(LISTEN_SETTING))
-        listener = listen_tcp(parse_address(kept) if kept else Address("127.0.0.1", 0))
-        self.address = address_of(listener)
-        if not kept:
-            store.call_and_wait(lambda events: events.set_setting(LISTEN_SETTING, str(self.address)))
+    def _listen(self, kept: str | None) -> socket.socket | None:
+        """Gives the public listener at the wanted, the kept or a free address; None where it is taken."""
+        wanted = self._settings.listen or kept
+        try:
+            listener = listen_tcp(parse_address(wanted) if wanted else Address("127.0.0.1", 0))
+        except DaemonError as problem:
+            self.listen_problem = problem
+            return None
+        self.address, self.listen_problem = address_of(listener), None
         return listener
 
-    def _serve(self, store: StoreThread, listener: socket.socket, control: ControlSocket) -> None:
+    def _serve(self, store: StoreThread, listener: socket.socket | None, control: ControlSocket) -> None:
         callbacks = public_app(store, hosts=self._hosts, body_bytes_max=self._settings.body_bytes_max)
         routes = ControlRoutes(store, whereabouts=self._whereabouts, on_stop=self._on_stop)
         started = threading.Semaphore(0)
         self._servers = [
-            _StartingServer(_config(app, self._settings.limits), started) for app in (callbacks, control_app(routes))
+            _StartingServer(_config(app, self._settings.limits), started) for app in (control_app(routes), callbacks)
         ]
-        arguments = ((listener, control.listener), started)
+        arguments = (store, control.listener, listener, started)
         self._thread = threading.Thread(target=self._run, args=arguments, name="http", daemon=True)
         self._thread.start()
-        for _ in self._servers:
+        expected = self._servers if listener is not None else self._servers[:1]
+        for _ in expected:
             started.acquire(timeout=START_TIMEOUT_S)
-        if not all(server.started for server in self._servers):
+        if not all(server.started for server in expected):
             self.stop(0.0)
             raise DaemonError("the HTTP server did not start", hint="daemon.log says more.")
 
-    def _run(self, sockets: tuple[socket.socket, ...], started: threading.Semaphore) -> None:
+    def _run(
+        self,
+        store: StoreThread,
+        control: socket.socket,
+        listener: socket.socket | None,
+        started: threading.Semaphore,
+    ) -> None:
         async def serve_all() -> None:
-            await asyncio.gather(*(server.serve([one]) for server, one in zip(self._servers, sockets, strict=True)))
+            stopping, loop = asyncio.Event(), asyncio.get_running_loop()
+            self._wake = lambda: loop.is_closed() or loop.call_soon_threadsafe(stopping.set)
+            own, public = self._servers
+            await asyncio.gather(own.serve([control]), self._serve_public(store, public, listener, stopping))
 
         try:
             asyncio.run(serve_all())
         finally:
             started.release(len(self._servers))  # whoever waits for a start that failed need not wait longer
 
+    async def _serve_public(
+        self, store: StoreThread, server: uvicorn.Server, listener: socket.socket | None, stopping: asyncio.Event
+    ) -> None:
+        """Serves the public listener as soon as it can be had."""
+        while listener is None and not server.should_exit:
+            try:
+                await asyncio.wait_for(stopping.wait(), LISTEN_AGAIN_S)
+            except TimeoutError:
+                listener = self._listen(await store.call(lambda events: events.setting(LISTEN_SETTING)))
+        if listener is not None:
+            await server.serve([listener])
+
     def _hosts(self) -> frozenset[str]:
-        names = {self.address.host.lower()}
+        names = set() if self.address is None else {self.address.host.lower()}
         if self._settings.public_url:
             names.add(host_name(urlsplit(self._settings.public_url).netloc.rpartition("@")[2]))
         return LOOPBACK_NAMES | names
 
     def _whereabouts(self) -> Whereabouts:
-        return Whereabouts(self._settings.version, str(self.address), self.public_url, self._settings.socket_path)
+        problem = self.listen_problem
+        return Whereabouts(
+            self._settings.version,
+            None if self.address is None else str(self.address),
+            None if self.address is None else self.public_url,
+            self._settings.socket_path,
+            None if problem is None else f"{problem.message}. {problem.hint}",
+        )
 
     def _close(self) -> None:
         if self._control is not None:

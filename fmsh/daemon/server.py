@@ -14,7 +14,7 @@ import threading
 import fmsh
 from fmsh.assembly import Assembly
 from fmsh.daemon.http_api import HttpServer, HttpSettings
-from fmsh.errors import FmshError
+from fmsh.errors import ConnectorError, DaemonError, FmshError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,15 +50,20 @@ class Log:
 
 def run(settings: Settings) -> int:
     """Serves until it is asked to stop. Raises: StoreError, DaemonError when it cannot begin."""
-    os.umask(0o077)
+    umask = os.umask(0o077)  # that of our user, for the commands of jobs that have none of their own
     stopping = threading.Event()
     server: HttpServer | None = None
 
     def callback_url() -> str:
         assert server is not None
-        return server.public_url
+        try:
+            return server.public_url
+        except DaemonError as error:
+            raise ConnectorError(error.message, hint=error.hint) from error
 
-    assembly = Assembly(settings, kind="daemon", callback_url=callback_url, report=_report, stalled=_stalled)
+    assembly = Assembly(
+        settings, kind="daemon", callback_url=callback_url, report=_report, stalled=_stalled, umask=umask
+    )
     log = Log(settings.log_path)
 
     def stop() -> None:
@@ -75,7 +80,9 @@ def run(settings: Settings) -> int:
     server = HttpServer(settings=http_settings, open_store=assembly.store.reopen, on_stop=stop)
     try:
         server.start()
-        log.write("started", version=fmsh.__version__, listen=str(server.address))
+        problem = server.listen_problem
+        listen = str(server.address) if problem is None else problem.message
+        log.write("started", version=fmsh.__version__, listen=listen)
         assembly.engine.serve(stopping.is_set)
         return 0
     except FmshError as error:

@@ -27,7 +27,7 @@ KEY_BYTES = 16
 
 
 class Dispatcher:
-    """Starts and cancels attempts. `terminal` is given to the processes that the foreground job displays."""
+    """Starts and cancels attempts. `terminal` is given to the processes of the foreground job, outside of branches."""
 
     __slots__ = ("_connectors", "_report", "_terminal")
 
@@ -46,6 +46,15 @@ class Dispatcher:
         return (
             self._terminal is not None
             and request.arguments.get("output") == "display"
+            and worker.is_foreground
+            and worker.machine.is_foreground(request.step)
+        )
+
+    def _may_be_heard(self, worker: Worker, request: Request) -> bool:
+        """Whether what a captured process says on its stderr is shown, as in any shell."""
+        return (
+            self._terminal is not None
+            and request.arguments.get("output") == "capture"
             and worker.is_foreground
             and worker.machine.is_foreground(request.step)
         )
@@ -72,7 +81,8 @@ class Dispatcher:
             flight.requested_at_ms,
             flight.is_resumed,
             request.is_once,
-            self._terminal if flight.is_terminal else None,
+            self._terminal if flight.is_terminal or self._may_be_heard(worker, request) else None,
+            worker.umask,
         )
         try:
             connector.start(attempt, worker.post)

@@ -90,6 +90,7 @@ def _from_start(store: EventStore, job: Job, program: Program, surroundings: Sur
     worker = Worker(surroundings, job.uid, Machine(program, facts_of(job.id, job.key, job.name, started), environment))
     worker.job_id = job.id
     worker.environment_hash = started.environment
+    worker.umask = started.options.get("umask")
     return worker
 
 
@@ -100,6 +101,7 @@ def _from_snapshot(
     worker = Worker(surroundings, job.uid, Machine.restore(program, environment, saved.machine_json))
     worker.job_id = job.id
     worker.environment_hash = saved.environment_hash
+    worker.umask = saved.umask
     worker.owner = saved.owner
     worker.steps = saved.steps
     worker.is_quiescent = True

@@ -72,6 +72,7 @@ class Saved(Record):
     is_parked: bool
     parked_step: int | None
     error: ErrorValue | None
+    umask: int | None
 
 
 def encode(worker: Worker) -> str:
@@ -83,6 +84,7 @@ def encode(worker: Worker) -> str:
         "in_flight": [flights.to_wire(flight) for flight in worker.flights.values()],
         "steps": worker.steps,
         "environment": worker.environment_hash,
+        "umask": worker.umask,
         "owner": dict(worker.owner),
         "is_paused": worker.is_paused,
         "is_parked": worker.is_parked,
@@ -113,4 +115,5 @@ def decode(state_json: str, *, epoch: int | None) -> Saved:
         is_parked=engine["is_parked"],
         parked_step=engine["parked_step"],
         error=engine["error"],
+        umask=engine.get("umask"),
     )

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 
 class NewRun(Record):
-    """A job that is to be started. Of `options`, `variables`, `input` and `entry` reach the machine (see `Facts`)."""
+    """A job that is to be started. Of `options`, `variables`, `input` and `entry` reach the machine (see `Facts`).
+
+    `umask` is an option too, that of all the job's processes.
+    """
 
     job: NewJob
     program: Program
@@ -114,6 +117,7 @@ class Starter:
         facts = facts_of(job_id, run.job.key, run.job.name, started)
         worker = Worker(self._surroundings, run.job.uid, Machine(run.program, facts, run.environment))
         worker.environment_hash = started.environment
+        worker.umask = started.options.get("umask")
         worker.parent_id = run.job.parent_id
         return worker
 

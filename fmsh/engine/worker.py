@@ -105,6 +105,7 @@ class Worker:
         "taken",
         "terminals",
         "uid",
+        "umask",
     )
 
     def __init__(self, surroundings: Surroundings, uid: str, machine: Machine) -> None:
@@ -116,6 +117,7 @@ class Worker:
         self.lease: Lease | None = None
         self.is_foreground = False
         self.environment_hash = ""
+        self.umask: int | None = None
         self.owner: Mapping[str, Value] = {}
 
         self.now_ms = surroundings.clock_ms()

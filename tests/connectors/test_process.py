@@ -28,12 +28,14 @@ class Shell:
         self.directory = directory
         self.fx = str(directory / "fx")
         self.loop = Loop()
+        self.heard: list[bytes] = []  # what captured commands of the foreground said on stderr
         self.connector = self.another()
         self._step = 0
 
     def another(self) -> ProcessConnector:
         """A second connector on the same directory, as after a takeover."""
-        return ProcessConnector(self.fx, self.loop.watch, self.loop.unwatch, lambda secret: "hunter2", self.loop.after)
+        watch, unwatch, after = self.loop.watch, self.loop.unwatch, self.loop.after
+        return ProcessConnector(self.fx, watch, unwatch, lambda secret: "hunter2", after, relay=self.heard.append)
 
     def attempt(self, *commands: list[str], **options: object) -> Attempt:
         self._step += 1
@@ -556,10 +558,20 @@ def test_a_displayed_command_inherits_our_descriptors(shell: Shell) -> None:
         terminal = Terminal(stdin.fileno(), out.fileno(), err.fileno(), False)
         value = shell.value(["sh", "-c", "cat; echo err >&2; exit 2"], output="display", terminal=terminal)
         assert value == {"statuses": [2], "output": None, "stderr": ""}
-        value = shell.value(["sh", "-c", "echo got; echo more >&2"], output="capture", terminal=terminal)
-        assert value == {"statuses": [0], "output": "got\n", "stderr": ""}
     assert (shell.directory / "o").read_text() == "typed"
-    assert (shell.directory / "e").read_text() == "err\nmore\n"
+    assert (shell.directory / "e").read_text() == "err\n"
+
+
+def test_what_a_captured_command_of_the_foreground_says_on_stderr_is_heard_at_once_and_kept(shell: Shell) -> None:
+    script = "echo one >&2; until [ -e heard ]; do sleep 0.01; done; echo two >&2; echo got"
+    attempt = shell.attempt(["sh", "-c", script], output="capture", terminal=Terminal(0, 1, 2, False))
+    shell.connector.start(attempt, shell.loop.post)
+    shell.loop.run_until(lambda: shell.heard == [b"one\n"])
+    (shell.directory / "heard").touch()
+    assert shell.loop.outcome_of(attempt.id).value == {"statuses": [0], "output": "got\n", "stderr": "one\ntwo\n"}
+    assert b"".join(shell.heard) == b"one\ntwo\n"
+    assert shell.value(["sh", "-c", "echo in a branch >&2"])["stderr"] == "in a branch\n"
+    assert b"".join(shell.heard) == b"one\ntwo\n"
 
 
 # -- a full disk

@@ -6,6 +6,7 @@ import os
 import socket
 import stat
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,7 @@ def test_the_status_says_who_and_where(world: World, server: HttpServer, path: s
         "listen": str(server.address),
         "public_url": f"http://{server.address}",
         "socket": path,
+        "reason": None,
     }
     assert ask(path, "GET", "/healthz").json == {"status": "ok"}
 
@@ -137,15 +139,40 @@ def test_the_port_is_kept(world: World) -> None:
     assert world.start().address == first.address
 
 
-def test_a_taken_port_is_said_and_nothing_is_left_behind(world: World, path: str) -> None:
+def test_a_taken_port_is_said_and_taken_when_it_is_free_again(world: World, path: str) -> None:
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = f"127.0.0.1:{other.getsockname()[1]}"
+        world.store.set_setting(LISTEN_SETTING, taken)
+        server = world.start()
+        status = client.status(path)
+        assert status is not None
+        assert (status["listen"], status["public_url"]) == (None, None)
+        assert f"cannot listen on {taken}: Address already in use" in status["reason"]
+        with pytest.raises(DaemonError, match="callbacks cannot arrive: cannot listen"):
+            _ = server.public_url
+    until = time.monotonic() + 10
+    while server.address is None:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    status = client.status(path)
+    assert status is not None
+    assert (status["listen"], status["reason"]) == (taken, None)
+    assert ask(server, "GET", "/cb/T").status == 200
+    assert world.store.setting(LISTEN_SETTING) == taken
+
+
+def test_a_server_without_its_port_stops_at_once(world: World) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         world.store.set_setting(LISTEN_SETTING, f"127.0.0.1:{other.getsockname()[1]}")
-        with pytest.raises(DaemonError, match=r"cannot listen on 127\.0\.0\.1:.*in use"):
-            world.start()
-    assert not os.path.exists(path)
-    world.start()
+        server = world.start()
+        begun = time.monotonic()
+        server.stop(1)
+        assert time.monotonic() - begun < 0.9
 
 
 def test_an_address_that_was_set_is_not_kept(world: World) -> None:

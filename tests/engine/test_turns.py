@@ -234,7 +234,7 @@ def test_a_request_is_recorded_as_its_event_would_be() -> None:
     assert one.events == other.events
 
 
-def test_only_a_displayed_request_of_the_main_task_of_a_foreground_job_has_the_terminal() -> None:
+def test_only_processes_of_the_main_task_of_a_foreground_job_have_the_terminal() -> None:
     from fmsh.connectors.base import Terminal
 
     world = World()
@@ -248,7 +248,7 @@ def test_only_a_displayed_request_of_the_main_task_of_a_foreground_job_has_the_t
     process.settle()
     given = [(attempt.id.job_id, attempt.id.step, attempt.terminal) for attempt in world.effects.attempts]
     assert sorted(given, key=lambda one: one[:2]) == [
-        (foreground, 1, None), (foreground, 2, None), (foreground, 3, terminal), (background, 1, None),
+        (foreground, 1, None), (foreground, 2, terminal), (foreground, 3, terminal), (background, 1, None),
     ]  # fmt: skip
     assert world.disk.jobs[foreground].at_terminal and not world.disk.jobs[background].at_terminal
     process.engine.leave(process.engine.workers[foreground])
