@@ -6,9 +6,12 @@ import sys
 
 
 def main() -> int:
-    from fmsh.cli import run
+    try:
+        from fmsh.cli import run
 
-    return run(sys.argv[1:])
+        return run(sys.argv[1:])
+    except KeyboardInterrupt:  # while the first modules are imported
+        return 130
 
 
 if __name__ == "__main__":

@@ -8,23 +8,21 @@ import sys
 from fmsh.errors import FmshError, SourceError, StoreError, UsageError
 from fmsh.record import Record
 from fmsh.settings import read_settings
-from fmsh.spans import Source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fmsh.connectors.base import Connector
-    from fmsh.engine.engine import Ended
     from fmsh.settings import Settings
 
-FAILED, USAGE, STORE_UNAVAILABLE, INTERRUPTED = 1, 2, 75, 130
+FAILED, USAGE, STORE_UNAVAILABLE, INTERRUPTED, PIPE_CLOSED = 1, 2, 75, 130, 141
 
 HELP = """usage: fmsh [OPTION…] FILE [ARG…]     run a script as one durable job (- reads standard input)
        fmsh [OPTION…] -c TEXT [ARG…]  run a text
-       fmsh                           the prompt
+       fmsh                           the prompt; reads a script where standard input is no terminal
        fmsh jobs [VERB …]             see and steer jobs: list show attach wait output log cancel retry answer …
        fmsh daemon start|stop|status|run
+       fmsh help [NAME]               the commands of the language
 
   -d, --detach     start it as a detached job: prints its number
   --key KEY        if a job with KEY exists, attach to it instead of starting another
@@ -53,6 +51,20 @@ class Options(Record):
 
 def run(arguments: list[str]) -> int:
     """Runs fmsh; gives its exit status. No exception leaves it."""
+    _open_standard_descriptors()
+    try:
+        status = _guarded(arguments)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        return status
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except OSError:  # nobody reads what we say any more: the interpreter must not try again at its end
+        _drop_output()
+        return PIPE_CLOSED
+
+
+def _guarded(arguments: list[str]) -> int:
     try:
         return _dispatch(arguments)
     except SourceError as error:
@@ -61,12 +73,28 @@ def run(arguments: list[str]) -> int:
     except FmshError as error:
         sys.stderr.write(f"fmsh: {error.message}\n" + (f"  {error.hint}\n" if error.hint else ""))
         return _status_of(error)
-    except KeyboardInterrupt:
-        return INTERRUPTED
     except BrokenPipeError:
-        return 141
+        raise
     except Exception as fault:
         return _own_fault(fault)
+
+
+def _open_standard_descriptors() -> None:
+    """A descriptor that is closed would become that of the next file that is opened, such as the store."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    if sys.stdout is None or sys.stderr is None:
+        sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+        sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+
+
+def _drop_output() -> None:
+    null = os.open(os.devnull, os.O_WRONLY)
+    for fd in (1, 2):
+        os.dup2(null, fd)
 
 
 def _status_of(error: FmshError) -> int:
@@ -80,24 +108,22 @@ def _own_fault(fault: Exception) -> int:
     import tempfile
     import traceback
 
-    with tempfile.NamedTemporaryFile("w", prefix="fmsh-fault-", suffix=".txt", delete=False, encoding="utf-8") as report:
+    fd, path = tempfile.mkstemp(".txt", "fmsh-fault-")
+    with open(fd, "w", encoding="utf-8") as report:
         traceback.print_exception(fault, file=report)
-    sys.stderr.write(f"fmsh: this is a fault of fmsh, please report it: {fault!r}\n  the details are in {report.name}\n")
+    sys.stderr.write(f"fmsh: this is a fault of fmsh, please report it: {fault!r}\n  the details are in {path}\n")
     return FAILED
 
 
 def _show_problems(error: SourceError) -> None:
     from fmsh.lang.diagnostics import render
+    from fmsh.shell.terminal import has_colors
 
-    color = _has_colors(2)
+    color = has_colors(2)
     sys.stderr.write("".join(render(diagnostic, color) + "\n" for diagnostic in error.diagnostics))
 
 
-def _has_colors(fd: int) -> bool:
-    return os.isatty(fd) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
-# ---- Options -----------------------------------------------------------------------------------------------------------
+# ---- What is to be done ----------------------------------------------------------------------------------------------
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -111,39 +137,28 @@ def _dispatch(arguments: list[str]) -> int:
     if arguments in (["--help"], ["-h"]):
         sys.stdout.write(HELP)
         return 0
-    options = _parse(arguments)
+    options = parse(arguments)
     if options.file is None and options.text is None:
-        return _prompt(options)
-    return _run_source(_read_source(options), options)
+        if arguments:
+            raise UsageError("there is nothing to run", hint="give a FILE or -c TEXT; see fmsh --help")
+        if os.isatty(0):
+            return _prompt()
+        options = options.replace(file="-")
+    from fmsh.shell import script
+
+    return script.run(options)
 
 
-def _prompt(options: Options) -> int:
-    """A plain prompt: every text that is entered is a job of its own. Ends with the input."""
-    from fmsh.lang.parser import is_complete
+def _prompt() -> int:
+    from fmsh.shell import prompt
 
-    if sys.stdin.isatty():
-        import readline  # noqa: F401 - gives input() a line editor and its history
-    status, text = 0, ""
-    while True:
-        try:
-            text += input("...  " if text else "fmsh> ") + "\n"
-        except EOFError:
-            sys.stdout.write("\n")
-            return status
-        except KeyboardInterrupt:
-            sys.stdout.write("\n")
-            text = ""
-            continue
-        if text.strip() and is_complete(text):
-            status = run(["-c", text.rstrip("\n")])
-        elif text.strip():
-            continue
-        text = ""
+    return prompt.run(lambda text: _guarded(["-c", text]))
 
 
 def _jobs(arguments: list[str], settings: Settings) -> int:
     from fmsh.assembly import load_program
     from fmsh.jobs.command import main
+    from fmsh.shell import daemon
     from fmsh.store.sqlite import SqliteStore
 
     return main(
@@ -153,6 +168,7 @@ def _jobs(arguments: list[str], settings: Settings) -> int:
         stdout=sys.stdout,
         stderr=sys.stderr,
         load_program=load_program,
+        start_daemon=lambda store: daemon.start(settings, store),
     )
 
 
@@ -162,10 +178,20 @@ def _daemon(arguments: list[str], settings: Settings) -> int:
     return main(arguments, settings)
 
 
-_COMMANDS: dict[str, Callable[[list[str], Settings], int]] = {"jobs": _jobs, "daemon": _daemon}
+def _help(arguments: list[str], settings: Settings) -> int:
+    from fmsh.shell import help
+
+    sys.stdout.write(help.text(arguments))
+    return 0
 
 
-def _parse(arguments: list[str]) -> Options:
+_COMMANDS: dict[str, Callable[[list[str], Settings], int]] = {"jobs": _jobs, "daemon": _daemon, "help": _help}
+
+
+# ---- Options ---------------------------------------------------------------------------------------------------------
+
+
+def parse(arguments: list[str]) -> Options:
     """Reads the options. Raises: UsageError."""
     found: dict[str, object] = {}
     tags: dict[str, str] = {}
@@ -173,6 +199,8 @@ def _parse(arguments: list[str]) -> Options:
     while waiting:
         argument = waiting.pop(0)
         name, has_value, value = argument.partition("=")
+        if argument == "--":
+            break
         if argument in _SWITCHES:
             found[_SWITCHES[argument]] = True
         elif name in _VALUES:
@@ -187,11 +215,10 @@ def _parse(arguments: list[str]) -> Options:
         elif argument.startswith("-") and argument != "-":
             raise UsageError(f"fmsh has no option {argument}", hint="see fmsh --help")
         else:
-            if "text" in found:
-                waiting.insert(0, argument)
-            else:
-                found["file"] = argument
+            waiting.insert(0, argument)
             break
+    if "text" not in found and waiting:
+        found["file"] = waiting.pop(0)
     defaults: dict[str, object] = {"file": None, "text": None, "key": None, "name": None}
     switches = dict.fromkeys(_SWITCHES.values(), False)
     return Options(**{**defaults, **switches, **found, "arguments": waiting, "tags": tags})  # type: ignore[arg-type]
@@ -213,172 +240,3 @@ def _add_tag(tags: dict[str, str], text: str) -> None:
     if not key or not has_value:
         raise UsageError(f"--tag takes K=V, this is {text!r}", hint="such as --tag team=web")
     tags[key] = value
-
-
-def _read_source(options: Options) -> Source:
-    if options.text is not None:
-        return Source("-c", options.text)
-    assert options.file is not None
-    if options.file == "-":
-        return Source("-", _as_text(sys.stdin.buffer.read(), "standard input"))
-    try:
-        with open(options.file, "rb") as file:
-            return Source(options.file, _as_text(file.read(), options.file))
-    except OSError as error:
-        reason = os.strerror(error.errno or 0)
-        raise UsageError(f"cannot read {options.file}: {reason}", hint="see fmsh --help for commands") from error
-
-
-def _as_text(data: bytes, name: str) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise UsageError(f"{name}:{line}: a script must be UTF-8 text, and byte {error.start} is not") from error
-
-
-# ---- Running a source --------------------------------------------------------------------------------------------------
-
-
-def _run_source(source: Source, options: Options) -> int:
-    from fmsh.assembly import make_program
-    from fmsh.shell.foreground import Foreground, Start
-
-    if options.is_check:
-        return _check(source, is_json=options.is_json)
-    stored, program = make_program(source)
-    if options.arguments[:1] == ["--help"] and program.parameters.signature.parameters:
-        from fmsh.lang.arguments import help_text
-
-        sys.stdout.write(help_text(program.parameters.signature))
-        return 0
-    variables, rest = _bind(program, options)
-    start = Start(
-        stored,
-        program,
-        _command_line(options),
-        rest,
-        variables,
-        _input(source, options),
-        options.key,
-        options.name,
-        options.tags,
-        options.is_detached,
-        options.is_json,
-    )
-    settings = read_settings(os.environ)
-    foreground = Foreground(settings, is_json=options.is_json, wrap=_narrator() if options.is_verbose else None)
-    try:
-        if options.is_detached:
-            number = foreground.detach(start)
-            sys.stdout.write(f"{number}\n")
-            return 0
-        number, ended = foreground.run(start)
-    finally:
-        foreground.close()
-    if ended is None or ended.state == "released":
-        return _follow(number, ended, options, settings)
-    return _finish(number, ended, source, options)
-
-
-def _bind(program: object, options: Options) -> tuple[dict[str, object], list[str]]:
-    from fmsh.machine.code import Program
-
-    assert isinstance(program, Program)
-    if not program.parameters.signature.parameters:
-        return {}, options.arguments
-    from fmsh.lang.arguments import bind_texts
-
-    return bind_texts(program.parameters.signature, options.arguments)
-
-
-def _input(source: Source, options: Options) -> str | None:
-    """A script's `$in`: its standard input, if it asks for it and is not itself read from there."""
-    if "$in" not in source.text or options.file == "-" or os.isatty(0):
-        return None
-    return sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
-
-
-def _command_line(options: Options) -> str:
-    if options.text is not None:
-        return options.text
-    assert options.file is not None
-    return " ".join(_quoted(word) for word in [options.file, *options.arguments])
-
-
-def _quoted(word: str) -> str:
-    is_plain = word and all(character.isalnum() or character in "-_./:@%+=," for character in word)
-    return word if is_plain else "'" + word.replace("'", "'\"'\"'") + "'"
-
-
-def _narrator() -> Callable[[str, Connector], Connector]:
-    from fmsh.render.steps import Narrated
-
-    def say(text: str) -> None:
-        sys.stderr.write(text)
-        sys.stderr.flush()
-
-    return lambda name, connector: Narrated(name, connector, say)
-
-
-def _check(source: Source, *, is_json: bool) -> int:
-    from fmsh.assembly import check
-    from fmsh.lang.diagnostics import render, to_json
-
-    try:
-        problems = check(source)
-    except SourceError as error:
-        problems = list(error.diagnostics)
-    if is_json:
-        import json
-
-        sys.stdout.write(json.dumps([to_json(problem) for problem in problems]) + "\n")
-    else:
-        sys.stderr.write("".join(render(problem, _has_colors(2)) + "\n" for problem in problems))
-    return USAGE if any(problem.severity == "error" for problem in problems) else 0
-
-
-def _follow(number: int, ended: Ended | None, options: Options, settings: Settings) -> int:
-    """The job is somebody else's: of the same key, taken over while we were stopped, or handed over for its cleanup."""
-    if ended is not None and not os.isatty(2):
-        return INTERRUPTED
-    if ended is not None:
-        sys.stderr.write(f"fmsh: job {number} goes on in the background: fmsh jobs attach {number}\n")
-        return INTERRUPTED
-    arguments = ["attach", str(number)] + (["--json"] if options.is_json else [])
-    return _jobs(arguments, settings)
-
-
-def _finish(number: int, ended: Ended, source: Source, options: Options) -> int:
-    if options.is_json and ended.state == "succeeded":
-        from fmsh.render.values import to_plain_json
-
-        sys.stdout.write(to_plain_json(ended.value) + "\n")
-        sys.stdout.flush()
-    if ended.state == "parked":
-        _explain_parked(number, ended, source)
-        return FAILED
-    if ended.error is not None:
-        _show_error(ended, source, options)
-    return ended.exit_status or 0
-
-
-def _show_error(ended: Ended, source: Source, options: Options) -> None:
-    from fmsh.render.errors import render_error
-
-    assert ended.error is not None
-    if ended.error.kind == "cancelled":
-        sys.stderr.write("cancelled\n")
-        return
-    sys.stderr.write(render_error(ended.error, {source.name: source}, color=_has_colors(2)))
-
-
-def _explain_parked(number: int, ended: Ended, source: Source) -> None:
-    from fmsh.render.errors import render_error
-
-    if ended.error is not None:
-        sys.stderr.write(render_error(ended.error, {source.name: source}, color=_has_colors(2)))
-    sys.stderr.write(
-        f"job {number} is parked and needs you: `fmsh jobs retry {number}` does the step again,\n"
-        f"`fmsh jobs answer {number} VALUE` says what its outcome was, `fmsh jobs cancel {number}` ends the job\n"
-    )

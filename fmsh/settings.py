@@ -44,13 +44,15 @@ class Settings(Record):
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """Finds the directories and addresses that hold for a process. Creates nothing."""
-    state = environment.get("FMSH_STATE_DIR") or _directory(environment, "XDG_STATE_HOME", ".local/state", "user_state_path")
+    state = environment.get("FMSH_STATE_DIR")
+    state = state or _directory(environment, "XDG_STATE_HOME", ".local/state", "user_state_path")
     runtime = environment.get("FMSH_RUNTIME_DIR")
     if not runtime:
         # Two stores must not share a socket, so a store that was chosen keeps it with its locks.
         xdg = None if environment.get("FMSH_STATE_DIR") else environment.get("XDG_RUNTIME_DIR")
         runtime = f"{xdg}/fmsh" if xdg else f"{os.path.abspath(state)}/run"
-    config = environment.get("FMSH_CONFIG_DIR") or _directory(environment, "XDG_CONFIG_HOME", ".config", "user_config_path")
+    config = environment.get("FMSH_CONFIG_DIR")
+    config = config or _directory(environment, "XDG_CONFIG_HOME", ".config", "user_config_path")
     return Settings(
         os.path.abspath(state),
         os.path.abspath(runtime),

@@ -48,6 +48,7 @@ def answer(desk: Desk, arguments: argparse.Namespace) -> int:
     job = find_job(desk.store, arguments.jobs[0])
     _need_question(desk.store, job)
     deliver(desk.store, job.id, "answer", {"value": read_answer(arguments.value)})
+    desk.see_to(job)
     if desk.is_json:
         desk.write_document(documents_of(desk.store, [job]))
     return 0
@@ -76,6 +77,7 @@ def _for_each(desk: Desk, names: list[str], kind: str, check: Callable[[Job], No
             status = 1
             continue
         deliver(desk.store, job.id, kind, None)
+        desk.see_to(job)
         done.append(job)
     if desk.is_json:
         desk.write_document(documents_of(desk.store, done))

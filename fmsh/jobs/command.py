@@ -5,6 +5,9 @@ from __future__ import annotations
 from fmsh.errors import FmshError, StoreError, UsageError
 from fmsh.jobs import acting, following, showing
 from fmsh.jobs.desk import Desk
+from fmsh.jobs.documents import whole_document
+from fmsh.jobs.finding import find_job
+from fmsh.render.values import to_plain_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,15 +45,16 @@ def main(
     stdout: TextIO,
     stderr: TextIO,
     load_program: Callable[[NewProgram], Program] | None = None,
+    start_daemon: Callable[[EventStore], None] | None = None,
 ) -> int:
     """Runs `fmsh jobs` with the arguments after it and gives the exit status.
 
     `open_store` is called once the arguments are known to be right. `load_program` compiles a stored program, so that
-    events and steps can say where in the source they stand.
+    events and steps can say where in the source they stand; `start_daemon` is for jobs that nobody holds (see `Desk`).
     """
     from fmsh.jobs.arguments import parse
 
-    try:
+    def act() -> int:
         parsed = parse(arguments, help_stream=stdout)
         store = open_store()
         try:
@@ -61,12 +65,50 @@ def main(
                 stderr=stderr,
                 is_json=parsed.json,
                 load_program=load_program,
+                start_daemon=start_daemon,
             )
             status = VERBS[parsed.verb](desk, parsed)
             stdout.flush()
             return status
         finally:
             store.close()
+
+    return _guarded(act, stderr)
+
+
+def attach(
+    number: int,
+    store: EventStore,
+    *,
+    fx_directory: str,
+    stdout: TextIO,
+    stderr: TextIO,
+    is_json: bool,
+    start_daemon: Callable[[EventStore], None],
+) -> int:
+    """Follows a job as if it had been started here. With `is_json` only its value goes to standard output."""
+
+    def act() -> int:
+        desk = Desk(
+            store,
+            fx_directory=fx_directory,
+            stdout=stderr if is_json else stdout,
+            stderr=stderr,
+            start_daemon=start_daemon,
+        )
+        left, ended = following.follow_to_end(desk, find_job(store, f"%{number}"))
+        if left is None and is_json and ended.state == "succeeded":
+            stdout.write(to_plain_json(whole_document(store, ended)["value"]))
+        stdout.flush()
+        return left if left is not None else ended.exit_status or 0
+
+    return _guarded(act, stderr)
+
+
+def _guarded(act: Callable[[], int], stderr: TextIO) -> int:
+    """Gives the status of `act`, or of what kept it from its end."""
+    try:
+        return act()
     except SystemExit:  # after --help
         return 0
     except BrokenPipeError:  # the reader has gone, and needs no more

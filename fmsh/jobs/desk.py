@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fmsh.builtins.text import plain_json
+from fmsh.errors import DaemonError
 from fmsh.render.cells import visible
 
 TYPE_CHECKING = False
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any, TextIO
 
     from fmsh.machine.code import Program
-    from fmsh.store.base import EventStore, NewProgram
+    from fmsh.store.base import EventStore, Job, NewProgram
 
 
 PIPE_CELLS = 100_000
@@ -21,10 +22,11 @@ TERMINAL_CELLS = 80  # where a terminal does not say
 class Desk:
     """The store, the directory with what processes wrote, and the streams.
 
-    `load_program` compiles a stored program, for the places of its nodes; without it places are null.
+    `load_program` compiles a stored program, for the places of its nodes; without it places are null. `start_daemon`
+    sees to it that jobs which nobody holds are run, and raises DaemonError if it may not, or cannot.
     """
 
-    __slots__ = ("fx_directory", "is_json", "load_program", "stderr", "stdout", "store")
+    __slots__ = ("_start_daemon", "fx_directory", "is_json", "load_program", "stderr", "stdout", "store")
 
     def __init__(
         self,
@@ -35,6 +37,7 @@ class Desk:
         stderr: TextIO,
         is_json: bool = False,
         load_program: Callable[[NewProgram], Program] | None = None,
+        start_daemon: Callable[[EventStore], None] | None = None,
     ) -> None:
         self.store = store
         self.fx_directory = fx_directory
@@ -42,6 +45,16 @@ class Desk:
         self.stderr = stderr
         self.is_json = is_json
         self.load_program = load_program
+        self._start_daemon = start_daemon
+
+    def see_to(self, job: Job) -> None:
+        """Starts the daemon for a job that nobody holds; says so if that cannot be."""
+        if self._start_daemon is None or (job.owner_id is not None and self.store.is_alive(job.owner_id)):
+            return
+        try:
+            self._start_daemon(self.store)
+        except DaemonError as problem:
+            self.note(f"nobody runs job {job.id}, and it stays as it is until an fmsh does: {problem.message}")
 
     @property
     def color(self) -> bool:

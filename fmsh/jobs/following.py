@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 
 from fmsh import wire
-from fmsh.jobs.documents import documents_of, error_of, has_ended, read_event
+from fmsh.jobs.documents import documents_of, error_of, has_ended, read_event, whole_document
 from fmsh.jobs.finding import find_job
 from fmsh.jobs.outputs import Output
 from fmsh.render.errors import render_error
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 PAUSE_S = (0.01, 0.1)  # the first and the longest wait between two looks
 CANCELLED = 130
+GOING_ON = ("running", "waiting")  # the states in which a job needs somebody who holds it
 TIMED_OUT = 1
 
 
@@ -88,6 +89,9 @@ def wait(desk: Desk, arguments: argparse.Namespace) -> int:
     give_up_at = None if arguments.timeout is None else time.monotonic() + arguments.timeout
     changes = Changes(desk.store)
     told: set[int] = set()
+    for job in jobs:
+        if job.state in GOING_ON:
+            desk.see_to(job)
     while any(not has_ended(job) for job in jobs):
         for job in jobs:
             if job.state == "parked" and job.id not in told:
@@ -108,14 +112,24 @@ def wait(desk: Desk, arguments: argparse.Namespace) -> int:
 def attach(desk: Desk, arguments: argparse.Namespace) -> int:
     """`fmsh jobs attach N`: what it displayed so far, then live; the exit status of the job."""
     job = find_job(desk.store, arguments.jobs[0])
+    left, ended = follow_to_end(desk, job)
+    if left is None and desk.is_json:
+        desk.write_document(whole_document(desk.store, ended))
+    return left if left is not None else ended.exit_status or 0
+
+
+def follow_to_end(desk: Desk, job: Job) -> tuple[int | None, Job]:
+    """Shows what a job displays until it ends, and why it failed. A status, if we left it before that; and its row."""
+    if job.state in GOING_ON:
+        desk.see_to(job)
     with Keys() as keys:
-        status = _follow(desk, job, keys)
+        left = _follow(desk, job, keys)
     ended = desk.store.job(job.id) or job
-    if status is None and desk.is_json:
-        desk.write_document(documents_of(desk.store, [ended])[0])
-    elif status is None and ended.state == "failed":
-        desk.stderr.write(error_text(desk, ended))
-    return status if status is not None else ended.exit_status or 0
+    if left is None and not desk.is_json:
+        desk.stdout.flush()
+        desk.stderr.write(error_text(desk, ended) if ended.state == "failed" else "")
+        desk.stderr.write("cancelled\n" if ended.state == "cancelled" else "")
+    return left, ended
 
 
 class Keys:
@@ -175,6 +189,7 @@ def _follow(desk: Desk, job: Job, keys: Keys) -> int | None:
         if keys.interrupts and not is_cancelled:
             is_cancelled = True
             deliver(desk.store, job.id, "cancel", None)
+            desk.see_to(job)
         if stored is None:
             is_parked = _look_for_parking(desk, job.id, is_parked)
     return None

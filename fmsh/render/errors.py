@@ -67,7 +67,8 @@ def _place(where: Value, sources: Mapping[str, Source], color: bool) -> str:
     file, line, column = str(where.get("file")), where["line"], where.get("column", 1)
     text = f"  {paint('-->', 'blue', color=color)} {_named(where)}\n"
     if file in sources:
-        text += excerpt.draw(sources[file], line, column, where.get("length", 1), color=color)
+        length = excerpt.length_at(sources[file], line, column)
+        text += excerpt.draw(sources[file], line, column, length, color=color)
     return text
 
 

@@ -1,20 +1,22 @@
 """One job in the foreground: it runs in this process, shows what it displays, and leaves with its exit status.
 
-Signals: INT and TERM cancel the job; cleanup that lasts longer than 2 s goes on in the daemon. HUP hands the job to the
-daemon. `kill -9` needs nothing from us: whoever finds our lock free takes over.
+Signals: INT and TERM cancel the job; cleanup that lasts longer than 2 s, or a second signal, leaves the rest to the
+daemon. HUP hands the job to the daemon, and so does TSTP while no program has the terminal; without a daemon HUP
+cancels too. A reader of our output that has gone cancels quietly. What was ignored when we began stays ignored
+(`nohup`).
+`kill -9` needs nothing from us: whoever finds our lock free takes over.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 
 from fmsh.assembly import Assembly
-from fmsh.connectors.base import Terminal
 from fmsh.engine.starting import NewRun
-from fmsh.errors import StoreFenced
+from fmsh.errors import DaemonError, StoreFenced
 from fmsh.record import Record
+from fmsh.shell import daemon, terminal
 from fmsh.store.base import NewJob
 
 TYPE_CHECKING = False
@@ -22,17 +24,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-    from fmsh.connectors.base import Connector
+    from fmsh.connectors.base import AttemptId, Connector
     from fmsh.engine.engine import Ended
+    from fmsh.engine.worker import Worker
     from fmsh.errors import StoreError
     from fmsh.machine.code import Program
     from fmsh.settings import Settings
     from fmsh.store.base import NewProgram
     from fmsh.values import Value
 
+    Handler = Callable[[int, FrameType | None], object] | int | None
+
 DAEMON_AFTER_S = 1.0  # a job this old gets a daemon that would take it over
 CLEANUP_MAX_S = 2.0
 HANGUP_MAX_S = 1.5
+RELAYED_KEPT_BYTES = 4096  # twice what an error keeps of its command's stderr
 
 
 class Start(Record):
@@ -48,28 +54,35 @@ class Start(Record):
     name: str | None = None
     tags: dict[str, str] = {}  # noqa: RUF012 - a default that is never changed
     is_detached: bool = False
-    is_json: bool = False
 
 
 class Foreground:
-    """An assembly for jobs of this terminal, and the reactions to signals while one runs."""
+    """An assembly for jobs of this terminal, and the reactions to signals while one runs.
+
+    `left_by` is the signal for which `run` came back before the job had ended, or 0; SIGPIPE stands for a reader of our
+    output that has gone.
+    """
 
     def __init__(
         self, settings: Settings, *, is_json: bool = False, wrap: Callable[[str, Connector], Connector] | None = None
     ) -> None:
         self.settings = settings
+        self.left_by = 0
         self._display_fd = 2 if is_json else 1
-        self._is_reader_gone = False
         self._signals: list[int] = []
+        self._is_cancelled = False
+        self._relayed = b""
         self.assembly = Assembly(
             settings,
             kind="shell",
             callback_url=self._callback_url,
             display=self._display,
-            terminal=Terminal(0, self._display_fd, 2, _owns_terminal()),
+            terminal=terminal.terminal_of(self._display_fd),
             report=self._report,
             stalled=self._stalled,
             wrap=wrap,
+            on_stopped=self._on_stopped,
+            relay=self._relay,
         )
         self.engine = self.assembly.engine
 
@@ -92,11 +105,14 @@ class Foreground:
             tags_json=wire.encode_plain(start.tags),
             is_detached=start.is_detached,
         )
-        options = {"variables": start.variables} if start.variables else {}
+        options: dict[str, Value] = {"umask": terminal.current_umask()}
+        if start.variables:
+            options["variables"] = start.variables
         if start.input is not None:
             options["input"] = start.input
         environment = self.assembly.job_environment(os.environ)
-        return NewRun(job, start.program, start.arguments, environment, _directory(), _time_zone(), options)
+        directory, zone = terminal.current_directory(), terminal.time_zone()
+        return NewRun(job, start.program, start.arguments, environment, directory, zone, options)
 
     def detach(self, start: Start) -> int:
         """Starts a detached job; gives its number. Raises: StoreError, DaemonError: there is no job then."""
@@ -108,16 +124,18 @@ class Foreground:
         return job.id
 
     def run(self, start: Start) -> tuple[int, Ended | None]:
-        """Runs a job to its end; gives its number and how it ended. None: a job with its key existed already."""
+        """Runs a job to its end; gives its number and how it ended.
+
+        None: a job with its key existed already, or we left this one (`left_by`), or lost it. Raises: StoreError.
+        """
         handlers = self._catch_signals()
         try:
             job, is_new = self.engine.submit(self.new_run(start))
-            if not is_new:
-                return job.id, None
-            self._adopt_orphans()
             if self.settings.may_start_daemon:
                 self.assembly.loop.after(DAEMON_AFTER_S, self._start_daemon)
-            return job.id, self._run_to_end(job.id)
+                if daemon.has_orphans(self.assembly.store):
+                    self._start_daemon()
+            return job.id, self._run_to_end(job.id) if is_new else None
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
@@ -129,56 +147,73 @@ class Foreground:
             except StoreFenced:
                 return None
             if ended is not None:
-                return ended
-            self._react(job_id, self._signals.pop(0))
-
-    def _adopt_orphans(self) -> None:
-        """A job whose shell died before a daemon knew of it is handed to the daemon by the next fmsh that starts."""
-        store = self.assembly.store
-        if self.settings.may_start_daemon and len(store.owners()) > 1 and store.reap():
-            self._start_daemon()
+                return None if ended.state == "released" else ended
+            if self._react(job_id, self._signals.pop(0)):
+                return None
 
     # -- signals
 
-    def _catch_signals(self) -> dict[int, Callable[[int, FrameType | None], object] | int | None]:
-        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        before = {int(number): signal.getsignal(number) for number in numbers}
-        for number in numbers:
+    def _catch_signals(self) -> dict[int, Handler]:
+        numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+        if self.settings.may_start_daemon and os.isatty(0):
+            numbers.append(signal.SIGTSTP)
+        before: dict[int, Handler] = {int(number): signal.getsignal(number) for number in numbers}
+        caught = {number: handler for number, handler in before.items() if handler != signal.SIG_IGN}
+        for number in caught:
             signal.signal(number, self._on_signal)
-        return before
+        return caught
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._signals.append(number)
         self.engine.wake()
 
-    def _react(self, job_id: int, number: int) -> None:
-        if number == signal.SIGHUP and self.settings.may_start_daemon:
-            self._start_daemon()
-            self.engine.release(job_id, within_s=HANGUP_MAX_S, detach=True)
-            return
-        self.engine.cancel(job_id)
-        if self.settings.may_start_daemon:
-            self.assembly.loop.after(CLEANUP_MAX_S, lambda: self._hand_over_cleanup(job_id))
-
-    def _hand_over_cleanup(self, job_id: int) -> None:
+    def _react(self, job_id: int, number: int) -> bool:
+        """Does what a signal asks for. True: the job is left as it is."""
         worker = self.engine.workers.get(job_id)
-        if worker is not None:
+        if worker is None:
+            return False
+        if number == signal.SIGTSTP and worker.terminals:
+            _stop_ourselves(signal.SIGTSTP)
+        elif number in (signal.SIGHUP, signal.SIGTSTP) and self.settings.may_start_daemon:
+            return self._detach_running(worker, number)
+        elif self._is_cancelled:
+            self._hand_over_cleanup(worker, at_once=True)
+        else:
+            self._is_cancelled = True
+            self.left_by = int(number) if number == signal.SIGPIPE else 0
+            self.engine.cancel(job_id)
+            if self.settings.may_start_daemon:
+                self.assembly.loop.after(CLEANUP_MAX_S, lambda: self._hand_over_cleanup(worker))
+        return False
+
+    def _detach_running(self, worker: Worker, number: int) -> bool:
+        self._start_daemon()
+        self.left_by = number
+        self.engine.release(worker.job_id, within_s=HANGUP_MAX_S, detach=True)
+        return not worker.is_dropped  # the store takes no commit: our end leaves the job to whoever takes over
+
+    def _hand_over_cleanup(self, worker: Worker, *, at_once: bool = False) -> None:
+        if worker.is_dropped:
+            return
+        if self.settings.may_start_daemon:
             self._start_daemon()
-            worker.is_detaching = True
-            self.engine.leave(worker)
+        self.left_by = self.left_by or int(signal.SIGINT)
+        worker.is_detaching = True
+        worker.is_hurried = worker.is_hurried or at_once
+        self.engine.leave(worker)
+
+    def _on_stopped(self, id: AttemptId) -> None:
+        """A program was stopped at the terminal: so are we, until a shell above us lets us go on in the foreground."""
+        _stop_ourselves(signal.SIGTSTP)
+        while os.isatty(0) and not terminal.owns_terminal() and not self._signals:
+            _stop_ourselves(signal.SIGTTIN)
+        self.assembly.resume_process(id)
 
     def _start_daemon(self) -> None:
-        """Starts a daemon if there is none, without waiting for it."""
-        from fmsh.daemon import activate, client
-        from fmsh.errors import DaemonError
-
         try:
-            if client.status(self.settings.socket_path) is None:
-                activate.spawn(self.settings)
-            else:
-                self.assembly.store.wake_daemon()
-        except (DaemonError, OSError) as error:
-            self._say(f"fmsh: the daemon could not be started: {error}\n")
+            daemon.start(self.settings, self.assembly.store)
+        except DaemonError as error:
+            self._say(f"fmsh: {error.message}\n")
 
     def _callback_url(self) -> str:
         from fmsh.daemon.activate import callback_url
@@ -187,13 +222,26 @@ class Foreground:
 
     # -- showing
 
+    def was_shown(self, stderr: str) -> bool:
+        """Whether what a command said on stderr was shown while it ran."""
+        return stderr.strip().encode("utf-8", "surrogateescape") in self._relayed
+
     def _display(self, text: str, stream: str) -> None:
-        if self._is_reader_gone and stream == "out":
+        if self.left_by == signal.SIGPIPE and stream == "out":
             return
         try:
-            _write(2 if stream == "err" else self._display_fd, text)
+            terminal.write(2 if stream == "err" else self._display_fd, text.encode("utf-8", "surrogateescape"))
         except BrokenPipeError:
-            self._is_reader_gone = True  # a reader that has had enough is no failure
+            if stream == "out":
+                self.left_by = int(signal.SIGPIPE)
+                self._signals.append(signal.SIGPIPE)
+
+    def _relay(self, data: bytes) -> None:
+        self._relayed = (self._relayed + data)[-RELAYED_KEPT_BYTES:]
+        try:
+            terminal.write(2, data)
+        except OSError:
+            pass
 
     def _report(self, text: str) -> None:
         path = self.settings.state_directory + "/faults.log"
@@ -206,49 +254,15 @@ class Foreground:
 
     def _say(self, text: str) -> None:
         try:
-            _write(2, text)
+            terminal.write(2, text.encode())
         except OSError:
             pass
 
 
-def _write(fd: int, text: str) -> None:
-    data = text.encode("utf-8", "surrogateescape")
-    while data:
-        data = data[os.write(fd, data) :]
-
-
-def _owns_terminal() -> bool:
+def _stop_ourselves(number: int) -> None:
+    """Stops us and those beside us in our pipeline, as the terminal would. Nothing, if nobody could wake us."""
+    before = signal.signal(number, signal.SIG_DFL)
     try:
-        return os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp()
-    except OSError:
-        return False
-
-
-def _directory() -> str:
-    """The current directory, by the name under which the user knows it."""
-    named = os.environ.get("PWD", "")
-    try:
-        if named.startswith("/") and os.path.samefile(named, "."):
-            return named
-    except OSError:
-        pass
-    return os.getcwd()
-
-
-def _time_zone() -> str:
-    named = os.environ.get("TZ")
-    if named:
-        return named
-    try:
-        path = os.readlink("/etc/localtime")
-    except OSError:
-        return "UTC"
-    return path.partition("zoneinfo/")[2] or "UTC"
-
-
-def flush() -> None:
-    """Writes out what Python still holds; a reader that has gone is no failure."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        pass
+        os.killpg(0, number)
+    finally:
+        signal.signal(number, before)

@@ -15,14 +15,14 @@ def shown(error: ErrorValue, *, color: bool = False) -> str:
     return render_error(error, {"a.fmsh": SOURCE}, color=color)
 
 
-def test_an_error_shows_its_place_with_a_caret() -> None:
+def test_an_error_marks_the_whole_of_what_failed() -> None:
     error = error_value("name", "there is no field `stauts`", hint="did you mean `status`?")
     error.fields["where"] = WHERE
     assert shown(error) == (
         "error: there is no field `stauts`\n"
         "  --> a.fmsh:2:5\n"
         "    2 |     if $x.stauts {\n"
-        "      |        ^\n"
+        "      |        ^^^^^^^^^\n"
         "   = hint: did you mean `status`?\n"
     )
 

@@ -1,0 +1,72 @@
+"""`fmsh --check`: the problems of a source, and a warning for each command that this system does not have."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from fmsh.assembly import LIBRARY, check
+from fmsh.errors import Diagnostic, SourceError
+from fmsh.lang import syntax as s
+from fmsh.lang.diagnostics import render, to_json
+from fmsh.lang.forms import FORMS
+from fmsh.lang.parser import parse
+from fmsh.lang.tree import walk
+from fmsh.shell.terminal import has_colors
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fmsh.spans import Source
+
+FOUND, PROBLEMS = 0, 2
+
+
+def run(source: Source, *, is_json: bool) -> int:
+    """Shows all problems; 2 if one of them is an error."""
+    try:
+        problems = check(source)
+        problems += missing_commands(source, parse(source))
+    except SourceError as error:
+        problems = list(error.diagnostics)
+    problems.sort(key=lambda problem: problem.span)
+    if is_json:
+        import json
+
+        sys.stdout.write(json.dumps([to_json(problem) for problem in problems]) + "\n")
+    else:
+        color = has_colors(2)
+        sys.stderr.write("".join(render(problem, color) + "\n" for problem in problems))
+    return PROBLEMS if any(problem.severity == "error" for problem in problems) else FOUND
+
+
+def missing_commands(source: Source, tree: s.Program) -> list[Diagnostic]:
+    """Warns of external commands that are not found now; whether they exist is known for sure when they run."""
+    nodes = list(walk(tree))
+    own = {node.name for node in nodes if isinstance(node, s.Def | s.Alias)}
+    return [
+        Diagnostic(source, command.name.span, f"command not found: {name}", "", "warning", "command-not-found")
+        for command, name in _commands(nodes)
+        if (command.is_external or not (name in own or _is_ours(name))) and not _is_found(name)
+    ]
+
+
+def _commands(nodes: list[s.Node]) -> Iterator[tuple[s.Command, str]]:
+    """The commands whose name is plain text."""
+    for node in nodes:
+        if isinstance(node, s.Command) and len(node.name.parts) == 1:
+            part = node.name.parts[0]
+            if isinstance(part, s.Literal):
+                yield node, part.value if isinstance(part.value, str) else part.spelling
+
+
+def _is_ours(name: str) -> bool:
+    return name in FORMS or name in {known.partition(" ")[0] for known in LIBRARY.names()}
+
+
+def _is_found(name: str) -> bool:
+    if "/" in name:
+        return os.access(os.path.expanduser(name), os.X_OK)
+    directories = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return any(os.access(f"{directory or '.'}/{name}", os.X_OK) for directory in directories)

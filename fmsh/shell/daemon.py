@@ -1,0 +1,40 @@
+"""When a shell needs the daemon: for jobs that nobody runs, and for those that it gives away."""
+
+from __future__ import annotations
+
+from fmsh.errors import DaemonError
+from fmsh.store.base import JobFilter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fmsh.settings import Settings
+    from fmsh.store.base import EventStore
+
+LOOKED_AT_MAX = 100  # active jobs, the newest; that all of them are held by shells while older ones wait is unlikely
+
+
+def start(settings: Settings, store: EventStore) -> None:
+    """Starts a daemon if there is none, without waiting for it; wakes the one that is there. Raises: DaemonError."""
+    from fmsh.daemon import activate
+    from fmsh.daemon.sockets import is_held
+
+    try:
+        if is_held(settings.socket_path):
+            store.wake_daemon()
+        else:
+            activate.spawn(settings)
+    except OSError as error:
+        raise DaemonError(f"the daemon could not be started: {error}") from error
+
+
+def has_daemon(store: EventStore) -> bool:
+    return any(owner.kind == "daemon" and store.is_alive(owner.id) for owner in store.owners())
+
+
+def has_orphans(store: EventStore) -> bool:
+    """Whether there are jobs that should go on, and neither a shell that runs them nor a daemon that would."""
+    active = store.jobs(JobFilter(("running", "waiting"), (), LOOKED_AT_MAX))
+    if all(job.owner_id == store.owner.id for job in active) or has_daemon(store):
+        return False
+    store.reap()
+    return any(job.owner_id is None for job in store.jobs(JobFilter(("running", "waiting"), (), LOOKED_AT_MAX)))

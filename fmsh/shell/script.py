@@ -1,0 +1,252 @@
+"""One source as a job: reading it, checking it, binding its arguments, running it, and saying how it ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from fmsh.errors import UsageError
+from fmsh.settings import read_settings
+from fmsh.shell.terminal import has_colors
+from fmsh.spans import Source
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fmsh.cli import Options
+    from fmsh.connectors.base import Connector
+    from fmsh.engine.engine import Ended
+    from fmsh.machine.code import Program
+    from fmsh.settings import Settings
+    from fmsh.shell.foreground import Foreground, Start
+    from fmsh.store.base import EventStore
+    from fmsh.values import ErrorValue, Value
+
+FAILED, INTERRUPTED, PIPE_CLOSED = 1, 130, 141
+
+
+def run(options: Options) -> int:
+    """Does what the options say with their source; gives the exit status. Raises: FmshError."""
+    source = _read_source(options)
+    if options.is_check:
+        from fmsh.shell import checking
+
+        return checking.run(source, is_json=options.is_json)
+    from fmsh.assembly import make_program
+
+    stored, program = make_program(source)
+    signature = program.parameters.signature
+    if options.arguments[:1] == ["--help"] and (signature.parameters or signature.help):
+        from fmsh.lang.arguments import help_text
+
+        sys.stdout.write(help_text(signature))
+        return 0
+    variables, rest = _bind(program, options)
+    from fmsh.shell.foreground import Foreground, Start
+
+    start = Start(
+        stored,
+        program,
+        _command_line(options),
+        rest,
+        variables,
+        _input(source, options),
+        options.key,
+        options.name,
+        options.tags,
+        options.is_detached,
+    )
+    settings = read_settings(os.environ)
+    foreground = Foreground(settings, is_json=options.is_json, wrap=_narrator() if options.is_verbose else None)
+    try:
+        return _start(foreground, start, source, options)
+    finally:
+        foreground.close()
+
+
+def _start(foreground: Foreground, start: Start, source: Source, options: Options) -> int:
+    if options.is_detached:
+        sys.stdout.write(f"{foreground.detach(start)}\n")
+        return 0
+    number, ended = foreground.run(start)
+    if ended is not None:
+        return _finish(number, ended, foreground, start.program, options)
+    if foreground.left_by:
+        return _leave(number, foreground)
+    return _attach(number, foreground, options)
+
+
+# ---- What there is to run --------------------------------------------------------------------------------------------
+
+
+def _read_source(options: Options) -> Source:
+    if options.text is not None:
+        return Source("-c", _as_text(os.fsencode(options.text), "the text of -c"))
+    assert options.file is not None
+    if options.file == "-":
+        return Source("-", _as_text(_standard_input(), "standard input"))
+    try:
+        with open(options.file, "rb") as file:
+            return Source(options.file, _as_text(file.read(), options.file))
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        raise UsageError(f"cannot read {options.file}: {reason}", hint="see fmsh --help for commands") from error
+
+
+def _standard_input() -> bytes:
+    try:
+        with open(0, "rb", closefd=False) as file:
+            return file.read()
+    except OSError as error:
+        raise UsageError(f"standard input cannot be read: {os.strerror(error.errno or 0)}") from error
+
+
+def _as_text(data: bytes, name: str) -> str:
+    try:
+        return data.decode().removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UsageError(f"{name}:{line}: a script must be UTF-8 text, and byte {error.start} is not") from error
+
+
+def _bind(program: Program, options: Options) -> tuple[dict[str, Value], list[str]]:
+    if not program.parameters.signature.parameters:
+        return {}, options.arguments
+    from fmsh.lang.arguments import bind_texts
+
+    return bind_texts(program.parameters.signature, options.arguments)
+
+
+def _input(source: Source, options: Options) -> str | None:
+    """A script's `$in`: its standard input, if it asks for it and is not itself read from there."""
+    if options.file == "-" or "in" not in source.text or os.isatty(0) or not _reads_input(source):
+        return None
+    return _standard_input().decode("utf-8", "surrogateescape")
+
+
+def _reads_input(source: Source) -> bool:
+    """Whether a script's own `$in` occurs in it; that of a function is another."""
+    if "$in" not in source.text and "${in" not in source.text:
+        return False
+    from fmsh.lang import syntax as s
+    from fmsh.lang.parser import parse
+    from fmsh.lang.tree import walk
+
+    tree = parse(source)
+    inside = {id(node) for each in walk(tree) if isinstance(each, s.Def) for node in walk(each)}
+    return any(isinstance(node, s.Variable) and node.name == "in" and id(node) not in inside for node in walk(tree))
+
+
+def _command_line(options: Options) -> str:
+    if options.text is not None:
+        return options.text
+    assert options.file is not None
+    return " ".join(_quoted(word) for word in [options.file, *options.arguments])
+
+
+def _quoted(word: str) -> str:
+    is_plain = word and all(character.isalnum() or character in "-_./:@%+=," for character in word)
+    return word if is_plain else "'" + word.replace("'", "'\"'\"'") + "'"
+
+
+def _narrator() -> Callable[[str, Connector], Connector]:
+    from fmsh.render.steps import Narrated
+
+    def say(text: str) -> None:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+    return lambda name, connector: Narrated(name, connector, say)
+
+
+# ---- How it ended ----------------------------------------------------------------------------------------------------
+
+
+def _leave(number: int, foreground: Foreground) -> int:
+    """We left the job before its end."""
+    left_by = foreground.left_by
+    if left_by == signal.SIGHUP:  # nobody is there to be told
+        return 128 + left_by
+    attach = f"`fmsh jobs attach {number}` follows it"
+    if left_by == signal.SIGTSTP:
+        sys.stderr.write(f"\nfmsh: job {number} goes on in the background: {attach}\n")
+        return 128 + left_by
+    if foreground.settings.may_start_daemon:
+        sys.stderr.write(f"fmsh: job {number} is cancelled, and cleans up in the background: {attach}\n")
+    else:
+        sys.stderr.write(f"fmsh: job {number} is cancelled, and left in its cleanup: the next fmsh goes on with it\n")
+    return PIPE_CLOSED if left_by == signal.SIGPIPE else INTERRUPTED
+
+
+def _attach(number: int, foreground: Foreground, options: Options) -> int:
+    """The job is somebody else's: of the same key, or taken over while we were stopped."""
+    from fmsh.jobs.command import attach
+    from fmsh.shell import daemon
+
+    settings: Settings = foreground.settings
+
+    def start_daemon(store: EventStore) -> None:
+        daemon.start(settings, store)
+
+    return attach(
+        number,
+        foreground.assembly.store,
+        fx_directory=settings.fx_directory,
+        stdout=sys.stdout,
+        stderr=sys.stderr,
+        is_json=options.is_json,
+        start_daemon=start_daemon,
+    )
+
+
+def _finish(number: int, ended: Ended, foreground: Foreground, program: Program, options: Options) -> int:
+    if options.is_json and ended.state == "succeeded":
+        from fmsh.render.values import to_plain_json
+
+        sys.stdout.write(to_plain_json(ended.value))
+    if ended.state == "parked":
+        _explain_parked(number, ended, foreground, program)
+        return FAILED
+    if ended.error is None:
+        return ended.exit_status or 0
+    if ended.error.kind == "cancelled":
+        if foreground.left_by == signal.SIGPIPE:
+            return PIPE_CLOSED
+        sys.stderr.write("cancelled\n")
+    elif not _is_for_want_of_a_reader(ended):
+        _show_error(ended.error, foreground, program)
+    return ended.exit_status or 0
+
+
+def _is_for_want_of_a_reader(ended: Ended) -> bool:
+    """Whether a command died because nobody reads our output any more: that is no failure to tell of."""
+    if ended.exit_status != PIPE_CLOSED:
+        return False
+    import select
+
+    poll = select.poll()
+    poll.register(1, 0)
+    return any(what & select.POLLERR for _, what in poll.poll(0))
+
+
+def _show_error(error: ErrorValue, foreground: Foreground, program: Program) -> None:
+    """Shows an error; not again what its command said on stderr while it ran."""
+    from fmsh.render.errors import render_error
+    from fmsh.values import ErrorValue
+
+    fields, stderr = dict(error.fields), error.fields.get("stderr")
+    if type(stderr) is str and stderr.strip() and foreground.was_shown(stderr):
+        del fields["stderr"]
+    sources = {unit.source.name: unit.source for unit in program.units}
+    sys.stderr.write(render_error(ErrorValue(fields), sources, color=has_colors(2)))
+
+
+def _explain_parked(number: int, ended: Ended, foreground: Foreground, program: Program) -> None:
+    if ended.error is not None:
+        _show_error(ended.error, foreground, program)
+    sys.stderr.write(
+        f"job {number} is parked and needs you: `fmsh jobs retry {number}` does the step again,\n"
+        f"`fmsh jobs answer {number} VALUE` says what its outcome was, `fmsh jobs cancel {number}` ends the job\n"
+    )

@@ -1,0 +1,71 @@
+"""What a foreground job has of the terminal, and what its jobs inherit from this process."""
+
+from __future__ import annotations
+
+import os
+
+from fmsh.connectors.base import Terminal
+
+
+def terminal_of(display_fd: int) -> Terminal:
+    """Says which descriptors displayed processes get.
+
+    They own the terminal only if they also write to it: `fmsh -c make | less` leaves it to `less`. Without it they do
+    not read it either, for that would stop them: they read nothing.
+    """
+    is_tty = os.isatty(0) and owns_terminal() and _is_same_terminal(display_fd)
+    stdin = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if os.isatty(0) and not is_tty else 0
+    return Terminal(stdin, display_fd, 2, is_tty)
+
+
+def owns_terminal() -> bool:
+    """Whether we are in the foreground of the terminal that is our standard input."""
+    try:
+        return os.tcgetpgrp(0) == os.getpgrp()
+    except OSError:
+        return False
+
+
+def _is_same_terminal(fd: int) -> bool:
+    try:
+        return os.isatty(fd) and os.fstat(fd).st_rdev == os.fstat(0).st_rdev
+    except OSError:
+        return False
+
+
+def has_colors(fd: int) -> bool:
+    return os.isatty(fd) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def write(fd: int, data: bytes) -> None:
+    """Writes all of it. Raises: OSError, BrokenPipeError."""
+    while data:
+        data = data[os.write(fd, data) :]
+
+
+def current_directory() -> str:
+    """The current directory, by the name under which the user knows it."""
+    named = os.environ.get("PWD", "")
+    try:
+        if named.startswith("/") and os.path.samefile(named, "."):
+            return named
+    except OSError:
+        pass
+    return os.getcwd()
+
+
+def current_umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def time_zone() -> str:
+    named = os.environ.get("TZ")
+    if named:
+        return named
+    try:
+        path = os.readlink("/etc/localtime")
+    except OSError:
+        return "UTC"
+    return path.partition("zoneinfo/")[2] or "UTC"
