@@ -99,8 +99,8 @@ def process_attempt(
     terminal: Terminal | None = None,
     **changes: object,
 ) -> Attempt:
-    """A pipeline of commands, all with the same environment."""
+    """A pipeline of commands, in one environment; a stage may be given variables of its own."""
     variables = {"PATH": os.environ["PATH"]} if environment is None else environment
-    stages = [{"argv": argv, "environment": variables} for argv in commands]
+    stages: list[dict[str, object]] = [{"argv": argv, "environment": {}} for argv in commands]
     arguments = {"stages": stages, "output": output, "input": input}
     return attempt_of("run", arguments, environment=variables, terminal=terminal, **changes)
