@@ -4,27 +4,72 @@ Why not `dataclasses`: importing it takes 33 ms, half of the whole budget of `fm
 as annotations, with optional defaults, exactly like a dataclass; type checkers see it as a frozen one. Records are
 frozen by agreement: the type checker refuses assignment, the interpreter does not spend time on it.
 
-A class gets an `__init__` of its own, since records are made several times a step: one function is compiled for each
-number of fields, and a class's initialiser is that function with the class's own names in it. It costs a few
-microseconds a class, where compiling one for each would cost 100.
+A class gets an `__init__` of its own, since records are made several times a step: there is one function for each
+number of fields, and a class's initialiser is that function with the class's own names in it. A class gets it when its
+first instance is made: of the 150 classes that a start imports, most are not used in it.
 """
 
 from __future__ import annotations
-
-import _ast
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import CodeType
     from typing import Any, ClassVar, dataclass_transform
+
+    _WRITTEN_OUT: tuple[Any, ...]
 else:
 
     def dataclass_transform(**_options):
         return lambda cls: cls
 
 
-def _compiled_for(count: int) -> CodeType:
-    """Compiles `def __init__(self, _0, _1, …): self._0 = _0; self._1 = _1; …` for a number of fields."""
+if not TYPE_CHECKING:
+    # Written out, so that they are compiled with the module and kept: compiling one at each start costs 0.1 ms.
+    # fmt: off
+    def _of_0(self):
+        pass
+    def _of_1(self, a):
+        self.a = a
+    def _of_2(self, a, b):
+        self.a = a; self.b = b  # noqa: E702
+    def _of_3(self, a, b, c):
+        self.a = a; self.b = b; self.c = c  # noqa: E702
+    def _of_4(self, a, b, c, d):
+        self.a = a; self.b = b; self.c = c; self.d = d  # noqa: E702
+    def _of_5(self, a, b, c, d, e):
+        self.a = a; self.b = b; self.c = c; self.d = d; self.e = e  # noqa: E702
+    def _of_6(self, a, b, c, d, e, f):
+        self.a = a; self.b = b; self.c = c; self.d = d; self.e = e; self.f = f  # noqa: E702
+    def _of_7(self, a, b, c, d, e, f, g):
+        self.a = a; self.b = b; self.c = c; self.d = d; self.e = e; self.f = f  # noqa: E702
+        self.g = g
+    def _of_8(self, a, b, c, d, e, f, g, h):
+        self.a = a; self.b = b; self.c = c; self.d = d; self.e = e; self.f = f  # noqa: E702
+        self.g = g; self.h = h  # noqa: E702
+    def _of_9(self, a, b, c, d, e, f, g, h, i):
+        self.a = a; self.b = b; self.c = c; self.d = d; self.e = e; self.f = f  # noqa: E702
+        self.g = g; self.h = h; self.i = i  # noqa: E702
+    def _of_10(self, a, b, c, d, e, f, g, h, i, j):
+        self.a = a; self.b = b; self.c = c; self.d = d; self.e = e; self.f = f  # noqa: E702
+        self.g = g; self.h = h; self.i = i; self.j = j  # noqa: E702
+    def _of_11(self, a, b, c, d, e, f, g, h, i, j, k):
+        self.a = a; self.b = b; self.c = c; self.d = d; self.e = e; self.f = f  # noqa: E702
+        self.g = g; self.h = h; self.i = i; self.j = j; self.k = k  # noqa: E702
+    def _of_12(self, a, b, c, d, e, f, g, h, i, j, k, m):
+        self.a = a; self.b = b; self.c = c; self.d = d; self.e = e; self.f = f  # noqa: E702
+        self.g = g; self.h = h; self.i = i; self.j = j; self.k = k; self.m = m  # noqa: E702
+    # fmt: on
+
+    _WRITTEN_OUT = (_of_0, _of_1, _of_2, _of_3, _of_4, _of_5, _of_6, _of_7, _of_8, _of_9, _of_10, _of_11, _of_12)
+
+
+def _initialiser_code(count: int) -> CodeType:
+    """The code of `def __init__(self, _0, _1, …): self._0 = _0; self._1 = _1; …` for a number of fields."""
+    if count < len(_WRITTEN_OUT):
+        written: CodeType = _WRITTEN_OUT[count].__code__
+        return written.replace(co_name="__init__", co_qualname="__init__")
+    import _ast
+
     names = [f"_{index}" for index in range(count)]
     place: Any = {"lineno": 1, "col_offset": 0, "end_lineno": 1, "end_col_offset": 0}
 
@@ -35,7 +80,7 @@ def _compiled_for(count: int) -> CodeType:
 
     parameters = [_ast.arg(arg=name, **place) for name in ("self", *names)]
     signature = _ast.arguments(posonlyargs=[], args=parameters, kwonlyargs=[], kw_defaults=[], defaults=[])
-    body: list[_ast.stmt] = [stored(name) for name in names] or [_ast.Pass(**place)]
+    body: list[_ast.stmt] = [stored(name) for name in names]
     function = _ast.FunctionDef(name="__init__", args=signature, body=body, decorator_list=[], **place)
     function.type_params = []  # type: ignore[attr-defined,unused-ignore]
     module = compile(_ast.Module(body=[function], type_ignores=[]), __file__, "exec", dont_inherit=True)
@@ -47,7 +92,7 @@ def _compiled_for(count: int) -> CodeType:
 class RecordType(type):
     """Turns the annotations of a class body into slots, and gives the class its initialiser."""
 
-    _compiled: ClassVar[dict[int, CodeType]] = {}
+    _codes: ClassVar[dict[int, CodeType]] = {}
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> RecordType:
         annotations = namespace.get("__annotations__", {})
@@ -62,22 +107,27 @@ class RecordType(type):
             merged.update(base.defaults)  # type: ignore[attr-defined]
         cls.defaults = merged | defaults  # type: ignore[attr-defined]
         cls.__match_args__ = cls.fields  # type: ignore[attr-defined,misc]
+        optional = cls.fields[len(cls.fields) - len(cls.defaults) :]  # type: ignore[attr-defined]
+        if cls.defaults and set(optional) != set(cls.defaults):  # type: ignore[attr-defined]
+            raise TypeError(f"{name}: fields with a default come last")
         if "__init__" not in namespace:
-            mcs._initialise(cls)
+            cls.__init__ = _initialise_first  # type: ignore[misc]
         return cls
 
-    @classmethod
-    def _initialise(mcs, cls: Any) -> None:
-        fields, defaults = cls.fields, cls.defaults
-        optional = fields[len(fields) - len(defaults) :]
-        if set(optional) != set(defaults):
-            raise TypeError(f"{cls.__name__}: fields with a default come last")
-        count = len(fields)
-        if count not in mcs._compiled:
-            mcs._compiled[count] = _compiled_for(count)
-        code = mcs._compiled[count].replace(co_varnames=("self", *fields), co_names=fields)
-        function = type(mcs._initialise.__func__)  # type: ignore[attr-defined]  # types.FunctionType, without the import
-        cls.__init__ = function(code, {}, "__init__", tuple(defaults[field] for field in optional))
+    def initialise(cls: Any) -> None:
+        """Gives the class the initialiser that all instances but its first are made by."""
+        count = len(cls.fields)
+        if count not in RecordType._codes:
+            RecordType._codes[count] = _initialiser_code(count)
+        code = RecordType._codes[count].replace(co_varnames=("self", *cls.fields), co_names=cls.fields)
+        optional = cls.fields[count - len(cls.defaults) :]
+        function: Any = type(_initialise_first)  # types.FunctionType, without the import
+        cls.__init__ = function(code, {}, "__init__", tuple(cls.defaults[field] for field in optional))
+
+
+def _initialise_first(self: Any, *values: Any, **named: Any) -> None:
+    type(self).initialise()
+    self.__init__(*values, **named)
 
 
 class Record(metaclass=RecordType):
