@@ -50,7 +50,6 @@ from fmsh.lang.diagnostics import render
 from fmsh.machine.events import RequestMade
 from fmsh.machine.machine import Machine
 from fmsh.observing import observe
-from fmsh.render.errors import render_error
 from fmsh.spans import Source
 from fmsh.store.base import NewCallback, NewJob
 from fmsh.store.memory import MemoryStore
@@ -257,12 +256,18 @@ class Run:
                 found["asks"] += _ask(event) + "\n"
         error = None if job.error_json is None else wire.decode(job.error_json)
         if isinstance(error, ErrorValue):
-            is_parked = job.state == "parked"
-            shown = (
-                f"parked: {error.message}\n" if is_parked else render_error(error, {SCRIPT: self.source}, color=False)
-            )
-            found["err"] += shown
+            found["err"] += f"parked: {error.message}\n" if job.state == "parked" else _told(error)
         return {part: text.replace(self.work, "/here") for part, text in found.items()}
+
+
+def _told(error: ErrorValue) -> str:
+    """What an uncaught error says, without the pictures that a person is shown."""
+    place = error.fields.get("where") or {"line": 0, "column": 0}
+    hint, trace, stderr = (error.fields.get(name) for name in ("hint", "trace", "stderr"))
+    told = f"{error.kind} error at {place['line']}:{place['column']}: {error.message}\n"
+    told += f"hint: {hint}\n" if hint else ""
+    told += "".join(f"in {call['function']}, called at {call['line']}:{call['column']}\n" for call in trace or [])
+    return told + "".join(f"| {line}\n" for line in (stderr or "").splitlines())
 
 
 class _Clock:

@@ -1,7 +1,7 @@
 """The compiler's view of scopes: which name stands where, while code is made.
 
-A `Body` becomes a `Code` with slots. A `PythonBody` is a block without effects inside a generated function: its names are
-Python's own. Both know their parent, so a name is found by walking outwards.
+A `Body` becomes a `Code` with slots. A `PythonBody` is a block without effects inside a generated function: its names
+are Python's own. Both know their parent, so a name is found by walking outwards.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The compiler: a syntax tree becomes code, and everything that can be known before the first effect is checked.
 
-It finds all problems of a program, not the first only: a problem is noted, a null takes the place of what was wrong, and
-compiling goes on. `compile_program` raises them together.
+It finds all problems of a program, not the first only: a problem is noted, a null takes the place of what was wrong,
+and compiling goes on. `compile_program` raises them together.
 
 It must not know what an effect does: a request is a connector's name, an operation's name and arguments.
 """

@@ -49,7 +49,7 @@ def chain(c: Compiler, b: AnyBody, node: s.Chain, *, mode: str) -> _ast.expr:
 def chain_piped(c: Compiler, b: AnyBody, node: s.Chain, *, mode: str) -> Piped:
     if node.is_background:
         assert isinstance(b, Body)
-        from fmsh.lang.forms import start_background
+        from fmsh.lang.background import start_background
 
         return start_background(c, b, node)
     if not node.links:
@@ -61,7 +61,7 @@ def chain_piped(c: Compiler, b: AnyBody, node: s.Chain, *, mode: str) -> Piped:
     return Piped(g.slot_of(0, slot, node.id), node, displays="never")
 
 
-# ---- && and || ---------------------------------------------------------------------------------------------------------
+# ---- && and || -------------------------------------------------------------------------------------------------------
 
 
 def _links(
@@ -150,7 +150,7 @@ def _or(c: Compiler, b: Body, parts: list[s.Pipeline], operators: list[str], nod
     b.emit(op.TRY, node, slot, c.add(left), c.add(right), error, None, position)
 
 
-# ---- Conditions --------------------------------------------------------------------------------------------------------
+# ---- Conditions ------------------------------------------------------------------------------------------------------
 
 
 def condition(c: Compiler, b: Body, node: s.Chain) -> _ast.expr:
@@ -189,7 +189,7 @@ def condition_of_pipeline(c: Compiler, b: Body, node: s.Pipeline) -> _ast.expr:
     return _not(value, node.id) if node.is_negated else value
 
 
-# ---- Pipelines ---------------------------------------------------------------------------------------------------------
+# ---- Pipelines -------------------------------------------------------------------------------------------------------
 
 
 def pipeline(c: Compiler, b: AnyBody, node: s.Pipeline, *, mode: str) -> Piped:

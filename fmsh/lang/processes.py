@@ -14,14 +14,11 @@ from fmsh.machine import code as op
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fmsh.lang.bodies import Body
     from fmsh.lang.compiler import Compiler
     from fmsh.lang.pipelines import Piped
     from fmsh.lang.syntax import Node
-    from fmsh.machine.state import Scope
-    from fmsh.values import Value
+    from fmsh.machine.code import Function
 
 
 def processes(c: Compiler, b: Body, run: list[s.Command], piped: Piped | None, *, mode: str) -> Piped:
@@ -87,7 +84,7 @@ def _folded(node: _ast.expr) -> object:
     raise ValueError("not constant")
 
 
-def _judged(slot: int, names: list[str], *, is_condition: bool) -> Callable[[Scope], Value]:
+def _judged(slot: int, names: list[str], *, is_condition: bool) -> Function:
     judge = process_condition if is_condition else process_value
     return lambda scope: judge(scope.slots[slot], names)
 

@@ -32,7 +32,7 @@ def loop_items(value: Value) -> Value:
     raise raised("type", f"`for` cannot go over a {kind_of(value)}", hint=hint)
 
 
-# ---- Arguments --------------------------------------------------------------------------------------------------------
+# ---- Arguments -------------------------------------------------------------------------------------------------------
 
 _ACCEPTED: dict[str, tuple[str, ...]] = {
     "number": ("int", "float"),
@@ -74,7 +74,7 @@ def as_function(value: Value) -> Callable[..., Value]:
     return value.code.make_function(value.scope)  # type: ignore[no-any-return]
 
 
-# ---- External commands ------------------------------------------------------------------------------------------------
+# ---- External commands -----------------------------------------------------------------------------------------------
 
 
 def process_argument(value: Value, to_text: Callable[[Value], Any]) -> str:
@@ -135,7 +135,7 @@ def process_error(result: dict[str, Value], names: list[str]) -> ErrorValue | No
     return None
 
 
-# ---- Errors -----------------------------------------------------------------------------------------------------------
+# ---- Errors ----------------------------------------------------------------------------------------------------------
 
 
 def failure(value: Value) -> ErrorValue:
@@ -162,7 +162,7 @@ def soft_failure() -> ErrorValue:
     return error_value("false", "the condition is false")
 
 
-# ---- Effects ----------------------------------------------------------------------------------------------------------
+# ---- Effects ---------------------------------------------------------------------------------------------------------
 
 
 def sleep_duration(value: Value) -> Duration:
@@ -196,7 +196,7 @@ def parallel_limit(value: Value) -> int:
     return value
 
 
-# ---- Patterns ---------------------------------------------------------------------------------------------------------
+# ---- Patterns --------------------------------------------------------------------------------------------------------
 
 
 def match_pattern(pattern: tuple[Any, ...], value: Value, equal: Callable[[Value, Value], bool]) -> list[Value] | None:

@@ -125,7 +125,7 @@ def says_emit(body: s.Body) -> bool:
     return False
 
 
-# ---- Variables ---------------------------------------------------------------------------------------------------------
+# ---- Variables -------------------------------------------------------------------------------------------------------
 
 
 def _let(c: Compiler, b: Body, node: s.Let) -> None:
@@ -191,7 +191,7 @@ def _assign(c: Compiler, b: Body, node: s.Assign) -> None:
     b.emit(op.EVAL, node, b.hide(node), c.generator.procedure([stored], line))
 
 
-# ---- Control -----------------------------------------------------------------------------------------------------------
+# ---- Control ---------------------------------------------------------------------------------------------------------
 
 
 def control_stage(c: Compiler, b: Body, stage: Node, piped: Piped | None, mode: str) -> Piped:
@@ -353,7 +353,7 @@ def _undo(c: Compiler, b: Body, node: s.Undo) -> None:
     b.emit(op.UNDO, node, plain_body(c, b, node.body, kind="defer"))
 
 
-# ---- Functions and parameters ------------------------------------------------------------------------------------------
+# ---- Functions and parameters ----------------------------------------------------------------------------------------
 
 
 def _announce(c: Compiler, b: Body, node: s.Def) -> None:
@@ -427,7 +427,7 @@ def _param(c: Compiler, b: Body, node: s.Param) -> None:
         c.problem(node, "`param` belongs to a script, not into a block", "a function's parameters stand in its ( )")
 
 
-# ---- Environment -------------------------------------------------------------------------------------------------------
+# ---- Environment -----------------------------------------------------------------------------------------------------
 
 
 def _export(c: Compiler, b: Body, node: s.Export) -> None:

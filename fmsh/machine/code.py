@@ -39,7 +39,7 @@ BODY = 6  #             slot, code, position                runs a body as a fra
 TRY = 7  #              slot, code, catch, catch_slot, finally, position
 FOR = 8  #              slot, items_slot, code, exit, out_slot    one turn of a loop; slot counts the turns
 WHILE = 9  #            code, exit                          one turn of a loop
-CALL = 10  #            slot, code, depth, fn, position     fn gives the values of the parameters; depth: where it was defined
+CALL = 10  #            slot, code, depth, fn, position     fn gives the parameters' values; depth: where it was defined
 CALL_BLOCK = 11  #      slot, fn, position                  fn gives (block, arguments)
 UNLESS_SET = 12  #      slot, target                        jumps if the slot has a value
 RETURN = 13  #          fn
@@ -49,7 +49,7 @@ EMIT = 16  #            fn
 DEFER = 17  #           code
 UNDO = 18  #            code
 DISPLAY = (
-    19  #         fn, when                            fn gives (text, stream); when: always uncaptured show returned emitted
+    19  #         fn, when                            fn gives (text, stream); when: always uncaptured show returned …
 )
 FAIL = 20  #            fn
 EXIT = 21  #            fn
@@ -91,7 +91,7 @@ class Code:
         self.variables: dict[str, int] = {}  # what a person sees: name → slot
         self.parameters: Sequence[int] = ()  # slots of the parameters of a block or def, in order
         self.emits = False  # its value is the list of what it emits
-        self.outer: Sequence[int] = ()  # of where a detached part starts: the codes of the scopes around it, outermost first
+        self.outer: Sequence[int] = ()  # of a detached part's start: the codes of the scopes around it, outermost first
         self.make_function: Callable[[Scope], Callable[..., Any]] | None = None
 
     def point(self, pc: int) -> str:

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 class Facts(Record):
     """What a job knows from its start, all from its row and its JobStarted event.
 
-    `variables`: the script's parameters that were given, by name; of a detached part (`entry` is not 0) what it captured,
-    by the stable names of slots. `entry`: the code that a detached part
-    of a program starts with; 0 is the program's main code.
+    `variables`: the script's parameters that were given, by name; of a detached part (`entry` is not 0) what it
+    captured, by the stable names of slots. `entry`: the code that a detached part of a program starts with; 0 is the
+    program's main code.
     """
 
     job_id: int

@@ -18,14 +18,14 @@ cancelled; cancel is raised before the next effect, wait or turn of a loop, once
 
 from __future__ import annotations
 
-from fmsh.machine import saving
+from fmsh.machine import interrupts, saving
 from fmsh.machine.effects import CancelRequest, End, Observe, Request
 from fmsh.machine.events import InboxTaken, Observed, RequestCompleted
 from fmsh.machine.facts import Facts, Wait
-from fmsh.machine.state import CLEANUP, Frame, Group, Scope, Task, is_failing
+from fmsh.machine.state import Frame, Group, Scope, Task
 from fmsh.machine.step import STEPS, begin_output, bind_block, value_of
 from fmsh.machine.unwind import complete
-from fmsh.values import Block, ErrorValue, Handle, Raised, error_value
+from fmsh.values import Block, ErrorValue, Raised, error_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Machine:
         self.ready[task.id] = task
 
     def _first_scope(self, code: Code, parent: Scope | None) -> Scope:
-        """A scope that the job starts with: the main code's, or one around a detached part, with copies of variables."""
+        """A scope that the job starts with: the main code's, or one around a detached part, with what that captured."""
         facts = self.facts
         scope = Scope(self.new_scope_id(), code, parent)
         job = {"id": facts.job_id, "key": facts.key, "name": facts.name}
@@ -201,7 +201,7 @@ class Machine:
         task = self.tasks[self.observing.pop(event.number)]
         if isinstance(event.value, ErrorValue):
             task.waiting = None
-            self._wake(task)
+            self.wake(task)
             frame = task.frames[-1]
             self.throw(task, event.value, frame.code.instructions[frame.pc][1])
         else:
@@ -216,9 +216,9 @@ class Machine:
             return
         task = self.tasks[target]
         task.waiting = None
-        self._wake(task)
-        if event.is_cancelled or (event.error is not None and self._interrupt_of(task) is not None):
-            if not self.raise_interrupt(task):
+        self.wake(task)
+        if event.is_cancelled or (event.error is not None and interrupts.interrupt_of(self, task) is not None):
+            if not interrupts.raise_interrupt(self, task):
                 self.throw(task, error_value("cancelled", "the effect was cancelled"), request.node)
         elif event.error is not None:
             self.throw(task, event.error, request.node)
@@ -231,7 +231,7 @@ class Machine:
         frame.scope.slots[frame.code.instructions[frame.pc][2]] = value
         frame.pc += 1
         task.waiting = None
-        self._wake(task)
+        self.wake(task)
 
     def _complete_timer(self, group: Group, request: Request, event: RequestCompleted) -> None:
         group.timer = None
@@ -240,70 +240,26 @@ class Machine:
             error = event.error or error_value("timeout", f"not done within {request.arguments['duration']}")
             group.error = ("error", error)
             self.cancel_children(group)
-        self._finish_group_if_over(group)
+        self.finish_group_if_over(group)
 
     def _take_inbox(self, event: InboxTaken) -> None:
         if event.kind == "cancel":
             main = self.tasks.get("0")
             if main is not None:
-                self.cancel(main)
+                interrupts.cancel(self, main)
         elif event.kind in ("callback", "job"):
             mailbox = f"{event.kind}:{event.data['handle']}"
             self.mailboxes.setdefault(mailbox, []).append(event.data["delivery"])
             self._wake_waiting("mailbox", mailbox)
 
-    def _wake(self, task: Task) -> None:
+    def wake(self, task: Task) -> None:
         self.ready.setdefault(task.id, task)
 
     def _wake_waiting(self, kind: str, id: str) -> None:
         for task in self.tasks.values():
             if task.waiting == (kind, id):
                 task.waiting = None
-                self._wake(task)
-
-    # -- waiting for handles
-
-    def has_for(self, task: Task, handle: Handle, before: list[Handle]) -> bool:
-        """Whether a handle has something for its awaiter, after `before` have taken theirs. If not, the task waits."""
-        if handle.kind == "task":
-            if handle.id in self.results or handle.id not in self.tasks:
-                return True
-            task.waiting = ("task", handle.id)
-            return False
-        mailbox = f"{handle.kind}:{handle.id}"
-        taken = before.count(handle) if handle.fields_.get("many") else 0
-        if len(self.mailboxes.get(mailbox, ())) > taken:
-            return True
-        task.waiting = ("mailbox", mailbox)
-        return False
-
-    def take(self, handle: Handle) -> Value:
-        """Takes what a handle has. Raises: Raised: the failure of an awaited task or job."""
-        if handle.kind == "task":
-            return self._take_result(handle)
-        box = self.mailboxes[f"{handle.kind}:{handle.id}"]
-        delivery = box.pop(0) if handle.fields_.get("many") else box[0]
-        if handle.kind == "job":
-            return self._job_value(delivery)
-        return delivery if handle.fields_.get("full") else delivery["body"]
-
-    def _job_value(self, delivery: Value) -> Value:
-        if delivery["error"] is not None:
-            raise Raised(delivery["error"])
-        return delivery["value"]
-
-    def _take_result(self, handle: Handle) -> Value:
-        if handle.id not in self.results:
-            raise Raised(error_value("name", f"task {handle.id} is over, and the block that started it too"))
-        kind, value = self.results[handle.id]
-        if kind == "exit":
-            raise Raised(error_value("exit", f"task {handle.id} ended the job with `exit {value}`", status=value))
-        if kind in ("error", "cancel"):
-            for group in self.groups.values():
-                if handle.id in group.failed:
-                    group.failed.remove(handle.id)  # it is raised here, and so handled
-            raise Raised(value)
-        return value
+                self.wake(task)
 
     # -- tasks and groups
 
@@ -351,7 +307,7 @@ class Machine:
             if group.interrupted is not None:
                 break
             self.start_task(group, owner, group.code, group.scope, [group.items[group.started]], position="capture")
-        self._finish_group_if_over(group)
+        self.finish_group_if_over(group)
 
     def end_task(self, task: Task, completion: Completion, undos: list[CleanupEntry]) -> None:
         """A task has left its last frame."""
@@ -374,8 +330,8 @@ class Machine:
             self._end_within(group, task, completion)
         elif completion[0] in ("error", "exit"):
             group.error = group.error or completion
-            self.cancel_children(group)
-        self.start_more(group) if group.kind == "each" else self._finish_group_if_over(group)
+            interrupts.cancel_children(self, group)
+        self.start_more(group) if group.kind == "each" else self.finish_group_if_over(group)
 
     def _end_spawned(self, group: Group, task: Task, completion: Completion) -> None:
         self.results[task.id] = completion
@@ -384,8 +340,8 @@ class Machine:
         if completion[0] in ("error", "exit"):
             group.failed.append(task.id)
             if not is_awaited or completion[0] == "exit":
-                self.cancel_children(group)
-                self._interrupt(owner, group, completion)
+                interrupts.cancel_children(self, group)
+                interrupts.interrupt(self, owner, group, completion)
         self._wake_waiting("task", task.id)
         if owner.waiting == ("leave", group.id) and not group.running:
             self._leave_in_turn(owner)
@@ -401,7 +357,7 @@ class Machine:
             group.timer_state = "cancelled"
             self.effects.append(CancelRequest(group.timer))
 
-    def _finish_group_if_over(self, group: Group) -> None:
+    def finish_group_if_over(self, group: Group) -> None:
         if group.running or group.timer is not None or group.id not in self.groups:
             return
         if (
@@ -431,91 +387,10 @@ class Machine:
         assert frame.completion is not None
         frame.pc = len(frame.code.instructions)
         task.waiting = None
-        self._wake(task)
-
-    # -- cancelling
-
-    def cancel(self, task: Task) -> None:
-        """Asks a task to stop: at its next effect, wait or turn, once, and not while its cleanup runs."""
-        if task.cancel == "no":
-            task.cancel = "requested"
-            self._stop_waiting(task)
+        self.wake(task)
 
     def cancel_children(self, group: Group) -> None:
-        for id in list(group.running):
-            self.cancel(self.tasks[id])
-
-    def _interrupt(self, task: Task, group: Group, completion: Completion) -> None:
-        """Raises the failure of a spawned task in its owner, like a cancel but as that error."""
-        if group.interrupted is None:
-            group.interrupted = completion
-            task.is_interrupted = True
-            self._stop_waiting(task)
-
-    def _interrupt_of(self, task: Task) -> Completion | None:
-        if task.cancel == "requested" and not any(frame.kind in CLEANUP for frame in task.frames):
-            return "cancel", error_value("cancelled", "the job was cancelled" if task.id == "0" else "cancelled")
-        group = self._interrupting(task) if task.is_interrupted else None
-        return None if group is None else group.interrupted
-
-    def _interrupting(self, task: Task) -> Group | None:
-        """The innermost group of a task's frames with a failure to raise; cleanup is kept from those around it."""
-        for frame in reversed(task.frames):
-            group = None if frame.group is None else self.groups[frame.group]
-            if group is not None and group.interrupted is not None:
-                return group
-            if frame.kind in CLEANUP:
-                return None
-        task.is_interrupted = False
-        return None
-
-    def raise_interrupt(self, task: Task) -> bool:
-        """Raises a cancel, or a spawned task's failure, that is due in this task. True: it did."""
-        completion = self._take_interrupt(task)
-        if completion is None:
-            return False
-        complete(self, task, completion)
-        return True
-
-    def _take_interrupt(self, task: Task) -> Completion | None:
-        completion = self._interrupt_of(task)
-        if completion is not None and completion[0] == "cancel":
-            task.cancel = "delivered"
-        elif completion is not None:
-            group = self._interrupting(task)
-            assert group is not None
-            group.interrupted = None
-        return completion
-
-    def _stop_waiting(self, task: Task) -> None:
-        """A cancel or an interrupt has come: ends what the task waits for, as far as that can be ended."""
-        if task.waiting is None or self._interrupt_of(task) is None:
-            return
-        kind, id = task.waiting
-        if kind == "request" and id not in self.unwanted:
-            self.unwanted.add(id)
-            self.effects.append(CancelRequest(id))
-        elif kind == "group":
-            self._stop_group(self.groups[id], task)
-        elif kind == "leave":
-            self._stop_leaving(self.groups[id], task)
-        elif kind in ("mailbox", "task"):
-            task.waiting = None
-            self._wake(task)
-
-    def _stop_group(self, group: Group, task: Task) -> None:
-        if group.interrupted is None:
-            group.interrupted = self._take_interrupt(task)
-        self.cancel_children(group)
-        self._finish_group_if_over(group)
-
-    def _stop_leaving(self, group: Group, task: Task) -> None:
-        frame = task.frames[-1]
-        completion = self._take_interrupt(task)
-        assert frame.completion is not None and completion is not None
-        if not is_failing(frame.completion):
-            frame.completion = completion
-        self.cancel_children(group)
+        interrupts.cancel_children(self, group)
 
     # -- the end
 

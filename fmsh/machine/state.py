@@ -1,7 +1,7 @@
 """The state of a running job: plain data, no behaviour.
 
-Only scopes are shared by identity. Tasks and groups have ids; every other mutable thing has one owner. A completion is a
-pair: ("value", v), ("return", v), ("break", None), ("continue", None), ("error", e), ("cancel", e), ("exit", status).
+Only scopes are shared by identity. Tasks and groups have ids; every other mutable thing has one owner. A completion is
+a pair: ("value", v), ("return", v), ("break", None), ("continue", None), ("error", e), ("cancel", e), ("exit", status).
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ class Group:
         self.results: dict[int, Completion] = {}
         self.error: Completion | None = None  # the first failure of a child; not of a spawn, see `failed`
         self.failed: list[str] = []  # of a spawn: the tasks that failed, but those whose failure was raised at an await
-        # What stopped the owner's wait, raised when the children are gone; of a spawn: a failure to be raised in the owner.
+        # What stopped the owner's wait, raised when the children are gone; of a spawn: a failure to raise in the owner.
         self.interrupted: Completion | None = None
         self.items: list[Value] = []  # of an each; the ids of the tasks that ended, of a spawn
         self.started = 0

@@ -1,7 +1,7 @@
 """The instructions: one function each, and the table of them.
 
-A function either advances its frame's pc, or pushes a frame (whose delivery advances it), or makes the task wait at this
-very instruction. It may raise `Raised`: the loop then throws that error at the instruction's node.
+A function either advances its frame's pc, or pushes a frame (whose delivery advances it), or makes the task wait at
+this very instruction. It may raise `Raised`: the loop then throws that error at the instruction's node.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from fmsh.limits import FRAMES_MAX
 from fmsh.machine import code as op
 from fmsh.machine.code import UNSET
 from fmsh.machine.effects import Display
+from fmsh.machine.handles import has_for, take
+from fmsh.machine.interrupts import raise_interrupt
 from fmsh.machine.state import Frame, Scope
 from fmsh.machine.unwind import complete
 from fmsh.values import Block, Duration, Handle, raised
@@ -49,14 +51,14 @@ def step_unless_set(machine: Machine, task: Task, frame: Frame, instruction: Ins
 
 
 def step_request(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
-    if machine.raise_interrupt(task):
+    if raise_interrupt(machine, task):
         return
     _op, node, _slot, connector, operation, fn = instruction
     machine.ask(task, connector, operation, fn(frame.scope), node)
 
 
 def step_process(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
-    if machine.raise_interrupt(task):
+    if raise_interrupt(machine, task):
         return
     _op, node, _slot, fn, mode = instruction
     if mode == "tail":
@@ -104,7 +106,7 @@ def step_try(machine: Machine, task: Task, frame: Frame, instruction: Instructio
 
 
 def step_for(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
-    if machine.raise_interrupt(task):
+    if raise_interrupt(machine, task):
         return
     _op, _node, slot, items_slot, code_id, exit, _out = instruction
     slots = frame.scope.slots
@@ -121,7 +123,7 @@ def step_for(machine: Machine, task: Task, frame: Frame, instruction: Instructio
 
 
 def step_while(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
-    if not machine.raise_interrupt(task):
+    if not raise_interrupt(machine, task):
         push(machine, task, frame, instruction[2], kind="loop", slot=-1, position="drop")
 
 
@@ -196,7 +198,7 @@ def step_emit(machine: Machine, task: Task, frame: Frame, instruction: Instructi
 
 
 def _frames_around(machine: Machine, task: Task) -> Iterator[Frame]:
-    """The frames of a task, innermost first; a `within` is no border: its body belongs to the frame that it stands in."""
+    """The frames of a task, innermost first; a `within` is no border: its body belongs to the frame around it."""
     while task.group is not None and machine.groups[task.group].kind == "within":
         yield from reversed(task.frames[1:])
         task = machine.tasks[machine.groups[task.group].owner]
@@ -244,7 +246,7 @@ def step_exit(machine: Machine, task: Task, frame: Frame, instruction: Instructi
 
 
 def step_spawn(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
-    if machine.raise_interrupt(task):
+    if raise_interrupt(machine, task):
         return
     _op, _node, slot, code_id, position = instruction
     if frame.group is None:
@@ -258,21 +260,21 @@ def step_spawn(machine: Machine, task: Task, frame: Frame, instruction: Instruct
 
 
 def step_await(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
-    if machine.raise_interrupt(task):
+    if raise_interrupt(machine, task):
         return
     awaited = instruction[3](frame.scope)
     handles = awaited if isinstance(awaited, list) else [awaited]
     if not all(isinstance(handle, Handle) for handle in handles):
         raise raised("type", "await needs a callback, task or job, or a list of them")
-    if not all(machine.has_for(task, handle, handles[:index]) for index, handle in enumerate(handles)):
+    if not all(has_for(machine, task, handle, handles[:index]) for index, handle in enumerate(handles)):
         return  # nothing is taken before all is there: this is done again on waking
-    values = [machine.take(handle) for handle in handles]
+    values = [take(machine, handle) for handle in handles]
     frame.scope.slots[instruction[2]] = values if isinstance(awaited, list) else values[0]
     frame.pc += 1
 
 
 def step_each_parallel(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
-    if machine.raise_interrupt(task):
+    if raise_interrupt(machine, task):
         return
     _op, _node, _slot, code_id, fn = instruction
     items, limit = fn(frame.scope)
@@ -283,7 +285,7 @@ def step_each_parallel(machine: Machine, task: Task, frame: Frame, instruction: 
 
 
 def step_within(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
-    if machine.raise_interrupt(task):
+    if raise_interrupt(machine, task):
         return
     _op, node, _slot, code_id, fn, position = instruction
     duration = fn(frame.scope)

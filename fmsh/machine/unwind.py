@@ -1,8 +1,8 @@
 """Leaving bodies: the one routine through which every value, error, return, break, cancel and exit passes.
 
 A frame is left in this order, whatever the reason: the tasks that it spawned end (cancelled first if it fails), its
-`defer` and, if it fails, its `undo` entries run, last first; then a `catch`, then a `finally`. What runs meanwhile is an
-ordinary frame above it, whose own completion resumes the leaving, so a snapshot may fall anywhere in between.
+`defer` and, if it fails, its `undo` entries run, last first; then a `catch`, then a `finally`. What runs meanwhile is
+an ordinary frame above it, whose own completion resumes the leaving, so a snapshot may fall anywhere in between.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def _leave_handlers(machine: Machine, task: Task, frame: Frame, completion: Comp
 
 
 def _deliver(machine: Machine, task: Task, frame: Frame, below: Frame, completion: Completion) -> Completion | None:
-    """Hands the completion of a frame to the one below. None: that one runs on; else it is left with what is returned."""
+    """Hands a frame's completion to the one below. None: that one runs on; else it is left with what is returned."""
     kind, value = completion
     if frame.kind in ("defer", "undo", "catch", "finally"):
         return _resume_leaving(machine, frame, below, completion)

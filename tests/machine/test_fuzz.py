@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fmsh.machine import saving, unwind
+from fmsh.machine import interrupts, saving, unwind
 from fmsh.machine.machine import Machine
 from tests.machine import fuzz
 
@@ -23,7 +23,7 @@ def test_a_machine_does_what_the_model_says_and_does_it_again(first: int) -> Non
 # ---- Faults put in on purpose, which must be found
 
 
-def _not_delivered(self: Machine, task: Any) -> None:
+def _not_delivered(machine: Machine, task: Any) -> None:
     """A cancel that nobody hears of."""
 
 
@@ -42,11 +42,11 @@ _leave = unwind._leave
 _save = saving.save
 
 FAULTS: dict[str, tuple[Any, str, Any]] = {
-    "a cancel is not delivered": (Machine, "cancel", _not_delivered),
+    "a cancel is not delivered": (interrupts, "cancel", _not_delivered),
     "a group is not waited for": (unwind, "_leave", _not_waited_for),
     "undo is dropped when it should move up": (unwind, "_move_up", lambda entries, undos: None),
     "a snapshot loses what was delivered": (saving, "save", _without_mailboxes),
-    "a cancel does not reach what a task waits for": (Machine, "_stop_group", lambda self, group, task: None),
+    "a cancel does not reach what a task waits for": (interrupts, "_stop_group", lambda *_given: None),
     "a cancel does not undo": (unwind, "is_failing", lambda completion: completion[0] == "error"),
 }
 

@@ -1,0 +1,60 @@
+"""Handles: what their awaiter finds, and takes.
+
+Nothing is taken before all that is awaited is there, so that a wait can be done again on waking.
+"""
+
+from __future__ import annotations
+
+from fmsh.values import Raised, error_value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fmsh.machine.machine import Machine
+    from fmsh.machine.state import Task
+    from fmsh.values import Handle, Value
+
+
+def has_for(machine: Machine, task: Task, handle: Handle, before: list[Handle]) -> bool:
+    """Whether a handle has something for its awaiter, after `before` have taken theirs. If not, the task waits."""
+    if handle.kind == "task":
+        if handle.id in machine.results or handle.id not in machine.tasks:
+            return True
+        task.waiting = ("task", handle.id)
+        return False
+    mailbox = f"{handle.kind}:{handle.id}"
+    taken = before.count(handle) if handle.fields_.get("many") else 0
+    if len(machine.mailboxes.get(mailbox, ())) > taken:
+        return True
+    task.waiting = ("mailbox", mailbox)
+    return False
+
+
+def take(machine: Machine, handle: Handle) -> Value:
+    """Takes what a handle has. Raises: Raised: the failure of an awaited task or job."""
+    if handle.kind == "task":
+        return _take_result(machine, handle)
+    box = machine.mailboxes[f"{handle.kind}:{handle.id}"]
+    delivery = box.pop(0) if handle.fields_.get("many") else box[0]
+    if handle.kind == "job":
+        return _job_value(delivery)
+    return delivery if handle.fields_.get("full") else delivery["body"]
+
+
+def _job_value(delivery: Value) -> Value:
+    if delivery["error"] is not None:
+        raise Raised(delivery["error"])
+    return delivery["value"]
+
+
+def _take_result(machine: Machine, handle: Handle) -> Value:
+    if handle.id not in machine.results:
+        raise Raised(error_value("name", f"task {handle.id} is over, and the block that started it too"))
+    kind, value = machine.results[handle.id]
+    if kind == "exit":
+        raise Raised(error_value("exit", f"task {handle.id} ended the job with `exit {value}`", status=value))
+    if kind in ("error", "cancel"):
+        for group in machine.groups.values():
+            if handle.id in group.failed:
+                group.failed.remove(handle.id)  # it is raised here, and so handled
+        raise Raised(value)
+    return value
