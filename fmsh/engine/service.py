@@ -44,21 +44,33 @@ class Service:
 
     def run(self, stop: Callable[[], bool]) -> None:
         """Serves until `stop()`, then hands everything back."""
-        engine = self._engine
+        self.begin()
+        while not stop():
+            self.turn()
+        self.end()
+
+    def begin(self) -> None:
+        """Frees what the dead have left, and looks for them from here on."""
         self._reap()
         self._watch_regularly()
-        while not stop():
-            if engine.has_released:
-                engine.has_released = False
-                self._watch_owners()
-                self._adopt_due()
-            if engine.workers and not self._is_unload_planned:
-                self._is_unload_planned = True
-                engine.loop.after(IDLE_CHECK_S, self._unload_idle)
-            engine.step(0 if engine.has_released else None)
+
+    def turn(self) -> None:
+        """One iteration, which sleeps until there is something to do."""
+        engine = self._engine
+        if engine.has_released:
+            engine.has_released = False
+            self._watch_owners()
+            self._adopt_due()
+        if engine.workers and not self._is_unload_planned:
+            self._is_unload_planned = True
+            engine.loop.after(IDLE_CHECK_S, self._unload_idle)
+        engine.step(0 if engine.has_released else None)
+
+    def end(self) -> None:
+        """Hands everything back, and looks for nobody any more."""
         self._hand_back()
         for fd in self._pidfds.values():
-            engine.loop.unwatch(fd)
+            self._engine.loop.unwatch(fd)
             os.close(fd)
         self._pidfds = {}
 
