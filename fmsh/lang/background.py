@@ -11,6 +11,7 @@ from fmsh.lang import syntax as s
 from fmsh.lang.bodies import CONCURRENT, Body, find_function, find_variable
 from fmsh.lang.calls import plain_text
 from fmsh.lang.given import request
+from fmsh.lang.statements import chain_statement
 from fmsh.lang.tree import walk
 
 TYPE_CHECKING = False
@@ -18,15 +19,13 @@ if TYPE_CHECKING:
     import _ast
 
     from fmsh.lang.bodies import PythonBody
-    from fmsh.lang.compiler import Compiler
-    from fmsh.lang.pipelines import Piped
+    from fmsh.lang.context import Compiler
+    from fmsh.lang.piped import Piped
     from fmsh.lang.syntax import Node
 
 
 def start_background(c: Compiler, b: Body, node: s.Chain) -> Piped:
     """`a &`: a job of its own that starts with this part of the program and copies of the variables that it reads."""
-    from fmsh.lang.statements import chain_statement
-
     body = Body(node.id, CONCURRENT, b)
     around = [level for level in _levels(b) if isinstance(level, Body)]
     body.code.outer = [level.code.id for level in reversed(around)]

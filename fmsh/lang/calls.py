@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import _ast
     from collections.abc import Sequence
 
-    from fmsh.lang.compiler import Compiler
+    from fmsh.lang.context import Compiler
     from fmsh.lang.syntax import Node
     from fmsh.machine.signature import Parameter, Signature
 

@@ -9,10 +9,11 @@ It must not know what an effect does: a request is a connector's name, an operat
 from __future__ import annotations
 
 from fmsh.errors import Diagnostic, SourceError
-from fmsh.lang import statements
+from fmsh.lang import background, forms, pipelines, processes, statements
 from fmsh.lang import syntax as s
 from fmsh.lang.bodies import Body, Label
-from fmsh.lang.generated import Generator, Placeholder
+from fmsh.lang.context import Compiler, Parts
+from fmsh.lang.generated import Placeholder
 from fmsh.lang.tree import walk
 from fmsh.machine.code import Code, Program, ScriptParameters, Unit
 from fmsh.machine.signature import Signature
@@ -22,63 +23,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from fmsh.lang.syntax import Node
-    from fmsh.machine.library import Library, PureCommand
+    from fmsh.machine.library import Library
     from fmsh.spans import Source
 
 
-class Compiler:
-    """What is known while one program is compiled."""
-
-    def __init__(self, source: Source, library: Library) -> None:
-        self.source = source
-        self.library = library
-        self.generator = Generator(library.functions)
-        self.codes: dict[int, Code] = {}
-        self.problems: list[Diagnostic] = []
-        self.purity: dict[int, bool] = {}
-        self.aliases: dict[str, s.Command] = {}
-
-    def problem(self, node: Node, message: str, hint: str = "", *, code: str = "check") -> None:
-        """Notes an error. Compiling goes on."""
-        self.problems.append(Diagnostic(self.source, node.span, message, hint, "error", code))
-
-    def warn(self, node: Node, message: str, hint: str = "", *, code: str = "check") -> None:
-        self.problems.append(Diagnostic(self.source, node.span, message, hint, "warning", code))
-
-    def add(self, body: Body) -> int:
-        """Keeps the code of a finished body; gives its id."""
-        self.codes[body.code.id] = body.code
-        return body.code.id
-
-    def literal_name(self, command: s.Command) -> str:
-        """The name of a command if it is plain text, else ""."""
-        parts = command.name.parts
-        if len(parts) == 1 and isinstance(parts[0], s.Literal):
-            return str(parts[0].spelling if not isinstance(parts[0].value, str) else parts[0].value)
-        return ""
-
-    def find_builtin(self, command: s.Command) -> tuple[PureCommand, int] | None:
-        """The pure command that is called, and how many of the arguments belong to its name (`from json`: one)."""
-        name = self.literal_name(command)
-        if not name or command.is_external:
-            return None
-        if command.arguments:
-            second = literal_word(command.arguments[0])
-            found = self.library.find(f"{name} {second}") if second else None
-            if found is not None:
-                return found, 1
-        found = self.library.find(name)
-        return None if found is None else (found, 0)
-
-
-def literal_word(node: Node) -> str:
-    """The text of an argument that is a plain word, else ""."""
-    if isinstance(node, s.Word) and len(node.parts) == 1 and not node.is_text:
-        node = node.parts[0]
-    if isinstance(node, s.Literal) and isinstance(node.value, str):
-        return node.value
-    return ""
+PARTS = Parts(
+    pipelines.chain,
+    statements.compile_block,
+    statements.inline_body,
+    processes.path_words,
+    statements.control_stage,
+    background.start_background,
+    forms.FORMS,
+)
 
 
 def compile_program(source: Source, tree: s.Program, library: Library, *, program_hash: str = "") -> Program:
@@ -94,7 +51,7 @@ def check_program(
     source: Source, tree: s.Program, library: Library, *, program_hash: str = ""
 ) -> tuple[Program, list[Diagnostic]]:
     """Compiles a tree and gives all its problems, warnings too. With errors among them the program is not usable."""
-    c = Compiler(source, library)
+    c = Compiler(source, library, PARTS)
     main = Body(tree.body.id, "main", None)
     for name in ("args", "job", "in"):
         main.declare(name, tree.body)

@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from fmsh.lang.compiler import Compiler
+    from fmsh.lang.context import Compiler
     from fmsh.lang.syntax import Node
 
 
@@ -62,9 +62,9 @@ def _rest(items: tuple[Any, ...], names: list[str]) -> bool:
 def _literal(c: Compiler, value: Node) -> Any:
     if isinstance(value, s.Range):
         start, end = value.start, value.end
-        if isinstance(start, s.Literal) and isinstance(end, s.Literal):
-            if type(start.value) is int and type(end.value) is int:
-                return range(start.value, end.value + (0 if value.is_exclusive else 1))
+        ends = [end.value for end in (start, end) if isinstance(end, s.Literal) and type(end.value) is int]
+        if len(ends) == 2:
+            return range(ends[0], ends[1] + (0 if value.is_exclusive else 1))
         c.problem(value, "a range in a pattern needs two whole numbers", "such as 200..299")
         return None
     assert isinstance(value, s.Literal)

@@ -7,9 +7,9 @@ and the Python node reads their slots.
 from __future__ import annotations
 
 from fmsh.lang import generated as g
-from fmsh.lang import pipelines
 from fmsh.lang import syntax as s
 from fmsh.lang.bodies import Body, Label, PythonBody, find_variable, visible_names
+from fmsh.lang.destructuring import pattern_data
 from fmsh.lang.purity import is_pure, is_pure_block
 from fmsh.machine import code as op
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import _ast
     from collections.abc import Callable, Sequence
 
-    from fmsh.lang.compiler import Compiler
+    from fmsh.lang.context import Compiler
     from fmsh.lang.syntax import Node
 
     AnyBody = Body | PythonBody
@@ -230,12 +230,10 @@ def _record(c: Compiler, b: AnyBody, node: s.RecordLiteral) -> _ast.expr:
 
 def _block(c: Compiler, b: AnyBody, node: s.BlockLiteral) -> _ast.expr:
     """A block as a value: its code, and the scope that it closes over."""
-    from fmsh.lang.statements import compile_block
-
     body = b.slots_body() if isinstance(b, PythonBody) else b
     if isinstance(b, PythonBody) and any(isinstance(level, PythonBody) and level.locals for level in [b]):
         c.problem(node, "a block inside a computing block cannot be kept as a value", "write the outer one with `for`")
-    code_id = compile_block(c, body, node, kind="block")
+    code_id = c.parts.compile_block(c, body, node, kind="block")
     code = g.name(c.generator.bind("code", c.codes[code_id]), node.id)
     return g.call("Block", [code, g.name("s", node.id)], node.id)
 
@@ -267,8 +265,6 @@ def block_function(c: Compiler, b: AnyBody, node: s.BlockLiteral) -> _ast.expr:
 
 
 def _unpack(c: Compiler, inner: PythonBody, pattern: Node, local: str) -> list[_ast.stmt]:
-    from fmsh.lang.destructuring import pattern_data
-
     data, names = pattern_data(c, pattern)
     values = c.generator.fresh("v")
     arguments = [
@@ -288,18 +284,16 @@ def _unpack(c: Compiler, inner: PythonBody, pattern: Node, local: str) -> list[_
 def _subpipeline(c: Compiler, b: AnyBody, node: s.Subpipeline) -> _ast.expr:
     statements = node.body.statements
     if len(statements) == 1 and isinstance(statements[0], s.Chain):
-        return pipelines.chain(c, b, statements[0], mode="capture")
-    from fmsh.lang.statements import inline_body
-
+        return c.parts.chain(c, b, statements[0], mode="capture")
     assert isinstance(b, Body)
-    return inline_body(c, b, node.body, kind="body", position="capture")
+    return c.parts.inline_body(c, b, node.body, kind="body", position="capture")
 
 
 def word(c: Compiler, b: AnyBody, node: s.Word) -> _ast.expr:
     """A word as one value: its part's own value, or text."""
     parts = [part for part in node.parts if not isinstance(part, s.Glob | s.Braces)]
     if len(parts) < len(node.parts):
-        return pipelines.path_words(c, b, node)
+        return c.parts.path_words(c, b, node)
     if len(parts) == 1 and not node.is_text and not isinstance(parts[0], s.Tilde):
         return expression(c, b, parts[0])
     values = operands(c, b, parts)
@@ -350,7 +344,7 @@ _COMPILE: dict[type, Callable[..., _ast.expr]] = {
     s.Word: word,
     s.Tilde: _tilde,
     s.Spread: lambda c, b, node: expression(c, b, node.value),  # whoever takes one spreads it: `spread`
-    s.Chain: lambda c, b, node: pipelines.chain(c, b, node, mode="capture"),
+    s.Chain: lambda c, b, node: c.parts.chain(c, b, node, mode="capture"),
 }
 
 __all__ = ["block_function", "expression", "is_pure_block", "operands", "spill", "spread", "word"]

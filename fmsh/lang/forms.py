@@ -13,7 +13,8 @@ from fmsh.lang.bodies import CONCURRENT, Body, Label, nearest_callable
 from fmsh.lang.bodies import EACH as EACH_KIND
 from fmsh.lang.expressions import operands, spill, spread
 from fmsh.lang.given import Form, Given, flag, nothing, pair, positional, record, request
-from fmsh.lang.pipelines import Piped, show
+from fmsh.lang.piped import Piped
+from fmsh.lang.pipelines import show
 from fmsh.lang.purity import is_pure
 from fmsh.lang.statements import compile_block, compile_body, inline_body
 from fmsh.machine import code as op
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import _ast
     from collections.abc import Callable
 
-    from fmsh.lang.compiler import Compiler
+    from fmsh.lang.context import Compiler
 
     Compile = Callable[[Compiler, Body, s.Command, Piped | None, str], Piped]
 

@@ -6,7 +6,7 @@ from fmsh.lang import generated as g
 from fmsh.lang import syntax as s
 from fmsh.lang.calls import bind_arguments, checked, literal_kind
 from fmsh.lang.expressions import operands
-from fmsh.lang.pipelines import Piped
+from fmsh.lang.piped import Piped
 from fmsh.machine import code as op
 from fmsh.machine.signature import Parameter, Signature
 from fmsh.record import Record
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fmsh.lang.bodies import Body
-    from fmsh.lang.compiler import Compiler
+    from fmsh.lang.context import Compiler
     from fmsh.lang.syntax import Node
 
     Compile = Callable[[Compiler, Body, s.Command, Piped | None, str], Piped]

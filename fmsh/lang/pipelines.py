@@ -13,32 +13,24 @@ from fmsh.lang import generated as g
 from fmsh.lang import syntax as s
 from fmsh.lang.bodies import Body, Label, PythonBody, find_function
 from fmsh.lang.calls import bind_arguments, checked
+from fmsh.lang.expressions import block_function, expression, operands, spill
+from fmsh.lang.piped import Piped
+from fmsh.lang.processes import processes
 from fmsh.lang.purity import is_pure, is_pure_block
 from fmsh.machine import code as op
+from fmsh.machine.signature import Parameter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _ast
 
     from fmsh.lang.bodies import FunctionInfo
-    from fmsh.lang.compiler import Compiler
+    from fmsh.lang.context import Compiler
     from fmsh.lang.syntax import Node
     from fmsh.machine.library import PureCommand
     from fmsh.machine.signature import Signature
 
     AnyBody = Body | PythonBody
-
-
-class Piped:
-    """What flows between two stages: the Python expression of the value, and whether it is an external command's output."""
-
-    __slots__ = ("displays", "is_output", "node", "value")
-
-    def __init__(self, value: _ast.expr, node: Node, *, is_output: bool = False, displays: str = "show") -> None:
-        self.value = value
-        self.node = node
-        self.is_output = is_output
-        self.displays = displays  # when a statement shows it: "show", "uncaptured" (echo), "never" (it did already)
 
 
 def chain(c: Compiler, b: AnyBody, node: s.Chain, *, mode: str) -> _ast.expr:
@@ -49,9 +41,7 @@ def chain(c: Compiler, b: AnyBody, node: s.Chain, *, mode: str) -> _ast.expr:
 def chain_piped(c: Compiler, b: AnyBody, node: s.Chain, *, mode: str) -> Piped:
     if node.is_background:
         assert isinstance(b, Body)
-        from fmsh.lang.background import start_background
-
-        return start_background(c, b, node)
+        return c.parts.start_background(c, b, node)
     if not node.links:
         return pipeline(c, b, node.first, mode=mode)
     assert isinstance(b, Body)
@@ -214,14 +204,12 @@ def _unless_true_raise(c: Compiler, b: Body, node: Node, test: int, end: Label) 
 
 def is_external(c: Compiler, b: AnyBody, command: s.Command) -> bool:
     """Whether a command is a program of the system: nothing of fmsh has its name."""
-    from fmsh.lang.forms import FORMS
-
     if command.is_external:
         return True
     name = c.literal_name(command)
     if name in c.aliases and c.aliases[name] is not command:
         return is_external(c, b, c.aliases[name])
-    return name not in FORMS and find_function(b, name) is None and c.find_builtin(command) is None
+    return name not in c.parts.forms and find_function(b, name) is None and c.find_builtin(command) is None
 
 
 def stages(c: Compiler, b: AnyBody, all_stages: tuple[s.Stage, ...], *, mode: str) -> Piped:
@@ -239,8 +227,6 @@ def stages(c: Compiler, b: AnyBody, all_stages: tuple[s.Stage, ...], *, mode: st
                 run.append(following)
             index += len(run)
             assert isinstance(b, Body)
-            from fmsh.lang.processes import processes
-
             piped = processes(c, b, run, piped, mode=mode if index == len(all_stages) else "capture")
             continue
         index += 1
@@ -253,22 +239,16 @@ def stages(c: Compiler, b: AnyBody, all_stages: tuple[s.Stage, ...], *, mode: st
 def _stage(c: Compiler, b: AnyBody, stage: s.Stage, piped: Piped | None, mode: str) -> Piped:
     if isinstance(stage, s.Command):
         return command(c, b, stage, piped, mode)
-    from fmsh.lang import statements
-
     if isinstance(stage, s.ExpressionStage):
-        from fmsh.lang.expressions import expression
-
         if piped is not None:
             c.problem(stage, "an expression takes nothing from the pipe", "use `each { … }`, with the value as $it")
         return Piped(expression(c, b, stage.value), stage)
     assert isinstance(b, Body)
-    return statements.control_stage(c, b, stage, piped, mode)
+    return c.parts.control_stage(c, b, stage, piped, mode)
 
 
 def command(c: Compiler, b: AnyBody, node: s.Command, piped: Piped | None, mode: str) -> Piped:
     """Compiles a command of fmsh: a function, a form, or a pure command."""
-    from fmsh.lang.forms import FORMS
-
     name = c.literal_name(node)
     function = find_function(b, name)
     if function is not None:
@@ -286,7 +266,7 @@ def command(c: Compiler, b: AnyBody, node: s.Command, piped: Piped | None, mode:
     if node.environment:
         c.problem(node.environment[0], f"`{name}` is not an external command: it takes no environment", "use `export`")
     found = c.find_builtin(node)
-    form = FORMS.get(name)
+    form = c.parts.forms.get(name)
     if form is not None and (found is None or not is_pure(c, b, node)):
         assert isinstance(b, Body)
         return form.compile(c, b, node, piped, mode)
@@ -320,8 +300,6 @@ def _input(
             hint = f"write `… | {signature.name}`"
             c.problem(node, f"`{signature.name}` takes its subject from the pipe", hint, code="missing-input")
         return g.constant(None, node.id)
-    from fmsh.lang.expressions import spill
-
     value = piped.value
     if any(not is_pure(c, b, argument) for arguments in bound.values() for argument in arguments):
         value = spill(c, b, piped.node, value)
@@ -335,8 +313,6 @@ def _input(
 def _argument_values(
     c: Compiler, b: AnyBody, signature: Signature, bound: dict[str, list[Node]]
 ) -> tuple[list[_ast.expr], dict[str, _ast.expr]]:
-    from fmsh.lang.expressions import operands
-
     flat = [(parameter, node) for parameter in signature.parameters for node in bound.get(parameter.name, [])]
     plain = [node for _parameter, node in flat if not isinstance(node, s.BlockLiteral)]
     values = dict(zip((node.id for node in plain), operands(c, b, plain), strict=True))
@@ -357,9 +333,6 @@ def _argument_values(
 def _argument(
     c: Compiler, b: AnyBody, signature: Signature, parameter: object, node: Node, values: dict[int, _ast.expr]
 ) -> _ast.expr:
-    from fmsh.lang.expressions import block_function
-    from fmsh.machine.signature import Parameter
-
     assert isinstance(parameter, Parameter)
     if isinstance(node, s.BlockLiteral):
         if is_pure_block(c, b, node):
@@ -392,8 +365,6 @@ def call_function(
 def _function_arguments(
     c: Compiler, b: Body, signature: Signature, bound: dict[str, list[Node]], piped: Piped | None
 ) -> list[_ast.expr]:
-    from fmsh.lang.expressions import operands, spill
-
     flat = [node for parameter in signature.parameters for node in bound.get(parameter.name, [])]
     has_effects = any(not is_pure(c, b, node) for node in flat)
     given = g.constant(None, 1)
@@ -418,11 +389,3 @@ def _function_arguments(
                 checked(c, signature, parameter, nodes[0], values[nodes[0].id]) if nodes else g.constant(True, 1)
             )
     return [*made, given]
-
-
-def path_words(c: Compiler, b: AnyBody, node: s.Word) -> _ast.expr:
-    """A word with a glob or braces where one value is taken: the list of paths."""
-    from fmsh.lang.processes import expand_word
-
-    assert isinstance(b, Body)
-    return g.list_of(expand_word(c, b, node), node.id)

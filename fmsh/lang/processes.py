@@ -5,18 +5,17 @@ from __future__ import annotations
 import _ast
 
 from fmsh.lang import generated as g
-from fmsh.lang import pipelines
 from fmsh.lang import syntax as s
-from fmsh.lang.expressions import expression, operands
+from fmsh.lang.bodies import Body, PythonBody
+from fmsh.lang.expressions import expression, operands, spill
+from fmsh.lang.piped import Piped
 from fmsh.lang.purity import is_pure
 from fmsh.lang.runtime import process_condition, process_value
 from fmsh.machine import code as op
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from fmsh.lang.bodies import Body
-    from fmsh.lang.compiler import Compiler
-    from fmsh.lang.pipelines import Piped
+    from fmsh.lang.context import Compiler
     from fmsh.lang.syntax import Node
     from fmsh.machine.code import Function
 
@@ -35,7 +34,7 @@ def processes(c: Compiler, b: Body, run: list[s.Command], piped: Piped | None, *
     names = [c.literal_name(command) or "command" for command in run]
     done = b.hide(first)
     b.emit(op.EVAL, first, done, _judged(slot, names, is_condition=mode == "condition"))
-    return pipelines.Piped(g.slot_of(0, done, line), first, is_output=True, displays="never")
+    return Piped(g.slot_of(0, done, line), first, is_output=True, displays="never")
 
 
 def _without_alias(c: Compiler, command: s.Command) -> s.Command:
@@ -50,8 +49,6 @@ def _without_alias(c: Compiler, command: s.Command) -> s.Command:
 def _input(c: Compiler, b: Body, run: list[s.Command], piped: Piped | None) -> _ast.expr:
     if piped is None:
         return g.constant(None, run[0].id)
-    from fmsh.lang.expressions import spill
-
     line = piped.node.id
     is_line = piped.displays == "uncaptured"  # the text of `echo` goes with its newline
     value = g.call("process_input", [piped.value, g.name("to_text", line), g.constant(is_line, line)], line)
@@ -97,8 +94,6 @@ def _stage(c: Compiler, b: Body, command: s.Command) -> _ast.expr:
     for index, argument in enumerate(words):
         made = _arguments(c, b, argument)
         if any(not is_pure(c, b, later) for later in words[index + 1 :]):
-            from fmsh.lang.expressions import spill
-
             made = [spill(c, b, argument, value) if not isinstance(value, _ast.Starred) else value for value in made]
         argv += made
     values = operands(c, b, [item.value for item in command.environment])
@@ -174,3 +169,9 @@ def _paths(c: Compiler, b: Body, word: s.Word, parts: list[Node]) -> _ast.expr:
     slot = b.hide(word)
     b.emit(op.OBSERVE, word, slot, "glob", c.generator.function(_dict({"pattern": pattern}, line), line))
     return g.starred(g.slot_of(0, slot, line), line)
+
+
+def path_words(c: Compiler, b: Body | PythonBody, node: s.Word) -> _ast.expr:
+    """A word with a glob or braces where one value is taken: the list of paths."""
+    assert isinstance(b, Body)
+    return g.list_of(expand_word(c, b, node), node.id)

@@ -9,7 +9,7 @@ from fmsh.lang.tree import children
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fmsh.lang.bodies import Body, PythonBody
-    from fmsh.lang.compiler import Compiler
+    from fmsh.lang.context import Compiler
     from fmsh.lang.syntax import Node
     from fmsh.machine.signature import Signature
 

@@ -7,11 +7,13 @@ from fmsh.lang import pipelines
 from fmsh.lang import syntax as s
 from fmsh.lang.bodies import CONCURRENT, EACH, Body, FunctionInfo, Label, find_variable
 from fmsh.lang.calls import article, literal_kind, plain_text
-from fmsh.lang.expressions import OPERATORS, expression, operands, spill
 from fmsh.lang.destructuring import pattern_data
-from fmsh.lang.pipelines import Piped
+from fmsh.lang.expressions import OPERATORS, block_function, expression, operands, spill
+from fmsh.lang.piped import Piped
+from fmsh.lang.processes import expand_word
+from fmsh.lang.purity import is_pure_block
 from fmsh.lang.runtime import accepts
-from fmsh.lang.tree import walk
+from fmsh.lang.tree import children, walk
 from fmsh.machine import code as op
 from fmsh.machine.signature import TYPE_NAMES, Parameter, Signature
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     import _ast
     from collections.abc import Callable, Sequence
 
-    from fmsh.lang.compiler import Compiler
+    from fmsh.lang.context import Compiler
     from fmsh.lang.syntax import Node
 
 
@@ -72,16 +74,12 @@ def compile_block(c: Compiler, b: Body, node: s.BlockLiteral, *, kind: str, name
     body.code.emits = says_emit(node.body)
     compile_body(c, body, node.body)
     code_id = c.add(body)
-    from fmsh.lang.purity import is_pure_block
-
     if kind == "block" and is_pure_block(c, b, node):
         _make_function(c, b, node, body)
     return code_id
 
 
 def _make_function(c: Compiler, b: Body, node: s.BlockLiteral, body: Body) -> None:
-    from fmsh.lang.expressions import block_function
-
     function = block_function(c, b, node)
     body.code.make_function = c.generator.function(function, node.id)
 
@@ -119,8 +117,6 @@ def says_emit(body: s.Body) -> bool:
             continue
         if isinstance(node, s.Command) and plain_text(node.name) == "emit":
             return True
-        from fmsh.lang.tree import children
-
         waiting.extend(children(node))
     return False
 
@@ -195,7 +191,7 @@ def _assign(c: Compiler, b: Body, node: s.Assign) -> None:
 
 
 def control_stage(c: Compiler, b: Body, stage: Node, piped: Piped | None, mode: str) -> Piped:
-    """`if`, `match`, `try`, `return`, `break`, `continue`, groups and lists of paths: stages that are more than a value."""
+    """Stages that are more than a value: `if`, `match`, `try`, `return`, `break`, `continue`, groups, path lists."""
     if piped is not None and not isinstance(stage, s.Group):
         c.problem(stage, "this takes nothing from the pipe", "put what goes into it before it: `let x = …`")
     return _CONTROL[type(stage)](c, b, stage, piped, mode)
@@ -287,8 +283,6 @@ def _group(c: Compiler, b: Body, node: s.Group, piped: Piped | None, mode: str) 
 
 
 def _path_list(c: Compiler, b: Body, node: s.PathListStage, piped: Piped | None, mode: str) -> Piped:
-    from fmsh.lang.processes import expand_word
-
     return Piped(g.list_of([item for word in node.words for item in expand_word(c, b, word)], node.id), node)
 
 

@@ -1,0 +1,84 @@
+"""What is known while one program is compiled, and what the parts of the compiler need of one another.
+
+The parts stand in layers: expressions, processes, pipelines, statements, forms. A lower one reaches a higher one only
+through `Parts`, which `compiler` fills in: an expression may hold a pipeline, which may hold a statement.
+"""
+
+from __future__ import annotations
+
+from fmsh.errors import Diagnostic
+from fmsh.lang import syntax as s
+from fmsh.lang.calls import plain_text
+from fmsh.lang.generated import Generator
+from fmsh.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import _ast
+    from collections.abc import Callable, Mapping
+
+    from fmsh.lang.bodies import Body
+    from fmsh.lang.given import Form
+    from fmsh.lang.piped import Piped
+    from fmsh.lang.syntax import Node
+    from fmsh.machine.code import Code
+    from fmsh.machine.library import Library, PureCommand
+    from fmsh.spans import Source
+
+
+class Parts(Record):
+    """The parts of the compiler that lower ones need; see the functions of these names."""
+
+    chain: Callable[..., _ast.expr]
+    compile_block: Callable[..., int]
+    inline_body: Callable[..., _ast.expr]
+    path_words: Callable[..., _ast.expr]
+    control_stage: Callable[..., Piped]
+    start_background: Callable[..., Piped]
+    forms: Mapping[str, Form]
+
+
+class Compiler:
+    """The state of one compilation. Functions of all parts take it first."""
+
+    def __init__(self, source: Source, library: Library, parts: Parts) -> None:
+        self.source = source
+        self.library = library
+        self.parts = parts
+        self.generator = Generator(library.functions)
+        self.codes: dict[int, Code] = {}
+        self.problems: list[Diagnostic] = []
+        self.purity: dict[int, bool] = {}
+        self.aliases: dict[str, s.Command] = {}
+
+    def problem(self, node: Node, message: str, hint: str = "", *, code: str = "check") -> None:
+        """Notes an error. Compiling goes on."""
+        self.problems.append(Diagnostic(self.source, node.span, message, hint, "error", code))
+
+    def warn(self, node: Node, message: str, hint: str = "", *, code: str = "check") -> None:
+        self.problems.append(Diagnostic(self.source, node.span, message, hint, "warning", code))
+
+    def add(self, body: Body) -> int:
+        """Keeps the code of a finished body; gives its id."""
+        self.codes[body.code.id] = body.code
+        return body.code.id
+
+    def literal_name(self, command: s.Command) -> str:
+        """The name of a command if it is plain text, else ""."""
+        parts = command.name.parts
+        if len(parts) == 1 and isinstance(parts[0], s.Literal):
+            return str(parts[0].spelling if not isinstance(parts[0].value, str) else parts[0].value)
+        return ""
+
+    def find_builtin(self, command: s.Command) -> tuple[PureCommand, int] | None:
+        """The pure command that is called, and how many of the arguments belong to its name (`from json`: one)."""
+        name = self.literal_name(command)
+        if not name or command.is_external:
+            return None
+        if command.arguments:
+            second = plain_text(command.arguments[0])
+            found = self.library.find(f"{name} {second}") if second else None
+            if found is not None:
+                return found, 1
+        found = self.library.find(name)
+        return None if found is None else (found, 0)

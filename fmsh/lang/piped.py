@@ -1,0 +1,21 @@
+"""What flows between two stages of a pipeline, while it is compiled."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import _ast
+
+    from fmsh.lang.syntax import Node
+
+
+class Piped:
+    """The Python expression of the value, and whether it is the output of an external command."""
+
+    __slots__ = ("displays", "is_output", "node", "value")
+
+    def __init__(self, value: _ast.expr, node: Node, *, is_output: bool = False, displays: str = "show") -> None:
+        self.value = value
+        self.node = node
+        self.is_output = is_output
+        self.displays = displays  # when a statement shows it: "show", "uncaptured" (echo), "never" (it did already)
