@@ -1,18 +1,33 @@
-"""`python -m fmsh`, and the console script."""
+"""`python -m fmsh`, and the command `fmsh`.
+
+The process ends at once, without the interpreter's own end: taking apart every module and object costs 5 ms, for
+nothing. What must be closed is closed by then: stores and connectors by those that opened them; and `fmsh.cli` has
+flushed the standard streams.
+"""
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
-def main() -> int:
+GC_THRESHOLD = 50_000  # young objects between two collections, some 5 MB; a start makes 20,000, and they are kept
+
+
+def main() -> NoReturn:
+    gc.set_threshold(GC_THRESHOLD)
     try:
         from fmsh.cli import run
 
-        return run(sys.argv[1:])
+        status = run(sys.argv[1:])
     except KeyboardInterrupt:  # while the first modules are imported
-        return 130
+        status = 130
+    os._exit(status)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import tarfile
 import zipfile
 
-import pytest
+from hatchling.builders.sdist import SdistBuilder
 from hatchling.builders.wheel import WheelBuilder
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -24,9 +25,14 @@ def test_a_wheel_holds_every_file_that_is_read_at_run_time(tmp_path: os.PathLike
                     assert inside in held, f"{path} is not in the wheel"
 
 
-@pytest.mark.parametrize("name", ["fmsh"])
-def test_the_console_script_is_declared(name: str, tmp_path: os.PathLike[str]) -> None:
+def test_the_command_runs_with_the_interpreter_of_its_environment(tmp_path: os.PathLike[str]) -> None:
     wheel = next(WheelBuilder(ROOT).build(directory=str(tmp_path), versions=["standard"]))
     with zipfile.ZipFile(wheel) as archive:
-        (entry,) = [path for path in archive.namelist() if path.endswith("entry_points.txt")]
-        assert f"{name} = fmsh.__main__:main" in archive.read(entry).decode()
+        (script,) = [path for path in archive.namelist() if path.endswith(".data/scripts/fmsh")]
+        assert archive.read(script).startswith(b"#!python\n")  # installers put their interpreter here
+
+
+def test_a_source_distribution_holds_the_command(tmp_path: os.PathLike[str]) -> None:
+    archive = next(SdistBuilder(ROOT).build(directory=str(tmp_path)))
+    with tarfile.open(archive) as files:
+        assert any(name.endswith("/scripts/fmsh") for name in files.getnames())

@@ -10,7 +10,6 @@ cancels too. A reader of our output that has gone cancels quietly. What was igno
 from __future__ import annotations
 
 import os
-import signal
 
 from fmsh.assembly import Assembly
 from fmsh.engine.starting import NewRun
@@ -21,6 +20,7 @@ from fmsh.store.base import NewJob
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Callable
     from types import FrameType
 
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from fmsh.values import Value
 
     Handler = Callable[[int, FrameType | None], object] | int | None
+else:
+    import _signal as signal  # without its enums, which cost 4 ms of start-up
 
 DAEMON_AFTER_S = 1.0  # a job this old gets a daemon that would take it over
 CLEANUP_MAX_S = 2.0
