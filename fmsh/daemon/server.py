@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 STOP_GRACE_S = 1.0
 LOG_BYTES_MAX = 4 << 20
 LOG_FILES_MAX = 3
+INHERITED_FDS_MAX = 1024  # by whom we were started; shells rarely use numbers above 9
 
 
 class Log:
@@ -50,6 +51,8 @@ class Log:
 
 def run(settings: Settings) -> int:
     """Serves until it is asked to stop. Raises: StoreError, DaemonError when it cannot begin."""
+    os.chdir("/")  # where it was started must stay free to be unmounted, and its pipes to be closed
+    os.closerange(3, INHERITED_FDS_MAX)
     umask = os.umask(0o077)  # that of our user, for the commands of jobs that have none of their own
     stopping = threading.Event()
     server: HttpServer | None = None

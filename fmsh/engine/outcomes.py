@@ -25,9 +25,9 @@ def record(worker: Worker, flight: Flight, outcome: Outcome) -> None:
     """Records what an outcome means for its step, and feeds it."""
     step = flight.request.step
     if flight.is_terminal and not flight.is_cancel_wanted and _is_interrupted(outcome):
-        # Ctrl-C went to the program alone; that it died of it cancels the job, before the outcome is looked at.
+        # Ctrl-C went to the program alone; that it died of it cancels the job, and no `catch` sees a failure.
         worker.take_event("cancel", None)
-        flight.is_cancel_wanted = True
+        outcome = Cancelled()
     if type(outcome) is Done:
         worker.complete(flight, RequestCompleted(step, outcome.value, None, False))
     elif type(outcome) is Cancelled:

@@ -14,15 +14,20 @@ LOOKED_AT_MAX = 100  # active jobs, the newest; that all of them are held by she
 
 
 def start(settings: Settings, store: EventStore) -> None:
-    """Starts a daemon if there is none, without waiting for it; wakes the one that is there. Raises: DaemonError."""
+    """Starts a daemon if there is none, without waiting for it; wakes the one that is there.
+
+    Raises: DaemonError: it cannot be started, or `FMSH_NO_DAEMON=1` forbids it.
+    """
     from fmsh.daemon import activate
     from fmsh.daemon.sockets import is_held
 
     try:
         if is_held(settings.socket_path):
             store.wake_daemon()
-        else:
+        elif settings.may_start_daemon:
             activate.spawn(settings)
+        else:
+            raise DaemonError("FMSH_NO_DAEMON=1 forbids to start the daemon")
     except OSError as error:
         raise DaemonError(f"the daemon could not be started: {error}") from error
 

@@ -1,0 +1,265 @@
+"""INT and TERM cancel, HUP hands over, `kill -9` loses nothing; and what happens at a real terminal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import termios
+import time
+
+import pexpect
+import pytest
+
+from fmsh.engine.holding import LISTEN_AFTER_S
+from tests.cli.shell import Shell, until
+
+UNDONE = "undo { sh -c 'echo undone >> log' }; defer { echo deferred }\n"
+SLEEP = "sh -c 'echo sleeping > begun'; sleep 1h\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("waits", ["sleep 1h", "sh -c 'sleep 600'", "let x = sh -c 'sleep 600'", "while true { }"])
+def test_int_and_term_cancel_and_undo_what_was_done(shell: Shell, number: int, waits: str) -> None:
+    process = shell.start("-c", UNDONE + "sh -c 'echo > begun'\n" + waits)
+    shell.await_file("begun")
+    begun = time.monotonic()
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130 and time.monotonic() - begun < 3
+    assert (out, err) == ("deferred\n", "cancelled\n")
+    assert shell.file("log") == "undone\n"
+    assert shell.job("last")["state"] == "cancelled"
+
+
+def test_cleanup_of_more_than_two_seconds_goes_on_in_the_daemon(shell: Shell) -> None:
+    process = shell.start("-c", "defer { sleep 3; sh -c 'echo cleaned > cleaned' }\n" + SLEEP)
+    shell.await_file("begun")
+    begun = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130 and 1.9 < time.monotonic() - begun < 4.5
+    assert "job 1 is cancelled, and cleans up in the background" in err
+    assert shell.await_file("cleaned") == "cleaned\n"
+    assert shell.await_state(1, "cancelled")["exit_status"] == 130
+
+
+def test_a_second_signal_does_not_wait(shell: Shell) -> None:
+    process = shell.start("-c", "defer { sh -c 'echo > cleaning; sleep 600' }\n" + SLEEP)
+    shell.await_file("begun")
+    process.send_signal(signal.SIGINT)
+    shell.await_file("cleaning")
+    begun = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) == 130 and time.monotonic() - begun < 1.5
+
+
+def test_a_second_signal_without_a_daemon_leaves_the_cleanup_to_the_next_fmsh(shell: Shell) -> None:
+    text = "defer { sh -c 'echo > cleaning; until [ -e go ]; do sleep 0.02; done; echo cleaned > cleaned' }\n" + SLEEP
+    process = shell.start("-c", text, environment={"FMSH_NO_DAEMON": "1"})
+    shell.await_file("begun")
+    process.send_signal(signal.SIGINT)
+    shell.await_file("cleaning")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) == 130
+    (shell.directory / "go").touch()
+    shell.ok("-c", "echo other")
+    assert shell.await_file("cleaned") == "cleaned\n"
+    assert shell.await_state(1, "cancelled")
+    assert process.stderr is not None and "left in its cleanup" in process.stderr.read()
+
+
+def test_hup_hands_the_job_over(shell: Shell) -> None:
+    process = shell.start(
+        "-c", UNDONE + "sh -c 'echo > begun; until [ -e go ]; do sleep 0.02; done; echo ran >> log'\n5"
+    )
+    shell.await_file("begun")
+    begun = time.monotonic()
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(timeout=30) == 129 and time.monotonic() - begun < 3
+    (shell.directory / "go").touch()
+    assert process.communicate(timeout=30) == ("", "")
+    job = shell.await_state(1, "succeeded")
+    assert (job["detached"], job["value"], shell.file("log")) == (True, 5, "ran\n")
+
+
+def test_hup_without_a_daemon_cancels(shell: Shell) -> None:
+    process = shell.start("-c", UNDONE + SLEEP, environment={"FMSH_NO_DAEMON": "1"})
+    shell.await_file("begun")
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(timeout=30) == 130
+    assert shell.file("log") == "undone\n" and shell.job(1)["state"] == "cancelled"
+
+
+def test_what_was_ignored_stays_ignored(shell: Shell) -> None:
+    process = shell.start(
+        "-c",
+        "sh -c 'echo > begun; until [ -e go ]; do sleep 0.02; done'; echo done",
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )
+    shell.await_file("begun")
+    process.send_signal(signal.SIGHUP)
+    (shell.directory / "go").touch()
+    assert process.communicate(timeout=30)[0] == "done\n" and process.returncode == 0
+
+
+def test_after_kill_9_the_daemon_goes_on_within_a_second(shell: Shell) -> None:
+    shell.ok("daemon", "start")
+    text = "sh -c 'echo $$ > begun; until [ -e go ]; do sleep 0.02; done; echo ran >> log'\nsh -c 'echo next > next'; 7"
+    process = shell.start("-c", text)
+    pid = int(shell.await_file("begun"))
+    time.sleep(3 * LISTEN_AFTER_S)  # by then the daemon watches it; a younger one is found when it looks at all
+    process.kill()
+    killed = time.monotonic()
+    process.wait()
+    until(lambda: (shell.job(1)["owner"] or {}).get("kind") == "daemon", "the takeover")
+    taken_s = time.monotonic() - killed
+    os.kill(pid, 0)  # the command lives on
+    (shell.directory / "go").touch()
+    went_at = time.monotonic()
+    shell.await_file("next")
+    went_on_s = time.monotonic() - went_at
+    print(f"taken over after {taken_s:.2f} s; after its command ended it went on after {went_on_s:.2f} s")
+    job = shell.await_state(1, "succeeded")
+    assert (job["value"], shell.file("log")) == (7, "ran\n") and job["detached"] is False
+    assert taken_s < 2 and went_on_s < 1  # a look at the job takes a third of a second by itself
+
+
+# -- at a terminal
+
+
+def echoes(child: pexpect.spawn) -> bool:
+    return bool(termios.tcgetattr(child.child_fd)[3] & termios.ECHO)
+
+
+def foreground(child: pexpect.spawn) -> int:
+    return os.tcgetpgrp(child.child_fd)
+
+
+def end_of(child: pexpect.spawn) -> int:
+    until(lambda: not child.isalive(), "its end")
+    return int(child.exitstatus if child.exitstatus is not None else 1000 + child.signalstatus)
+
+
+def test_ctrl_c_at_a_sleeping_job(shell: Shell) -> None:
+    child = shell.terminal("-c", UNDONE + "echo begun; sleep 1h")
+    child.expect("begun")
+    child.sendcontrol("c")
+    child.expect("deferred")
+    child.expect("cancelled")
+    assert end_of(child) == 130 and shell.file("log") == "undone\n"
+
+
+def test_ctrl_c_goes_to_the_program_that_owns_the_terminal(shell: Shell) -> None:
+    program = "trap 'echo trapped; exit 5' INT; stty -echo; echo ready; while :; do sleep 0.05; done"
+    child = shell.terminal("-c", f'sh -c "{program}" || echo "it ended with $error.status"')
+    child.expect("ready")
+    assert foreground(child) != child.pid
+    child.sendcontrol("c")
+    child.expect("trapped")
+    child.expect("it ended with 5")
+    assert end_of(child) == 0
+
+
+def test_a_program_that_dies_of_ctrl_c_cancels_its_job_and_leaves_the_terminal_as_it_was(shell: Shell) -> None:
+    child = shell.terminal(
+        "-c", UNDONE + 'try { sh -c "stty -echo; echo ready; sleep 600" } catch { echo caught }\necho after'
+    )
+    child.expect("ready")
+    assert not echoes(child)
+    child.sendcontrol("c")
+    child.expect("cancelled")
+    assert end_of(child) == 130 and echoes(child)
+    assert "caught" not in child.before and shell.file("log") == "undone\n"
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 130)])
+def test_a_signal_to_fmsh_while_a_command_owns_the_terminal(shell: Shell, number: int, status: int) -> None:
+    child = shell.terminal("-c", UNDONE + 'sh -c "stty -echo; echo ready; sleep 600"')
+    child.expect("ready")
+    begun = time.monotonic()
+    os.kill(child.pid, number)
+    child.expect("cancelled")
+    assert end_of(child) == status and time.monotonic() - begun < 3
+    assert echoes(child) and shell.file("log") == "undone\n"
+
+
+def test_a_closed_terminal_hands_the_job_over(shell: Shell) -> None:
+    child = shell.terminal("-c", "echo begun; sleep 1.5; sh -c 'echo went on > log'")
+    child.expect("begun")
+    pid = child.pid
+    child.close(force=False)
+    until(lambda: not os.path.exists(f"/proc/{pid}/exe"), "the end of fmsh")
+    assert shell.await_file("log") == "went on\n"
+    assert shell.await_state(1, "succeeded")["detached"]
+
+
+def test_ctrl_z_hands_a_sleeping_job_over(shell: Shell) -> None:
+    child = shell.terminal("-c", "echo begun; sleep 1.5; sh -c 'echo went on > log'")
+    child.expect("begun")
+    child.sendcontrol("z")
+    child.expect("job 1 goes on in the background")
+    assert end_of(child) == 148
+    assert shell.await_file("log") == "went on\n"
+
+
+def test_ctrl_z_stops_a_program_together_with_fmsh_and_fg_goes_on(shell: Shell) -> None:
+    child = shell.terminal()  # only for its environment
+    child.close(force=True)
+    command = " ".join(shell.command("-c", "'sh -c \"echo ready; read line; echo got \\$line\"'"))
+    bash = pexpect.spawn(
+        "bash", ["--norc", "-i"], env=shell.environment | {"PS1": "PROMPT "}, encoding="utf-8", timeout=30
+    )
+    try:
+        bash.expect("PROMPT ")
+        bash.sendline(command)
+        bash.expect("ready\r\n")
+        bash.sendcontrol("z")
+        bash.expect("Stopped")
+        bash.expect("PROMPT ")
+        bash.sendline("echo the shell has the terminal")
+        bash.expect("the shell has the terminal\r\n")
+        bash.expect("PROMPT ")
+        bash.sendline("fg")
+        bash.expect("fmsh")
+        bash.sendline("typed")
+        bash.expect("got typed")
+        bash.expect("PROMPT ")
+    finally:
+        bash.close(force=True)
+
+
+def test_the_terminal_stays_with_the_pager(shell: Shell) -> None:
+    inner = " ".join(shell.command("-c", "'sh -c \"cat; echo made\"'"))
+    pager = "sh -c 'cat; ps -o tpgid= -p $$; ps -o pgid= -p $$'"
+    child = pexpect.spawn("sh", ["-c", f"{inner} | {pager}"], env=shell.environment, encoding="utf-8", timeout=30)
+    try:
+        child.expect("made")
+        child.expect(pexpect.EOF)
+        owner, group = child.before.split()[:2]
+        assert owner == group
+    finally:
+        child.close(force=True)
+
+
+def test_a_captured_command_shows_its_errors_at_the_terminal(shell: Shell) -> None:
+    child = shell.terminal("-c", "let x = sh -c 'echo out; echo problem >&2'; echo \"got $x\"")
+    child.expect("problem\r\n")
+    child.expect("got out")
+    assert end_of(child) == 0
+
+
+def test_interrupts_at_random_moments_leave_no_trace(shell: Shell) -> None:
+    """Ctrl-C from the first millisecond on: no part of ours shows a traceback."""
+    for delay_ms in (0, 10, 20, 30, 40, 60, 80, 120):
+        process = subprocess.Popen(
+            shell.command("-c", "sh -c 'sleep 0.05'; sleep 1h"),
+            env=shell.environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        time.sleep(delay_ms / 1000)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+        assert "/fmsh/" not in err, (delay_ms, err)  # the interpreter's own start may say that it was interrupted
+        assert process.returncode in (130, -signal.SIGINT) or "KeyboardInterrupt" in err, (delay_ms, err)
