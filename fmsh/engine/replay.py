@@ -115,7 +115,7 @@ def _from_snapshot(
 class Replay:
     """Feeds recorded events to the machine of a worker. It runs the machine no sooner than the next event needs."""
 
-    __slots__ = ("_answered", "_expected", "_made", "_others", "_shown", "_worker")
+    __slots__ = ("_answered", "_effects", "_expected", "_made", "_shown", "_unshown", "_worker")
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
@@ -123,7 +123,8 @@ class Replay:
         self._expected: list[RequestMade] = []  # recorded, and not made again yet
         self._made: list[Request] = []  # made again, and not compared yet
         self._shown = {"out": 0, "err": 0}  # characters recorded as shown, that are not shown again
-        self._others: list[Effect] = []  # what is to be done if it is not recorded
+        self._unshown = {"out": 0, "err": 0}  # of these, how many the machine has not yet come to
+        self._effects: list[Effect] = []  # what came out, in order: to be done if it is not recorded
 
     def apply(self, event: Event, stored: StoredEvent) -> None:
         """Takes the next event of the history."""
@@ -134,17 +135,20 @@ class Replay:
         apply(self, event, stored)
 
     def finish(self) -> None:
-        """Runs as far as the job had come, and gives the worker what the machine asked for beyond the history."""
+        """Runs as far as the job had come, and gives the worker what the machine asked for beyond the history.
+
+        Not further: a job may be in a run that never ends. The worker goes on with it, a slice at a time.
+        """
         worker = self._worker
-        if worker.is_paused:  # perhaps in the middle of a long run: it goes on from there when it is resumed
-            self._run(until_made=True)
-        elif worker.error is None or worker.error.kind != "internal":  # a fault would only come again
-            self._run()
+        if worker.error is None or worker.error.kind != "internal":  # a fault would only come again
+            self._run(until_made=not worker.is_parked)  # a parked job had come to rest
         if self._expected:
             raise Divergence(f"step {self._expected[0].step} is in the history, and was not asked for again")
         worker.now_ms = worker.surroundings.clock_ms()
-        for effect in [*self._made, *self._others]:
-            self._pass_on(effect)
+        new = {request.step for request in self._made}
+        for effect in self._effects:
+            if type(effect) is not Request or effect.step in new:
+                self._pass_on(effect)
 
     def _pass_on(self, effect: Effect) -> None:
         worker = self._worker
@@ -169,16 +173,24 @@ class Replay:
 
     def _run(self, *, until_made: bool = False) -> None:
         worker = self._worker
-        while not worker.is_quiescent and (self._expected or not until_made):
+        while not worker.is_quiescent and (not until_made or self._is_behind()):
             worker.is_quiescent = worker.machine.run(SLICE_INSTRUCTIONS)
             self._collect()
+
+    def _is_behind(self) -> bool:
+        """Whether something is recorded that the machine has not yet asked for or shown again."""
+        return bool(self._expected) or any(count > 0 for count in self._unshown.values())
 
     def _collect(self) -> None:
         for effect in self._worker.machine.take_effects():
             if type(effect) is Request:
+                if self._expected and not self._made:
+                    _compare(effect, self._expected.pop(0))
+                    continue
                 self._made.append(effect)
-            else:
-                self._others.append(effect)
+            elif type(effect) is Display:
+                self._unshown[effect.stream] -= len(effect.text)
+            self._effects.append(effect)
         while self._made and self._expected:
             _compare(self._made.pop(0), self._expected.pop(0))
 
@@ -231,6 +243,7 @@ class Replay:
 
     def _displayed(self, event: Displayed, stored: StoredEvent) -> None:
         self._shown[event.stream] += len(event.text)
+        self._unshown[event.stream] += len(event.text)
 
     def _paused(self, event: Paused, stored: StoredEvent) -> None:
         self._worker.is_paused = True

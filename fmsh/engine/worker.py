@@ -274,7 +274,8 @@ class Worker:
         if flight is None:
             return
         flight.is_cancel_wanted = True
-        if flight.is_running:
+        is_taken_up = flight.is_resumed and flight in self.starts  # what a dead process left running ends with it
+        if flight.is_running or is_taken_up:
             self.cancels.append(flight)
             return
         flight.stop_timer()

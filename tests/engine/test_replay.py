@@ -7,6 +7,9 @@ import time
 
 from fmsh.connectors.base import Done
 from fmsh.engine import snapshots
+from fmsh.engine.engine import NewRun
+from fmsh.store.base import NewJob
+from tests.engine import programs
 from tests.engine import programs as p
 from tests.engine.world import World, failed, history, last_event, types
 
@@ -225,3 +228,32 @@ def test_saving_takes_at_most_a_twentieth_of_the_time() -> None:
         now_s[0] += 0.01
     saved = len(world.disk.jobs[job_id].snapshots)
     assert 1 <= saved <= 1 + now_s[0] / 20
+
+
+def test_what_a_detached_job_shows_before_its_first_request_is_recorded_before_it() -> None:
+    world = World()
+    process = world.process()
+    program = p.Assembler().program(p.show("first\n"), p.request("done"), p.show("second\n"))
+    world.programs[program.hash] = program
+    new = NewJob("uid-detached", "test.fmsh", "test.fmsh", 1, programs.stored(program), is_detached=True)
+    job, _ = process.engine.submit_elsewhere(NewRun(new, program, [], {}, "/", "UTC", {}))
+    assert process.run_on(job.id).state == "succeeded"
+    shown = ["JobStarted", "Displayed", "RequestMade", "RequestCompleted", "Displayed", "JobEnded"]
+    assert types(process.store, job.id) == shown
+
+
+def test_a_job_in_a_run_without_end_is_loaded_and_can_be_cancelled() -> None:
+    world = World()
+    process = world.process()
+    program = p.Assembler().program(p.show("begun\n"), *p.count_to(10**12, at=1))
+    world.programs[program.hash] = program
+    new = NewJob("uid-endless", "test.fmsh", "test.fmsh", 1, programs.stored(program), is_detached=True)
+    job, _ = process.engine.submit_elsewhere(NewRun(new, program, [], {}, "/", "UTC", {}))
+    assert process.engine.adopt(job.id)
+    process.step_until(lambda: "Displayed" in types(process.store, job.id))
+    process.kill()
+    other = world.process()
+    assert other.engine.adopt(job.id)
+    other.deliver(job.id, "cancel")
+    other.step_until(lambda: other.state(job.id) == "cancelled")
+    assert types(other.store, job.id).count("Displayed") == 1
