@@ -76,6 +76,14 @@ class Duration:
         return written
 
 
+def text_bytes(text: str) -> bytes:
+    """Turns any string into bytes: surrogates that stand for bytes become these, others are written as they are."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # surrogates that never were bytes
+        return text.encode("utf-8", "surrogatepass")
+
+
 class SecretReference(Record):
     """The name under which the secret table (or the environment of the job) holds a text."""
 

@@ -6,7 +6,7 @@ import posixpath
 
 from fmsh.builtins.complaints import need_text, unreadable, wrong_kind, wrong_value
 from fmsh.builtins.declare import builtin, required, rest
-from fmsh.builtins.fitting import encoded
+from fmsh.values import text_bytes
 from fmsh.builtins.text import to_text
 
 TYPE_CHECKING = False
@@ -70,7 +70,7 @@ def url_encode(text: str) -> Value:
     """
     from urllib.parse import quote
 
-    return quote(encoded(text), safe="")
+    return quote(text_bytes(text), safe="")
 
 
 def url_decode(text: str) -> Value:
@@ -81,7 +81,7 @@ def url_decode(text: str) -> Value:
     """
     from urllib.parse import unquote_to_bytes
 
-    return unquote_to_bytes(encoded(text)).decode("utf-8", "surrogateescape")
+    return unquote_to_bytes(text_bytes(text)).decode("utf-8", "surrogateescape")
 
 
 def url_raw(text: Value) -> Value:
@@ -163,7 +163,7 @@ def write_query(fields: Value) -> str:
     for name, value in fields.items():
         for item in value if type(value) is list else [value]:
             if item is not None:
-                pairs.append((encoded(name), encoded(need_text(to_text(item), f"`{name}` of a query"))))
+                pairs.append((text_bytes(name), text_bytes(need_text(to_text(item), f"`{name}` of a query"))))
     return urlencode(pairs)
 
 

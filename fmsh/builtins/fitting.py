@@ -8,7 +8,7 @@ list of its lines is `lines`.
 from __future__ import annotations
 
 from fmsh.builtins.complaints import wrong_kind
-from fmsh.values import ErrorValue, kind_of
+from fmsh.values import ErrorValue, kind_of, text_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,15 +50,7 @@ def as_bytes(value: Value, what: str) -> bytes:
         return value
     if type(value) is not str:
         raise wrong_kind(value, "bytes", what=what)
-    return encoded(value)
-
-
-def encoded(text: str) -> bytes:
-    """Turns any string into bytes."""
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # surrogates that never were bytes
-        return text.encode("utf-8", "surrogatepass")
+    return text_bytes(value)
 
 
 def document(value: Value, what: str) -> str:

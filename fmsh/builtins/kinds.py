@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fmsh.builtins.complaints import a_kind, conversion, mismatch, unreadable
 from fmsh.builtins.declare import builtin
-from fmsh.builtins.fitting import encoded
+from fmsh.values import text_bytes
 from fmsh.values import NANOSECONDS, Duration, kind_of
 
 TYPE_CHECKING = False
@@ -113,7 +113,7 @@ def bytes_(value: Value) -> Value:
     if type(value) is bytes:
         return value
     if type(value) is str:
-        return encoded(value)
+        return text_bytes(value)
     if type(value) in (list, range):
         if all(type(item) is int and 0 <= item < 256 for item in value):
             return bytes(value)

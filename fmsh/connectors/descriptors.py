@@ -6,6 +6,7 @@ import fcntl
 import os
 
 from fmsh.connectors import spool
+from fmsh.values import text_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def _open_outputs(sources: Sources, attempt: Attempt, directory: str) -> None:
 def _spool_input(value: Value, directory: str, reveal: Callable[[Secret], str]) -> int:
     """Writes the whole input into a file without a name: the wrapper needs no other, and none is left behind."""
     text = value if isinstance(value, str | bytes) else reveal(value)
-    data = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+    data = text_bytes(text) if isinstance(text, str) else text
     path = f"{directory}/in"
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
     os.unlink(path)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fmsh.settings import Settings
 
 STOP_GRACE_S = 1.0
+SWITCH_INTERVAL_S = 0.0005  # so that a job that only computes does not keep the HTTP server waiting; Python has 5 ms
 LOG_BYTES_MAX = 4 << 20
 LOG_FILES_MAX = 3
 INHERITED_FDS_MAX = 1024  # by whom we were started; shells rarely use numbers above 9
@@ -54,6 +55,7 @@ def run(settings: Settings) -> int:
     os.chdir("/")  # where it was started must stay free to be unmounted, and its pipes to be closed
     os.closerange(3, INHERITED_FDS_MAX)
     umask = os.umask(0o077)  # that of our user, for the commands of jobs that have none of their own
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     stopping = threading.Event()
     server: HttpServer | None = None
 

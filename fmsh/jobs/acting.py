@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fmsh import wire
 from fmsh.builtins.json_forms import read_json
-from fmsh.jobs.documents import documents_of, has_ended, read_event
+from fmsh.jobs.documents import documents_of, error_of, has_ended, read_event
 from fmsh.jobs.finding import NoSuchJob, NotPossible, find_job
 from fmsh.jobs.following import deliver
 from fmsh.machine.events import Parked
@@ -102,6 +102,10 @@ def _need_parked(job: Job) -> None:
         raise NotPossible(f"job {job.id} has ended ({job.state}), so no step of it can be done again", hint=hint)
     if job.state != "parked":
         raise NotPossible(f"job {job.id} is not parked: it is {job.state}")
+    error = error_of(job)
+    if error is not None and error.kind == "undo":
+        hint = f"undo it by hand; then `fmsh jobs cancel {job.id}` ends the job as it had ended"
+        raise NotPossible(f"job {job.id} is parked because its undo failed for good, which is not run again", hint=hint)
 
 
 def _need_question(store: EventStore, job: Job) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fmsh.builtins.text import plain_json
 from fmsh.errors import DaemonError
 from fmsh.render.cells import visible
+from fmsh.values import text_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class Desk:
         target = self.stderr if stream == "err" else self.stdout
         if isinstance(data, str):
             shown = visible(data, keep="\n\t") if target.isatty() else data
-            data = shown.encode("utf-8", "surrogateescape")
+            data = text_bytes(shown)
         target.flush()
         binary = getattr(target, "buffer", None)
         if binary is None:

@@ -28,6 +28,9 @@ def bind_arguments(
     noted = len(c.problems)
     while waiting:
         argument = waiting.pop(0)
+        if (argument.name if isinstance(argument, s.Flag) else plain_text(argument)) == "--":
+            positionals += [_as_text(c, rest) for rest in waiting]
+            break
         if isinstance(argument, s.Flag):
             _bind_flag(c, signature, argument, waiting, bound)
         else:
@@ -54,6 +57,16 @@ def bind_arguments(
                 nodes[index] = argument = _empty_block(argument)
             _check_literal(c, signature, parameter, argument)
     return bound
+
+
+def _as_text(c: Compiler, argument: Node) -> Node:
+    """What follows `--` is no flag, whatever it looks like."""
+    if not isinstance(argument, s.Flag):
+        return argument
+    text = c.source.text[argument.span[0] : argument.span[1]]
+    literal = s.Literal(argument.span, text, text)
+    literal.id = argument.id
+    return literal
 
 
 def _empty_block(argument: Node) -> Node:

@@ -92,6 +92,8 @@ def process_input(value: Value, to_text: Callable[[Value], Any], is_line: bool) 
     """What an external command reads from the pipe: text and bytes as they are, a list as one line per element."""
     if isinstance(value, str):
         return value + "\n" if is_line else value
+    if isinstance(value, Secret):  # it becomes text where the command is started
+        return value
     if value is None or isinstance(value, bytes):
         return value
     if isinstance(value, list | range):

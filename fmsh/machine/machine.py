@@ -402,6 +402,7 @@ class Machine:
         elif kind in ("error", "cancel"):
             self.effects.append(End(error=value, undo_errors=self.undo_errors))
         else:
+            value = None if _holds_block(value) else value  # a block cannot leave its job
             self.effects.append(End(value=value, undo_errors=self.undo_errors))
 
     # -- what others ask
@@ -479,6 +480,12 @@ def _node_of(problem: Raised) -> int | None:
             node = traceback.tb_lineno
         traceback = traceback.tb_next
     return node
+
+
+def _holds_block(value: Value) -> bool:
+    if type(value) is dict:
+        return any(map(_holds_block, value.values()))
+    return any(map(_holds_block, value)) if type(value) is list else type(value) is Block
 
 
 def _refuse_blocks(value: Value) -> None:

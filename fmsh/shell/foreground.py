@@ -17,6 +17,7 @@ from fmsh.errors import DaemonError, StoreFenced
 from fmsh.record import Record
 from fmsh.shell import daemon, terminal
 from fmsh.store.base import NewJob
+from fmsh.values import text_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -232,7 +233,7 @@ class Foreground:
         if self.left_by == signal.SIGPIPE and stream == "out":
             return
         try:
-            terminal.write(2 if stream == "err" else self._display_fd, text.encode("utf-8", "surrogateescape"))
+            terminal.write(2 if stream == "err" else self._display_fd, text_bytes(text))
         except BrokenPipeError:
             if stream == "out":
                 self.left_by = int(signal.SIGPIPE)
@@ -247,9 +248,12 @@ class Foreground:
 
     def _report(self, text: str) -> None:
         path = self.settings.state_directory + "/faults.log"
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        with open(fd, "a", encoding="utf-8") as log:
-            log.write(text + "\n")
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            with open(fd, "a", encoding="utf-8") as log:
+                log.write(text + "\n")
+        except OSError as error:  # the disk may be full, which must not end the job
+            self._say(f"fmsh: {path} cannot be written: {error.strerror}\n")
 
     def _stalled(self, error: StoreError | None) -> None:
         self._say("fmsh: going on\n" if error is None else f"fmsh: waiting, nothing is lost: {error.message}\n")

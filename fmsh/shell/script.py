@@ -248,6 +248,9 @@ def _show_error(error: ErrorValue, foreground: Foreground, program: Program) -> 
 def _explain_parked(number: int, ended: Ended, foreground: Foreground, program: Program) -> None:
     if ended.error is not None:
         _show_error(ended.error, foreground, program)
+    if ended.error is not None and ended.error.kind == "undo":
+        sys.stderr.write(f"job {number} is parked: undo it by hand, then `fmsh jobs cancel {number}` ends the job\n")
+        return
     sys.stderr.write(
         f"job {number} is parked and needs you: `fmsh jobs retry {number}` does the step again,\n"
         f"`fmsh jobs answer {number} VALUE` says what its outcome was, `fmsh jobs cancel {number}` ends the job\n"
