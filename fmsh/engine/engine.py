@@ -115,12 +115,10 @@ class Engine:
         self._holding.is_sound()
         if worker.lease is None:
             self._forget(worker)
-        elif worker.recording.events:
+            return job, True
+        self._act(worker)
+        if worker.is_between_slices:  # in a long run, or before its first turn
             self._turn([worker])
-        else:
-            self._act(worker)
-            if worker.is_between_slices:
-                self.make_ready(worker)
         return job, True
 
     def submit_elsewhere(self, run: NewRun) -> tuple[Job, bool]:

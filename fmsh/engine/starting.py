@@ -1,7 +1,8 @@
 """Starting a job: from a program and its circumstances to its first commit.
 
 The first turn runs before the job is created, so that its start and its first requests are one commit. It cannot where
-the program may see the job's number, which comes with the row, or where it may turn out that the job exists.
+the program may see the job's number, which comes with the row, or where it may turn out that the job exists. A job is
+never without its start: whoever takes it over would not know what to run.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from fmsh.engine.worker import Surroundings
     from fmsh.machine.code import Program
-    from fmsh.store.base import EventStore, Job, NewJob, NewProgram
+    from fmsh.store.base import EventStore, Job, Lease, NewJob, NewProgram
     from fmsh.values import Secret, Value
 
 
@@ -76,25 +77,27 @@ class Starter:
             worker.record_shown()
             worker.recording.blobs += blobs
             return self._create_with_turn(run, worker)
-        job, lease, is_new = self._store.create_job(run.job, [], Summary("running", 0), lease=True)
+        job, lease, is_new = self._create_with_start(run, started, blobs, lease=True)
         if not is_new:
             return job, None
         worker = self._worker(run, started, job_id=job.id)
         worker.owner, worker.is_foreground = owner, is_foreground
-        worker.record(started)
         worker.job_id, worker.lease = job.id, lease
-        worker.recording.blobs += blobs
         return job, worker
 
     def create_unowned(self, run: NewRun) -> tuple[Job, bool]:
         """Creates a job that somebody else is to run. False: a job with its key exists."""
         started, blobs = self._started(run)
+        job, _, is_new = self._create_with_start(run, started, blobs, lease=False)
+        return job, is_new
+
+    def _create_with_start(
+        self, run: NewRun, started: JobStarted, blobs: list[tuple[str, bytes]], *, lease: bool
+    ) -> tuple[Job, Lease | None, bool]:
         recorded = recording.Recording()
         recorded.add(started, at_ms=self._surroundings.clock_ms())
         blobs += recorded.blobs
-        summary = Summary("running", 0)
-        job, _, is_new = self._store.create_job(run.job, recorded.events, summary, lease=False, blobs=blobs)
-        return job, is_new
+        return self._store.create_job(run.job, recorded.events, Summary("running", 0), lease=lease, blobs=blobs)
 
     def _started(self, run: NewRun) -> tuple[JobStarted, list[tuple[str, bytes]]]:
         """Gives a job's first event, and its environment's blob if the store lacks it."""

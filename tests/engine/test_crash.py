@@ -88,3 +88,22 @@ def test_pairs_of_kills_change_nothing_either() -> None:
                 except Killed:
                     process.kill()
             assert history(process.store, 1) == expected, (first, second)
+
+
+@pytest.mark.parametrize("dies_before", [True, False])
+def test_a_job_with_a_key_that_is_killed_at_any_commit_is_resumed(dies_before: bool) -> None:
+    for dies_at in range(1, 5):
+        world = World()
+        victim = world.process()
+        assert isinstance(victim.store, DyingStore)
+        victim.store.dies_at, victim.store.dies_before = dies_at, dies_before
+        with pytest.raises(Killed):
+            victim.submit(sequence(), key="k")
+            victim.settle()
+        victim.kill()
+        heir = world.process()
+        job = heir.store.job_by_key("k")
+        if job is None:
+            assert dies_at == 1 and dies_before
+        elif job.state != "succeeded":
+            assert heir.run_on(job.id).state == "succeeded", (dies_at, dies_before)
