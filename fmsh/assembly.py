@@ -210,7 +210,7 @@ class Assembly:
         return Vault(self.store, self.settings.key_path)
 
     def job_environment(self, environment: Mapping[str, str]) -> dict[str, str | Secret]:
-        """The environment that a job keeps: what looks like a secret is a reference, and its text goes into the vault."""
+        """The environment that a job keeps: what looks like a secret is a reference; its text goes into the vault."""
         kept: dict[str, str | Secret] = {}
         for name, text in environment.items():
             looks_secret = text and any(word in name.upper() for word in SECRET_WORDS)

@@ -6,8 +6,8 @@ import os
 import sys
 
 from fmsh.errors import FmshError, SourceError, StoreError, UsageError
-from fmsh.record import Record
 from fmsh.settings import read_settings
+from fmsh.shell.options import Options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ HELP = """usage: fmsh [OPTION…] FILE [ARG…]     run a script as one durable 
        fmsh jobs [VERB …]             see and steer jobs: list show attach wait output log cancel retry answer …
        fmsh daemon start|stop|status|run
        fmsh help [NAME]               the commands of the language
+       fmsh completion bash|zsh|fish  completion for another shell
 
   -d, --detach     start it as a detached job: prints its number
   --key KEY        if a job with KEY exists, attach to it instead of starting another
@@ -32,21 +33,6 @@ HELP = """usage: fmsh [OPTION…] FILE [ARG…]     run a script as one durable 
   -v, --verbose    tell of each step as it happens
   --version, --help
 """
-
-
-class Options(Record):
-    """What stands before FILE or after `-c`."""
-
-    file: str | None
-    text: str | None
-    arguments: list[str]
-    is_detached: bool
-    key: str | None
-    name: str | None
-    tags: dict[str, str]
-    is_json: bool
-    is_check: bool
-    is_verbose: bool
 
 
 def run(arguments: list[str]) -> int:
@@ -185,7 +171,23 @@ def _help(arguments: list[str], settings: Settings) -> int:
     return 0
 
 
-_COMMANDS: dict[str, Callable[[list[str], Settings], int]] = {"jobs": _jobs, "daemon": _daemon, "help": _help}
+def _completion(arguments: list[str], settings: Settings) -> int:
+    """Prints the completion of fmsh for another shell."""
+    files = {"bash": "fmsh.bash", "zsh": "_fmsh", "fish": "fmsh.fish"}
+    if len(arguments) != 1 or arguments[0] not in files:
+        raise UsageError("fmsh completion takes bash, zsh or fish", hint='such as eval "$(fmsh completion bash)"')
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "completions", files[arguments[0]])
+    with open(path, encoding="utf-8") as file:
+        sys.stdout.write(file.read())
+    return 0
+
+
+_COMMANDS: dict[str, Callable[[list[str], Settings], int]] = {
+    "jobs": _jobs,
+    "daemon": _daemon,
+    "help": _help,
+    "completion": _completion,
+}
 
 
 # ---- Options ---------------------------------------------------------------------------------------------------------

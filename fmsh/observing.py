@@ -1,4 +1,4 @@
-"""The answers to what a job observes: the clock, randomness, files and homes. They are recorded, so a replay sees the same.
+"""The answers to what a job observes: the clock, randomness, files and homes. A replay sees the same.
 
 An observation cannot fail in the machine's eyes but by `Raised`, which becomes an error of the program.
 """

@@ -7,7 +7,7 @@ The rules, checked by the conformance suite for every connector:
 3. `cancel` of an attempt that is not (or no longer) running does nothing.
 4. `post` may be called from any thread, and from inside `start`.
 5. An attempt with `is_resumed` may have been started by a process that died: the connector finds out what it can. If it
-   cannot know whether the effect happened: with `is_once` it fails as `lost`, otherwise it does it again (for a process:
+   cannot know whether the effect happened: with `is_once` it fails as `lost`, else it does it again (for a process:
    Failed with `should_retry`, so that the next attempt gets a number of its own).
 6. A connector holds no job state that a crash could lose. It is a constructor argument away from a different world.
 
@@ -39,7 +39,7 @@ class Attempt(Record):
 
     `environment` is the job's, changed by the task. `directory` is the task's. `idempotency_key` is the same for every
     attempt of the step. `terminal`: this attempt may use the descriptors of this process (foreground job, not in
-    a concurrent block); of a captured process, what it says on stderr is then shown. `requested_at_ms` is when the step's
+    a concurrent block); of a captured process, what it says on stderr is shown. `requested_at_ms` is when the step's
     intent was committed, the first time. `umask` is that of the job, None where it was not recorded.
     """
 

@@ -1,7 +1,7 @@
 """The callback connector: operation "open" gives a handle with an address that only its holder knows.
 
 The store keeps the SHA-256 of the token alone. Opening again after a crash gives a new token: nobody has seen the old
-one, since the handle was not recorded. `base_url()` makes sure that our own listener is bound, and raises ConnectorError
+one, since the handle was not recorded. `base_url()` makes sure that our own listener is bound, raising ConnectorError
 when it cannot be.
 """
 

@@ -1,7 +1,7 @@
 """External commands: a wrapper process per attempt (`wrapper`) that leaves all that we need to know in files (`spool`).
 
-Operation "run". Arguments: `stages`, a list of `{"argv": [text], "environment": {name: text or secret}}`, whose variables
-are added to those of the attempt; `output`,
+Operation "run". Arguments: `stages`, a list of `{"argv": [text], "environment": {name: text or secret}}`, which are
+added to those of the attempt; `output`,
 "display" or "capture"; `input`, null or text, bytes or a secret for the first stage's standard input.
 Done value: `{"statuses": [one per stage, 128+N for signal N], "output": text or null, "stderr": tail of text}`.
 

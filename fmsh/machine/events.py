@@ -104,7 +104,7 @@ class Parked(Event):
 
 
 class HandedOver(Event):
-    """Another process runs the job from here on. `owner` is `{kind, pid, host}`; `reason`: takeover, detached, restart."""
+    """Another process runs the job from here. `owner` is `{kind, pid, host}`; `reason`: takeover, detached, restart."""
 
     owner: dict[str, Value]
     reason: str

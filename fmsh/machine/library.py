@@ -23,7 +23,7 @@ class Library(Record):
     """`find` gives a pure command by its name, two words joined by a blank for a subcommand (`from json`).
 
     `functions()` gives what generated code calls, by name: the operators, paths and interpolation (`add`, `get_field`,
-    `to_text`, …), `fit(value, signature, is_output=)` for what the pipe brings, and `display(value)`, the plain form of a
+    `to_text`, …), `fit(value, signature, is_output=)` for what the pipe brings, and `display(value)`, the form of a
     displayed value. It is called only for a program that computes something.
     """
 

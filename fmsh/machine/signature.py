@@ -1,4 +1,4 @@
-"""What a command takes: one form for builtins, special forms, functions and scripts, so that one check serves them all."""
+"""What a command takes: one form for builtins, special forms, functions and scripts, so that one check serves all."""
 
 from __future__ import annotations
 

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     import signal
     from collections.abc import Callable
 
-    from fmsh.cli import Options
     from fmsh.connectors.base import Connector
     from fmsh.engine.engine import Ended
     from fmsh.machine.code import Program
     from fmsh.settings import Settings
     from fmsh.shell.foreground import Foreground, Start
+    from fmsh.shell.options import Options
     from fmsh.store.base import EventStore
     from fmsh.values import ErrorValue, Value
 else:
