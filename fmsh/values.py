@@ -2,7 +2,7 @@
 
 | kind | Python |
 | --- | --- |
-| null bool int float string bytes | None bool int float str bytes (a str may hold surrogates: bytes that are not UTF-8) |
+| null bool int float string bytes | None bool int float str bytes (a str may hold bytes that are not UTF-8) |
 | duration | `Duration`, whole nanoseconds |
 | datetime | an aware `datetime.datetime` |
 | list, record | `list`, `dict` with string keys, in order |
