@@ -8,6 +8,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -192,7 +193,7 @@ def test_a_fault_of_ours_is_one_line_and_a_report(shell: Shell) -> None:
     )
     assert done.returncode == 1 and done.stderr.startswith("fmsh: this is a fault of fmsh"), done
     report = done.stderr.rstrip().rpartition(" ")[2]
-    assert "Traceback" in open(report).read()
+    assert "Traceback" in Path(report).read_text()
 
 
 def test_a_job_that_does_not_exist(shell: Shell) -> None:

@@ -1,0 +1,113 @@
+"""A small service that logs what it is asked, checks that each request was recorded first, and calls back."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import urllib.error
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, NamedTuple
+
+from fmsh.engine.dispatcher import idempotency_key
+from fmsh.store.base import Job
+from fmsh.store.sqlite import SqliteStore
+
+CALL_AGAIN_S = 0.05
+CALL_FOR_S = 60.0
+
+
+class Asked(NamedTuple):
+    case: str
+    method: str
+    path: str
+    key: str
+
+
+class Service:
+    """`log` holds the requests, `unrecorded` those without an intent in the store of `state`."""
+
+    def __init__(self, state: str) -> None:
+        self.state = state
+        self.log: list[Asked] = []
+        self.unrecorded: list[Asked] = []
+        service = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                service.take(self, json.loads(body) if body else None)
+
+            do_GET = do_POST
+
+            def log_message(self, *_: Any) -> None:
+                """Says nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def take(self, handler: BaseHTTPRequestHandler, body: Any) -> None:
+        _, case, path = handler.path.split("/")
+        asked = Asked(case, handler.command, path, handler.headers.get("Idempotency-Key", ""))
+        if not is_recorded(self.state, asked):
+            self.unrecorded.append(asked)
+        self.log.append(asked)
+        if path == "hook":
+            threading.Thread(target=_call_back, args=(body["url"],), daemon=True).start()
+        answer = json.dumps({"path": path}).encode()
+        try:
+            handler.send_response(500 if path == "fail" else 200)
+            handler.send_header("Content-Type", "application/json")
+            handler.send_header("Content-Length", str(len(answer)))
+            handler.end_headers()
+            handler.wfile.write(answer)
+        except OSError:  # killed meanwhile
+            handler.close_connection = True
+
+    def of(self, case: str) -> list[Asked]:
+        return [asked for asked in self.log if asked.case == case]
+
+
+def job_of(store: SqliteStore, case: str) -> Job | None:
+    """Gives the job of a case, which is its key or its name."""
+    return store.job_by_key(case) or next(iter(store.jobs_by_name(case)), None)
+
+
+def is_recorded(state: str, asked: Asked) -> bool:
+    """Whether the store knows, now, of a request that is just arriving."""
+    store = SqliteStore.open(state, kind="shell")
+    try:
+        job = job_of(store, asked.case)
+        if job is None:
+            return False
+        made = [event for event in store.events(job.id) if event.type == "RequestMade"]
+        if asked.key:
+            return any(idempotency_key(job.uid, event.step or 0) == asked.key for event in made)
+        return any(f"/{asked.case}/{asked.path}" in event.data_json for event in made)
+    finally:
+        store.close()
+
+
+def _call_back(url: str) -> None:
+    """Calls until somebody answers, as a service that delivers web hooks does."""
+    give_up_at = time.monotonic() + CALL_FOR_S
+    while time.monotonic() < give_up_at:
+        request = urllib.request.Request(url, b'{"answer": 42}', {"Content-Type": "application/json"})
+        try:
+            urllib.request.urlopen(request, timeout=5).close()
+            return
+        except urllib.error.HTTPError as answer:
+            if answer.code == 404:  # an address that nobody knows any more
+                return
+        except OSError:
+            pass
+        time.sleep(CALL_AGAIN_S)
