@@ -6,8 +6,8 @@ import posixpath
 
 from fmsh.builtins.complaints import need_text, unreadable, wrong_kind, wrong_value
 from fmsh.builtins.declare import builtin, required, rest
-from fmsh.values import text_bytes
 from fmsh.builtins.text import to_text
+from fmsh.values import text_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

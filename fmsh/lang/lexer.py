@@ -15,14 +15,11 @@ from fmsh.lang.lexing import (
     arguments,
     compounds,
     frames,
-    heredocs,
     hints,
     operands,
     operators,
-    patterns,
     records,
     stages,
-    strings,
     words,
 )
 from fmsh.lang.lexing.frames import (
@@ -47,9 +44,31 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from fmsh.lang.lexing.heredocs import Heredoc
+
 NESTING_MAX = 100  # brackets inside brackets; a hundred levels are five screens wide at two blanks each
 
 CLOSER_TYPES = {")": "RPAR", "]": "RSQB", "}": "RBRACE", "|": "BAR"}
+
+
+def _pattern(lexer: Lexer) -> None:
+    from fmsh.lang.lexing import patterns  # few texts have any, and start-up is short
+
+    patterns.pattern(lexer)
+
+
+def _parameter(lexer: Lexer) -> None:
+    from fmsh.lang.lexing import patterns
+
+    patterns.parameter(lexer)
+
+
+def _definition(lexer: Lexer) -> None:
+    from fmsh.lang.lexing import patterns
+
+    patterns.definition(lexer)
+
+
 MODES: dict[str, Callable[[Lexer], None]] = {
     frames.STATEMENT: stages.start,
     frames.STAGE: stages.start,
@@ -63,10 +82,10 @@ MODES: dict[str, Callable[[Lexer], None]] = {
     frames.KEY: records.key,
     frames.COLON: records.colon,
     frames.DECIDE: records.decide,
-    frames.NAMES: patterns.pattern,
-    frames.PATTERN: patterns.pattern,
-    frames.PARAMETER: patterns.parameter,
-    frames.DEFINITION: patterns.definition,
+    frames.NAMES: _pattern,
+    frames.PATTERN: _pattern,
+    frames.PARAMETER: _parameter,
+    frames.DEFINITION: _definition,
     frames.ENVIRONMENT: compounds.environment,
     frames.UNSET: compounds.unset,
     frames.ALIAS: compounds.alias,
@@ -119,7 +138,7 @@ class Lexer:
         self.frame = Frame("top", start, "", STATEMENT, self.out)
         self.frames = [self.frame]
         self.comments: list[tuple[int, int]] = []
-        self.heredocs: list[heredocs.Heredoc] = []
+        self.heredocs: list[Heredoc] = []
         self.heredoc_depth = 0
         self.heredoc_indentation = ""
         self.depth = 0
@@ -149,8 +168,12 @@ class Lexer:
         if pending.role in words.WORD_ROLES:
             words.scan(self, pending)
         elif pending.role == "<<":
+            from fmsh.lang.lexing import heredocs
+
             heredocs.scan(self, pending)
         else:
+            from fmsh.lang.lexing import strings
+
             strings.scan(self, pending)
 
     # ---- Tokens
@@ -205,6 +228,8 @@ class Lexer:
     def begin_string(self, out: list[Token] | None = None) -> None:
         """Begins the string at the position; its token goes to `out`, by default the stream."""
         self.frame.is_soft = False
+        from fmsh.lang.lexing import strings
+
         strings.begin(self, self.frame.out if out is None else out)
 
     def begin_braces(self, out: list[Token]) -> None:
@@ -258,6 +283,8 @@ class Lexer:
         frame, start = self.frame, self.pos
         end = start + 1
         if self.heredocs:
+            from fmsh.lang.lexing import heredocs
+
             end = heredocs.read_bodies(self, end)
         self.pos = end
         if not self._newline_matters(frame) or start < self._joined_until:
@@ -370,6 +397,8 @@ class Lexer:
     def _finish(self) -> bool:
         """Ends the text: closes what is open, one frame a call, then puts out `$END`; False when all is done."""
         if self.heredocs:
+            from fmsh.lang.lexing import heredocs
+
             heredocs.report_missing(self)
         if len(self.frames) > 1:
             if self.depth <= NESTING_MAX:

@@ -8,7 +8,6 @@ to the end of the statement, and goes on, so that one run finds the problems of 
 from __future__ import annotations
 
 from fmsh.errors import Diagnostic, SourceError
-from fmsh.lang import expectations
 from fmsh.lang.builders import BUILDERS, Context
 from fmsh.lang.comments import Comments
 from fmsh.lang.grammar_table import NONTERMINALS, RULES, TERMINALS
@@ -162,6 +161,8 @@ class Driver:
             self._note((token.start, token.end), token.value)
         elif not self.problems or token.type != "$END":
             before = tokens[at - 1] if at else None
+            from fmsh.lang import expectations
+
             problem = expectations.problem_at(self.states, token, before, self.context.text)
             self._note(self._place_of(token), problem)
         depth = self._drop_to_statements()

@@ -1,20 +1,19 @@
-"""The parser's matrices, unpacked: one flat list of numbers each, a row a state."""
+"""The parser's matrices, unpacked: one flat sequence of numbers each, a row a state."""
 
 from __future__ import annotations
 
-from binascii import a2b_base64
 from sys import byteorder
 from zlib import decompress
 
 from fmsh.lang import grammar_table
 
 
-def _unpack(packed: str) -> list[int]:
-    """Reads 16-bit numbers. Not through `array`: importing it takes longer than all the rest of this."""
-    data = bytearray(decompress(a2b_base64(packed)))
+def _unpack(packed: bytes) -> memoryview[int]:
+    """Reads 16-bit numbers. Not into an `array` or a list: making either takes longer than all the rest of this."""
+    data = bytearray(decompress(packed))
     if byteorder == "big":
         data[0::2], data[1::2] = data[1::2], data[0::2]
-    return memoryview(data).cast("h").tolist()
+    return memoryview(data).cast("h")
 
 
 ACTIONS = _unpack(grammar_table.ACTIONS)

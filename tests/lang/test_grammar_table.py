@@ -11,8 +11,8 @@ def test_the_shipped_table_is_the_one_of_the_grammar() -> None:
     assert tuple(built.terminals) == grammar_table.TERMINALS
     assert tuple(built.nonterminals) == grammar_table.NONTERMINALS
     assert built.rules == grammar_table.RULES
-    assert [number for row in built.actions for number in row] == table.ACTIONS
-    assert [number for row in built.gotos for number in row] == table.GOTOS
+    assert [number for row in built.actions for number in row] == list(table.ACTIONS)
+    assert [number for row in built.gotos for number in row] == list(table.GOTOS)
 
 
 def test_every_action_has_a_builder_and_every_builder_an_action() -> None:

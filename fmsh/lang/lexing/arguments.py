@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fmsh.lang.lexing import heredocs, hints, numbers, operands, records, words
+from fmsh.lang.lexing import hints, numbers, operands, records, words
 from fmsh.lang.lexing.frames import ARGUMENT_PATH, ARGUMENTS, BODY, OPERAND, STATEMENT, Pending
 from fmsh.lang.lexing.marks import LITERALS, punctuation
 from fmsh.lang.tokens import COMMAND_CHARS, DIGITS, NAME_START, WORD_END, Token, name_end
@@ -259,6 +259,8 @@ def redirect(lexer: Lexer) -> bool:
         return True
     lexer.emit("REDIR", begin, end, operator.removeprefix("1"))
     if operator == "<<":
+        from fmsh.lang.lexing import heredocs
+
         heredocs.begin(lexer)
     elif lexer.text[end : end + 1] == "&":
         lexer.report(begin, end + 1, f"`{operator}&` goes to 1 or 2 only: `2>&1`, `>&2`")
