@@ -69,14 +69,19 @@ def _builtin_names() -> Iterator[str]:
 
 def _functions() -> dict[str, Callable[..., Any]]:
     from fmsh.builtins import operators
-    from fmsh.builtins.display import plain_display
     from fmsh.builtins.fitting import fit
 
     found = {name: getattr(operators, name) for name in operators.__all__}
-    return found | {"fit": fit, "display": plain_display}
+    return found | {"fit": fit, "display": _display}
 
 
-LIBRARY = Library(_find_builtin, _builtin_names, _functions)
+def _display(value: Value) -> str:
+    from fmsh.builtins.display import plain_display
+
+    return plain_display(value)
+
+
+LIBRARY = Library(_find_builtin, _builtin_names, _functions, _display)
 
 
 def make_program(source: Source) -> tuple[NewProgram, Program]:

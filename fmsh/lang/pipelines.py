@@ -23,10 +23,13 @@ from fmsh.machine.signature import Parameter
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _ast
+    from collections.abc import Callable
+    from typing import Any
 
     from fmsh.lang.bodies import FunctionInfo
     from fmsh.lang.context import Compiler
     from fmsh.lang.syntax import Node
+    from fmsh.machine.code import Function
     from fmsh.machine.library import PureCommand
     from fmsh.machine.signature import Signature
 
@@ -87,9 +90,17 @@ def show(c: Compiler, b: Body, node: Node, value: _ast.expr, when: str) -> None:
     """Emits the display of a value; `when` is as in the instruction."""
     import _ast
 
+    slot = g.own_slot(value)
+    if slot is not None:  # what most lines end with needs no generated function
+        b.emit(op.DISPLAY, node, _shown_slot(c.library.display, slot), when)
+        return
     line = node.id
     shown = g.at(_ast.Tuple(elts=[g.call("display", [value], line), g.constant("out", line)], ctx=_ast.Load()), line)
     b.emit(op.DISPLAY, node, c.generator.function(shown, line), when)
+
+
+def _shown_slot(display: Callable[[Any], str], slot: int) -> Function:
+    return lambda scope: (display(scope.slots[slot]), "out")
 
 
 def _is_bool_stage(part: s.Pipeline) -> bool:

@@ -5,7 +5,7 @@ Nothing is taken before all that is awaited is there, so that a wait can be done
 
 from __future__ import annotations
 
-from fmsh.values import Raised, error_value
+from fmsh.values import Block, Raised, error_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,3 +58,16 @@ def _take_result(machine: Machine, handle: Handle) -> Value:
                 group.failed.remove(handle.id)  # it is raised here, and so handled
         raise Raised(value)
     return value
+
+
+def holds_block(value: Value) -> bool:
+    """Whether a value holds a block, which is nothing without its scope and cannot leave its job."""
+    if type(value) is dict:
+        return any(map(holds_block, value.values()))
+    return any(map(holds_block, value)) if type(value) is list else type(value) is Block
+
+
+def refuse_blocks(value: Value) -> None:
+    """Raises an error for a value that holds a block."""
+    if holds_block(value):
+        raise Raised(error_value("type", "a block cannot leave the job, so it cannot be an argument here"))

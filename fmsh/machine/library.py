@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fmsh.machine.signature import Signature
+    from fmsh.values import Value
 
 
 class PureCommand(Record):
@@ -23,10 +24,11 @@ class Library(Record):
     """`find` gives a pure command by its name, two words joined by a blank for a subcommand (`from json`).
 
     `functions()` gives what generated code calls, by name: the operators, paths and interpolation (`add`, `get_field`,
-    `to_text`, …), `fit(value, signature, is_output=)` for what the pipe brings, and `display(value)`, the form of a
-    displayed value. It is called only for a program that computes something.
+    `to_text`, …), and `fit(value, signature, is_output=)` for what the pipe brings. It is called for programs that
+    compute something. `display(value)` is the form of a displayed value.
     """
 
     find: Callable[[str], PureCommand | None]
     names: Callable[[], Iterable[str]]
     functions: Callable[[], Mapping[str, Callable[..., Any]]]
+    display: Callable[[Value], str]

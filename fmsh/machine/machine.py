@@ -18,14 +18,15 @@ cancelled; cancel is raised before the next effect, wait or turn of a loop, once
 
 from __future__ import annotations
 
-from fmsh.machine import interrupts, saving
+from fmsh.machine import interrupts
 from fmsh.machine.effects import CancelRequest, End, Observe, Request
 from fmsh.machine.events import InboxTaken, Observed, RequestCompleted
 from fmsh.machine.facts import Facts, Wait
+from fmsh.machine.handles import holds_block, refuse_blocks
 from fmsh.machine.state import Frame, Group, Scope, Task
 from fmsh.machine.step import STEPS, begin_output, bind_block, value_of
 from fmsh.machine.unwind import complete
-from fmsh.values import Block, ErrorValue, Raised, error_value
+from fmsh.values import ErrorValue, Raised, error_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,11 +102,15 @@ class Machine:
     @classmethod
     def restore(cls, program: Program, environment: Mapping[str, str | Secret], state_json: str) -> Machine:
         """Makes a machine of a snapshot's text. Raises: KeyError, ValueError when it does not fit the program."""
+        from fmsh.machine import saving  # most jobs end before their first snapshot, and start-up is short
+
         return saving.restore(cls, program, environment, state_json)
 
     def snapshot(self) -> str:
         """The whole state as JSON text; only when quiescent and after `take_effects`."""
         assert not self.ready and not self.effects and not self.observing, "a snapshot in the middle of a turn"
+        from fmsh.machine import saving
+
         return saving.save(self)
 
     # -- running
@@ -168,7 +173,7 @@ class Machine:
     def _request(
         self, task: Task, connector: str, operation: str, arguments: dict[str, Value], node: int, *, target: str | int
     ) -> int:
-        _refuse_blocks(arguments)
+        refuse_blocks(arguments)
         self.steps += 1
         step = self.steps
         request = Request(step, task.id, connector, operation, arguments, node, self._is_once(task))
@@ -402,7 +407,7 @@ class Machine:
         elif kind in ("error", "cancel"):
             self.effects.append(End(error=value, undo_errors=self.undo_errors))
         else:
-            value = None if _holds_block(value) else value  # a block cannot leave its job
+            value = None if holds_block(value) else value  # a block cannot leave its job
             self.effects.append(End(value=value, undo_errors=self.undo_errors))
 
     # -- what others ask
@@ -480,20 +485,3 @@ def _node_of(problem: Raised) -> int | None:
             node = traceback.tb_lineno
         traceback = traceback.tb_next
     return node
-
-
-def _holds_block(value: Value) -> bool:
-    if type(value) is dict:
-        return any(map(_holds_block, value.values()))
-    return any(map(_holds_block, value)) if type(value) is list else type(value) is Block
-
-
-def _refuse_blocks(value: Value) -> None:
-    if type(value) is dict:
-        for item in value.values():
-            _refuse_blocks(item)
-    elif type(value) is list:
-        for item in value:
-            _refuse_blocks(item)
-    elif type(value) is Block:
-        raise Raised(error_value("type", "a block cannot leave the job, so it cannot be an argument here"))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 
-from fmsh.store import deletion, files, history, inbox, jobs, leases
+from fmsh.store import files, history, inbox, jobs, leases
 from fmsh.store.base import RENEWAL_TTL_S
 from fmsh.store.database import Database
 from fmsh.store.presence import Presence
@@ -152,9 +152,13 @@ class SqliteStore:
     def trim(self, lease: Lease, *, below_seq: int) -> None:
         newest = self.snapshot(lease.job_id)
         snapshot_seq = -1 if newest is None else newest.seq
+        from fmsh.store import deletion
+
         self._database.write(lambda cursor: deletion.trim(cursor, self.owner.id, lease, below_seq, snapshot_seq))
 
     def remove_job(self, job_id: int) -> None:
+        from fmsh.store import deletion
+
         self._database.write(lambda cursor: deletion.remove_job(cursor, job_id))
 
     # -- leases
