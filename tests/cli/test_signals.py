@@ -163,7 +163,7 @@ def test_ctrl_c_goes_to_the_program_that_owns_the_terminal(shell: Shell) -> None
 
 def test_a_program_that_dies_of_ctrl_c_cancels_its_job_and_leaves_the_terminal_as_it_was(shell: Shell) -> None:
     child = shell.terminal(
-        "-c", UNDONE + 'try { sh -c "stty -echo; echo ready; sleep 600" } catch { echo caught }\necho after'
+        "-c", UNDONE + 'try { sh -c "stty -echo; echo ready; exec sleep 600" } catch { echo caught }\necho after'
     )
     child.expect("ready")
     assert not echoes(child)
@@ -175,7 +175,7 @@ def test_a_program_that_dies_of_ctrl_c_cancels_its_job_and_leaves_the_terminal_a
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 130)])
 def test_a_signal_to_fmsh_while_a_command_owns_the_terminal(shell: Shell, number: int, status: int) -> None:
-    child = shell.terminal("-c", UNDONE + 'sh -c "stty -echo; echo ready; sleep 600"')
+    child = shell.terminal("-c", UNDONE + 'sh -c "stty -echo; echo ready; exec sleep 600"')
     child.expect("ready")
     begun = time.monotonic()
     os.kill(child.pid, number)
