@@ -9,7 +9,7 @@ It must not know what an effect does: a request is a connector's name, an operat
 from __future__ import annotations
 
 from fmsh.errors import Diagnostic, SourceError
-from fmsh.lang import background, forms, pipelines, processes, statements
+from fmsh.lang import pipelines, processes, statements
 from fmsh.lang import syntax as s
 from fmsh.lang.bodies import Body, Label
 from fmsh.lang.context import Compiler, Parts
@@ -23,8 +23,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from fmsh.lang.given import Form
+    from fmsh.lang.piped import Piped
     from fmsh.machine.library import Library
     from fmsh.spans import Source
+
+
+def _find_form(name: str) -> Form | None:
+    from fmsh.lang import forms  # only where a program has commands: start-up is short
+
+    return forms.FORMS.get(name)
+
+
+def _start_background(c: Compiler, b: Body, node: s.Chain) -> Piped:
+    from fmsh.lang import background  # few programs have any
+
+    return background.start_background(c, b, node)
 
 
 PARTS = Parts(
@@ -33,8 +47,8 @@ PARTS = Parts(
     statements.inline_body,
     processes.path_words,
     statements.control_stage,
-    background.start_background,
-    forms.FORMS,
+    _start_background,
+    _find_form,
 )
 
 

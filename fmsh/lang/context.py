@@ -15,7 +15,7 @@ from fmsh.record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _ast
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from fmsh.lang.bodies import Body
     from fmsh.lang.given import Form
@@ -35,7 +35,7 @@ class Parts(Record):
     path_words: Callable[..., _ast.expr]
     control_stage: Callable[..., Piped]
     start_background: Callable[..., Piped]
-    forms: Mapping[str, Form]
+    find_form: Callable[[str], Form | None]
 
 
 class Compiler:

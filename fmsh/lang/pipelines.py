@@ -220,7 +220,7 @@ def is_external(c: Compiler, b: AnyBody, command: s.Command) -> bool:
     name = c.literal_name(command)
     if name in c.aliases and c.aliases[name] is not command:
         return is_external(c, b, c.aliases[name])
-    return name not in c.parts.forms and find_function(b, name) is None and c.find_builtin(command) is None
+    return c.parts.find_form(name) is None and find_function(b, name) is None and c.find_builtin(command) is None
 
 
 def stages(c: Compiler, b: AnyBody, all_stages: tuple[s.Stage, ...], *, mode: str) -> Piped:
@@ -277,7 +277,7 @@ def command(c: Compiler, b: AnyBody, node: s.Command, piped: Piped | None, mode:
     if node.environment:
         c.problem(node.environment[0], f"`{name}` is not an external command: it takes no environment", "use `export`")
     found = c.find_builtin(node)
-    form = c.parts.forms.get(name)
+    form = c.parts.find_form(name)
     if form is not None and (found is None or not is_pure(c, b, node)):
         assert isinstance(b, Body)
         return form.compile(c, b, node, piped, mode)

@@ -6,13 +6,15 @@
 One store object belongs to one thread. Another thread takes `reopen()`: the same owner with a connection of its own.
 Nobody forks with an open store. Signal handlers do not raise while a method runs here: a commit cut short in Python may
 have happened in the database.
+
+`deletion` and `inbox` are imported when they are used: a short line does without them.
 """
 
 from __future__ import annotations
 
 import time
 
-from fmsh.store import files, history, inbox, jobs, leases
+from fmsh.store import files, history, jobs, leases
 from fmsh.store.base import RENEWAL_TTL_S
 from fmsh.store.database import Database
 from fmsh.store.presence import Presence
@@ -150,10 +152,10 @@ class SqliteStore:
         self._database.write(lambda cursor: history.quarantine(cursor, self.owner.id, job_id, error_json))
 
     def trim(self, lease: Lease, *, below_seq: int) -> None:
-        newest = self.snapshot(lease.job_id)
-        snapshot_seq = -1 if newest is None else newest.seq
         from fmsh.store import deletion
 
+        newest = self.snapshot(lease.job_id)
+        snapshot_seq = -1 if newest is None else newest.seq
         self._database.write(lambda cursor: deletion.trim(cursor, self.owner.id, lease, below_seq, snapshot_seq))
 
     def remove_job(self, job_id: int) -> None:
@@ -204,20 +206,28 @@ class SqliteStore:
     # -- inbox and callbacks
 
     def deliver(self, job_id: int, kind: str, data_json: str, *, dedupe_id: str) -> bool:
+        from fmsh.store import inbox
+
         key = self._database.key
         knock = self._database.write(lambda cursor: inbox.deliver(cursor, key, job_id, kind, data_json, dedupe_id))
         self._poke_holder(knock)
         return knock.is_new
 
     def inbox(self, job_id: int) -> list[InboxRow]:
+        from fmsh.store import inbox
+
         return inbox.rows(self._database, job_id)
 
     def open_callback(self, new: NewCallback) -> None:
+        from fmsh.store import inbox
+
         self._database.write(lambda cursor: inbox.open_callback(cursor, self._database.key, new))
 
     def deliver_callback(
         self, token_hash: bytes, data_json: str, *, dedupe_id: str, method: str, now_ms: int
     ) -> Delivery | None:
+        from fmsh.store import inbox
+
         call = inbox.Call(token_hash, data_json, dedupe_id=dedupe_id, method=method, now_ms=now_ms)
         found = self._database.write(lambda cursor: inbox.deliver_callback(cursor, self._database.key, call))
         if found is None:
