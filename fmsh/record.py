@@ -13,7 +13,6 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import CodeType
     from typing import Any, ClassVar, dataclass_transform
 
     _WRITTEN_OUT: tuple[Any, ...]
@@ -63,36 +62,9 @@ if not TYPE_CHECKING:
     _WRITTEN_OUT = (_of_0, _of_1, _of_2, _of_3, _of_4, _of_5, _of_6, _of_7, _of_8, _of_9, _of_10, _of_11, _of_12)
 
 
-def _initialiser_code(count: int) -> CodeType:
-    """The code of `def __init__(self, _0, _1, …): self._0 = _0; self._1 = _1; …` for a number of fields."""
-    if count < len(_WRITTEN_OUT):
-        written: CodeType = _WRITTEN_OUT[count].__code__
-        return written.replace(co_name="__init__", co_qualname="__init__")
-    import _ast
-
-    names = [f"_{index}" for index in range(count)]
-    place: Any = {"lineno": 1, "col_offset": 0, "end_lineno": 1, "end_col_offset": 0}
-
-    def stored(name: str) -> Any:
-        record = _ast.Name(id="self", ctx=_ast.Load(), **place)
-        target = _ast.Attribute(value=record, attr=name, ctx=_ast.Store(), **place)
-        return _ast.Assign(targets=[target], value=_ast.Name(id=name, ctx=_ast.Load(), **place), **place)
-
-    parameters = [_ast.arg(arg=name, **place) for name in ("self", *names)]
-    signature = _ast.arguments(posonlyargs=[], args=parameters, kwonlyargs=[], kw_defaults=[], defaults=[])
-    body: list[_ast.stmt] = [stored(name) for name in names]
-    function = _ast.FunctionDef(name="__init__", args=signature, body=body, decorator_list=[], **place)
-    function.type_params = []  # type: ignore[attr-defined,unused-ignore]
-    module = compile(_ast.Module(body=[function], type_ignores=[]), __file__, "exec", dont_inherit=True)
-    code: CodeType = next(constant for constant in module.co_consts if hasattr(constant, "co_code"))
-    return code
-
-
 @dataclass_transform(frozen_default=True, kw_only_default=False)
 class RecordType(type):
     """Turns the annotations of a class body into slots, and gives the class its initialiser."""
-
-    _codes: ClassVar[dict[int, CodeType]] = {}
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> RecordType:
         annotations = namespace.get("__annotations__", {})
@@ -117,9 +89,12 @@ class RecordType(type):
     def initialise(cls: Any) -> None:
         """Gives the class the initialiser that all instances but its first are made by."""
         count = len(cls.fields)
-        if count not in RecordType._codes:
-            RecordType._codes[count] = _initialiser_code(count)
-        code = RecordType._codes[count].replace(co_varnames=("self", *cls.fields), co_names=cls.fields)
+        if count >= len(_WRITTEN_OUT):
+            cls.__init__ = _initialise_many
+            return
+        code = _WRITTEN_OUT[count].__code__.replace(
+            co_name="__init__", co_qualname="__init__", co_varnames=("self", *cls.fields), co_names=cls.fields
+        )
         optional = cls.fields[count - len(cls.defaults) :]
         function: Any = type(_initialise_first)  # types.FunctionType, without the import
         cls.__init__ = function(code, {}, "__init__", tuple(cls.defaults[field] for field in optional))
@@ -128,6 +103,16 @@ class RecordType(type):
 def _initialise_first(self: Any, *values: Any, **named: Any) -> None:
     type(self).initialise()
     self.__init__(*values, **named)
+
+
+def _initialise_many(self: Any, *values: Any, **named: Any) -> None:
+    """Sets more fields than any of the initialisers above; ten times as slow, so not for what a step makes."""
+    fields = self.fields
+    given = self.defaults | dict(zip(fields, values, strict=False)) | named
+    if len(values) > len(fields) or not named.keys().isdisjoint(fields[: len(values)]) or given.keys() != {*fields}:
+        raise TypeError(f"{type(self).__name__} takes each of {', '.join(fields)} once")
+    for field, value in given.items():
+        setattr(self, field, value)
 
 
 class Record(metaclass=RecordType):
