@@ -53,10 +53,11 @@ def _go_on(engine: Engine, worker: Worker, job: Job) -> None:
     """Records the hand-over, and resumes what is in flight."""
     is_first_run = job.is_detached and job.head == 1
     if worker.owner != engine.owner and not is_first_run:
-        worker.record(HandedOver(engine.owner, _reason(worker, job)))
+        worker.recording.begin_with(HandedOver(engine.owner, _reason(worker, job)), at_ms=worker.now_ms)
     worker.owner = engine.owner
+    settled = [flight for flight, _ in worker.arrived]  # cancelled before they began
     for flight in list(worker.flights.values()):
-        if flight in worker.starts:  # asked for just now
+        if flight in worker.starts or flight in settled:  # asked for just now
             continue
         if not flight.is_lost:
             worker.starts.append(flight)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from fmsh.engine.flight import Flight
     from fmsh.engine.worker import Worker
 
+WAIT_S_MAX = 2.0  # at once: the loop's clock stops in suspend, and does not see wall time being set
 EVENTS_MAX = 4096  # recorded in one run without effects before they are committed, so that memory stays bounded
 
 
@@ -81,20 +82,26 @@ def act(worker: Worker) -> None:
         for flight in cancels:
             if flight.is_running:
                 worker.surroundings.dispatcher.cancel(worker, flight)
+            elif (
+                flight.timer is not None
+            ):  # taken over while it waited for its next attempt: there is nothing to cancel
+                worker.cancel_step(flight.request.step)
+                worker.surroundings.ready(worker)
 
 
 def _start(worker: Worker, flight: Flight) -> None:
     if flight.next_at_ms is not None:
         wait_ms = flight.next_at_ms - worker.surroundings.clock_ms()
         if wait_ms > 0:
-            flight.timer = worker.surroundings.loop.after(wait_ms / 1000, lambda: _start_later(worker, flight))
+            wait_s = min(wait_ms / 1000, WAIT_S_MAX)
+            flight.timer = worker.surroundings.loop.after(wait_s, lambda: _start_later(worker, flight))
             return
         flight.next_at_ms = None
     worker.surroundings.dispatcher.start(worker, flight)
 
 
 def _start_later(worker: Worker, flight: Flight) -> None:
-    """The wait is over; the engine looks first whether the job is still ours."""
+    """The wait is over, or to be looked at again; the engine looks first whether the job is still ours."""
     flight.timer = None
     worker.starts.append(flight)
     worker.surroundings.ready(worker)

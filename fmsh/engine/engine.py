@@ -112,7 +112,6 @@ class Engine:
             return job, False
         self._programs[job.program_hash] = run.program
         self.workers[job.id] = worker
-        self._holding.is_sound()
         if worker.lease is None:
             self._forget(worker)
             return job, True
@@ -134,9 +133,8 @@ class Engine:
 
         if job_id in self._quarantined:
             return False
-        worker = adopting.adopt(self, job_id)
         self._holding.begin()
-        return worker is not None
+        return adopting.adopt(self, job_id) is not None
 
     # -- jobs go
 
@@ -219,13 +217,15 @@ class Engine:
     def _turn(self, workers: list[Worker] | dict[Worker, None]) -> None:
         writers: list[Worker] = []
         appends: list[Append] = []
-        must = not self._holding.is_fresh
+        stalled: list[Worker] = []
         for worker in workers:
             if worker.is_dropped or worker.lease is None:
                 continue
             if worker.pending is None:
                 worker.advance()
-            append = committing.next_append(worker, must=must)
+            else:
+                stalled.append(worker)
+            append = committing.next_append(worker, must=not self._holding.is_sound(worker))
             if worker.is_between_slices:
                 self._ready[worker] = None
             if append is not None:
@@ -235,6 +235,14 @@ class Engine:
                 self._act(worker)
         if appends:
             self._commit(writers, appends)
+        for worker in stalled:
+            self._catch_up(worker)
+
+    def _catch_up(self, worker: Worker) -> None:
+        """Takes up what has come for a job while its commit was refused."""
+        if worker.pending is None and not worker.is_dropped:
+            self.look_for(worker)
+            self.make_ready(worker)
 
     def _commit(self, workers: list[Worker], appends: list[Append]) -> None:
         try:
@@ -243,9 +251,9 @@ class Engine:
             self._ready.update(dict.fromkeys(workers))
             self._begin_stall(error)
             return
-        self._holding.is_sound()
         for worker, answer in zip(workers, answers, strict=True):
             if answer is None:
+                self._holding.is_proven(worker)
                 committing.committed(worker)
                 if worker.is_dropped:
                     self._forget(worker)

@@ -74,15 +74,19 @@ class Flight:
             self.timer = None
 
 
-def to_wire(flight: Flight) -> dict[str, Value]:
-    """Gives a flight as a record for a snapshot. What only this process can know is left out."""
+def to_wire(flight: Flight, *, is_leaving: bool) -> dict[str, Value]:
+    """Gives a flight as a record for a snapshot. What only this process can know is left out.
+
+    A job that is leaving starts nothing more here. Else an attempt may start right after the commit of the snapshot,
+    and whoever reads it after a crash has to take it for started.
+    """
     request = flight.request
     return {
         "request": {field: getattr(request, field) for field in request.fields},
         "requested_at_ms": flight.requested_at_ms,
         "attempt": flight.attempt,
         "next_at_ms": flight.next_at_ms,
-        "has_started": flight.has_started or flight.is_resumed,
+        "has_started": flight.has_started or flight.is_resumed or not is_leaving,
         "is_cancel_wanted": flight.is_cancel_wanted,
         "is_lost": flight.is_lost,
     }

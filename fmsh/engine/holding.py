@@ -1,8 +1,10 @@
 """Keeping leases, and hearing of what others want of their jobs: renewals, wake-ups, and the poll below them.
 
 Nothing of this begins before a job is a tenth of a second old: a job that is over sooner costs no socket and no timer.
-A lease is *sound* while the store has let us write within its time to live; an effect is started only then. Safety does
-not rest on it but on the fence of every append; it keeps a process that was stopped from acting after others took over.
+A lease is *sound* while we have renewed within its time to live: until then nobody can have seen our renewals stand
+still for so long, and have taken it. After a lapse a job is proven to be ours by its next commit, and acts only after
+that. Safety does not rest on it but on the fence of every append; it keeps a process that was stopped, or had no room
+to renew, from acting after others took over.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ class Holding:
         "_has_begun",
         "_is_listening",
         "_renewals_failed",
-        "_sound_s",
+        "_renewed_s",
+        "_unproven",
         "_waiting",
     )
 
@@ -39,20 +42,24 @@ class Holding:
         self._has_begun = False
         self._is_listening = False
         self._renewals_failed = 0
-        self._sound_s = engine.loop.now_s()
+        self._renewed_s = engine.loop.now_s()
+        self._unproven: set[Worker] = set()  # jobs that may have been taken from us before our last renewal
         self._waiting: dict[Worker, None] = {}
         self._data_version = 0
 
     # -- soundness
 
-    def is_sound(self) -> None:
-        """Notes that the store has just let us write."""
-        self._sound_s = self._engine.loop.now_s()
+    def is_proven(self, worker: Worker) -> None:
+        """Notes that the store has just let us write in a job."""
+        self._unproven.discard(worker)
+
+    def is_sound(self, worker: Worker) -> bool:
+        """Whether effects of a job may start without another commit before them."""
+        return not self._has_lapsed and worker not in self._unproven
 
     @property
-    def is_fresh(self) -> bool:
-        """Whether effects may start without another commit before them."""
-        return self._engine.loop.now_s() - self._sound_s < RENEWAL_TTL_S
+    def _has_lapsed(self) -> bool:
+        return self._engine.loop.now_s() - self._renewed_s >= RENEWAL_TTL_S
 
     @property
     def may_act(self) -> bool:
@@ -65,10 +72,15 @@ class Holding:
     # -- listening
 
     def begin(self) -> None:
-        """Begins to listen soon, if it has not yet."""
+        """Gets ready for a job: begins to listen soon, if it has not yet.
+
+        A process without jobs does not renew, so others may have taken it for stopped. Raises: StoreError.
+        """
         if not self._has_begun:
             self._has_begun = True
             self._engine.loop.after(LISTEN_AFTER_S, self.listen)
+        if self._engine.loop.now_s() - self._renewed_s >= RENEWAL_TTL_S / 3:
+            self._renew_now()
 
     def listen(self) -> None:
         """Hears from here on of what other processes put into the store for us."""
@@ -104,7 +116,7 @@ class Holding:
         if not engine.workers:
             return
         try:
-            engine.store.renew()
+            self._renew_now()
         except StoreError as error:
             self._renewals_failed += 1
             engine.report(error, "renewing the leases")
@@ -114,3 +126,10 @@ class Holding:
         for worker in waiting:
             if not worker.is_dropped:
                 engine.make_ready(worker)
+
+    def _renew_now(self) -> None:
+        engine = self._engine
+        engine.store.renew()
+        if self._has_lapsed:
+            self._unproven = set(engine.workers.values())
+        self._renewed_s = engine.loop.now_s()

@@ -40,6 +40,10 @@ class Recording:
         """Adds an event at the end."""
         self._add(type(event).__name__, events.encode(event), at_ms, step)
 
+    def begin_with(self, event: Event, *, at_ms: int) -> None:
+        """Puts an event before all others; it must be a small one."""
+        self.events.insert(0, NewEvent(type(event).__name__, at_ms, events.encode(event), None))
+
     def add_request(self, request: Request, *, at_ms: int) -> None:
         """Adds the RequestMade of a request; its fields are the same, so the hot path makes no second record."""
         self._add("RequestMade", events.encode(request), at_ms, request.step)  # type: ignore[arg-type]

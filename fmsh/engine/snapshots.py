@@ -81,7 +81,7 @@ def encode(worker: Worker) -> str:
     assert worker.lease is not None
     engine = {
         "epoch": worker.lease.epoch,
-        "in_flight": [flights.to_wire(flight) for flight in worker.flights.values()],
+        "in_flight": [flights.to_wire(flight, is_leaving=worker.is_leaving) for flight in worker.flights.values()],
         "steps": worker.steps,
         "environment": worker.environment_hash,
         "umask": worker.umask,

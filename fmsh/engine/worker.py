@@ -171,6 +171,8 @@ class Worker:
         self.now_ms = self.surroundings.clock_ms()
         try:
             for row in rows:
+                if self.end is not None and not self.is_parked:
+                    break  # it is over: what comes now comes too late
                 if row.id not in self.inbox_seen:
                     inbox.take(self, row)
         except Exception as fault:
