@@ -1,7 +1,7 @@
 # `make check` is what a change must pass. BIN is where the tools are: by default the checkout's own environment.
 BIN ?= .venv/bin
 
-.PHONY: install check format lint types layers test bench
+.PHONY: install check format lint types layers test bench simulate
 
 install:
 	python3 -m venv .venv
@@ -27,3 +27,9 @@ test:
 bench:
 	@test -n "$(wildcard benchmarks/*.py)" || { echo "there are no benchmarks yet" >&2; exit 1; }
 	for file in $(sort $(wildcard benchmarks/bench_*.py)); do $(BIN)/python $$file || exit 1; done
+
+# Seeds of the simulator; `python -m tests.simulation SEED` shows what happens in one.
+SEEDS ?= 100000
+FIRST ?= 0
+simulate:
+	$(BIN)/python -m tests.simulation $(FIRST) $(SEEDS)
