@@ -28,6 +28,7 @@ COSTLY = frozenset(
     """argparse asyncio dataclasses enum httpx json lark logging msgspec pathlib platformdirs re selectors signal socket
     sqlite3 starlette subprocess threading typing uvicorn""".split()  # noqa: SIM905 - names in lines read better than a column of strings
 )
+LISTENING = frozenset({"_socket"})  # a job that is a tenth of a second old, as on a busy machine, can be woken by others
 MODULES_MAX = 105  # of fmsh; each costs about 0.2 ms
 
 
@@ -51,7 +52,7 @@ def test_a_line_imports_nothing_that_costs_much(text: str, tmp_path: Path) -> No
 
 def test_a_line_imports_only_what_is_listed_here(tmp_path: Path) -> None:
     others = {name for name in imported_by("^true", tmp_path) if name.partition(".")[0] != "fmsh"}
-    assert others <= ALLOWED, others - ALLOWED
+    assert others <= ALLOWED | LISTENING, others - ALLOWED
 
 
 def test_a_line_imports_few_modules_of_our_own(tmp_path: Path) -> None:
