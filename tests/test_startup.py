@@ -28,7 +28,7 @@ COSTLY = frozenset(
     """argparse asyncio dataclasses enum httpx json lark logging msgspec pathlib platformdirs re selectors signal socket
     sqlite3 starlette subprocess threading typing uvicorn""".split()  # noqa: SIM905 - names in lines read better than a column of strings
 )
-LISTENING = frozenset({"_socket"})  # a job that is a tenth of a second old, as on a busy machine, can be woken by others
+LISTENING = frozenset({"_socket"})  # a job that lives for a tenth of a second, as on a busy machine, can be woken
 MODULES_MAX = 105  # of fmsh; each costs about 0.2 ms
 
 
