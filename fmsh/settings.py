@@ -8,11 +8,16 @@ from __future__ import annotations
 import os
 import sys
 
+from fmsh.errors import UsageError
 from fmsh.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+STORE_SCHEME = "sqlite://"
+STORE_NAME = "/store.db"
 
 
 class Settings(Record):
@@ -43,13 +48,13 @@ class Settings(Record):
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
-    """Finds the directories and addresses that hold for a process. Creates nothing."""
-    state = environment.get("FMSH_STATE_DIR")
-    state = state or _directory(environment, "XDG_STATE_HOME", ".local/state", "user_state_path")
+    """Finds the directories and addresses that hold for a process. Creates nothing. Raises: UsageError."""
+    chosen = _chosen_state(environment)
+    state = chosen or _directory(environment, "XDG_STATE_HOME", ".local/state", "user_state_path")
     runtime = environment.get("FMSH_RUNTIME_DIR")
     if not runtime:
         # Two stores must not share a socket, so a store that was chosen keeps it with its locks.
-        xdg = None if environment.get("FMSH_STATE_DIR") else environment.get("XDG_RUNTIME_DIR")
+        xdg = None if chosen else environment.get("XDG_RUNTIME_DIR")
         runtime = f"{xdg}/fmsh" if xdg else f"{os.path.abspath(state)}/run"
     config = environment.get("FMSH_CONFIG_DIR")
     config = config or _directory(environment, "XDG_CONFIG_HOME", ".config", "user_config_path")
@@ -61,6 +66,20 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         environment.get("FMSH_PUBLIC_URL") or None,
         environment.get("FMSH_NO_DAEMON") != "1",
     )
+
+
+def _chosen_state(environment: Mapping[str, str]) -> str | None:
+    """The state directory that was chosen, by itself or as the place of its store."""
+    state, store = environment.get("FMSH_STATE_DIR"), environment.get("FMSH_STORE")
+    if not store:
+        return state
+    path = store.removeprefix(STORE_SCHEME)
+    if path == store or not path.endswith(STORE_NAME) or not path.startswith("/"):
+        raise UsageError(f"FMSH_STORE must be {STORE_SCHEME}/DIRECTORY{STORE_NAME}, this is {store!r}")
+    directory = path.removesuffix(STORE_NAME)
+    if state and os.path.abspath(state) != os.path.abspath(directory):
+        raise UsageError("FMSH_STORE must lie in FMSH_STATE_DIR", hint="one of the two is enough")
+    return directory
 
 
 def _directory(environment: Mapping[str, str], variable: str, below_home: str, platform_name: str) -> str:

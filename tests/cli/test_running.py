@@ -210,3 +210,15 @@ def test_a_reader_that_has_gone_ends_the_job_quietly(shell: Shell, text: str) ->
     assert process.wait(timeout=10) == 141
     assert process.stderr.read() == ""
     assert shell.job("last")["state"] in ("cancelled", "failed")
+
+
+def test_the_store_may_be_named(shell: Shell) -> None:
+    path = shell.directory / "elsewhere" / "store.db"
+    environment = {"FMSH_STATE_DIR": "", "FMSH_STORE": f"sqlite://{path}", "HOME": str(shell.directory)}
+    shell.ok("-c", "echo a", **environment)
+    assert path.exists() and not shell.state.exists()
+    for store in ("postgresql://host/db", "sqlite:///tmp/other.db", "sqlite://relative/store.db", str(path)):
+        result = shell.run("-c", "echo a", FMSH_STATE_DIR="", FMSH_STORE=store)
+        assert result.status == 2 and result.err.startswith("fmsh: FMSH_STORE must be sqlite:///"), result
+    result = shell.run("-c", "echo a", FMSH_STORE=f"sqlite://{path}")
+    assert result.status == 2 and "must lie in FMSH_STATE_DIR" in result.err
