@@ -6,6 +6,7 @@ an error like another. Elsewhere the job parks before anything unwinds, so that 
 
 from __future__ import annotations
 
+from fmsh import wire
 from fmsh.connectors.base import Cancelled, Done, Failed
 from fmsh.machine.events import AttemptFailed, RequestCompleted
 from fmsh.values import error_value
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
     from fmsh.connectors.base import Outcome
     from fmsh.engine.flight import Flight
     from fmsh.engine.worker import Worker
-    from fmsh.machine.effects import End
+    from fmsh.machine.effects import End, Request
     from fmsh.values import ErrorValue, Value
 
+COMMANDS = "process"  # the connector of external commands
 INTERRUPTED = 130  # the status of a process that died of SIGINT
 
 
@@ -81,4 +83,22 @@ def undo_failed(end: End) -> ErrorValue:
 
 def settle_lost(worker: Worker, flight: Flight, value: Value) -> None:
     """Takes what a person says was the outcome of a lost step."""
-    worker.complete(flight, RequestCompleted(flight.request.step, value))
+    request = flight.request
+    outcome = _of_commands(request, value) if request.connector == COMMANDS else value
+    worker.complete(flight, RequestCompleted(request.step, outcome))
+
+
+def _of_commands(request: Request, value: Value) -> Value:
+    """What external commands came to, as a person says it: their whole outcome, a status, or else what they wrote."""
+    stages = len(request.arguments["stages"])
+    if type(value) is dict and _are_statuses(value.get("statuses"), stages):
+        return {"output": None, "stderr": "", **value}
+    status = value if type(value) is int else 0
+    output = value if isinstance(value, str) else "" if value is None or type(value) is int else wire.encode(value)
+    is_captured = request.arguments.get("output") == "capture"
+    statuses: list[Value] = [0] * (stages - 1) + [status]
+    return {"statuses": statuses, "output": output if is_captured else None, "stderr": ""}
+
+
+def _are_statuses(value: Value, stages: int) -> bool:
+    return type(value) is list and len(value) == stages and all(type(status) is int for status in value)

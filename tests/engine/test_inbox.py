@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from fmsh.connectors.base import Done
 from fmsh.machine.code import Program
 from fmsh.values import Handle
@@ -33,6 +35,31 @@ def test_a_cancel_ends_the_wait_for_an_attempt_at_once() -> None:
     process.settle()
     process.deliver(job_id, "cancel")
     assert process.state(job_id) == "cancelled" and world.effects.cancelled == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "statuses", "output"),
+    [
+        ("null", [0, 0], ""),
+        ("3", [0, 3], ""),
+        ('"text"', [0, 0], "text"),
+        ('{"a":1}', [0, 0], '{"a":1}'),
+        ('{"statuses":[1,2],"output":"x"}', [1, 2], "x"),
+        ('{"statuses":"x"}', [0, 0], '{"statuses":"x"}'),
+    ],
+)
+def test_whatever_is_said_of_lost_commands_is_an_outcome_of_commands(
+    answer: str, statuses: list[int], output: str
+) -> None:
+    process = World().process()
+    lose = p.request("fail", connector="process", stages=[{}, {}], output="capture")
+    process.world.effects.script = [lost()]
+    job_id = process.submit(p.Assembler().program(lose))
+    process.settle()
+    assert process.state(job_id) == "parked"
+    process.deliver(job_id, "answer", f'{{"value":{answer}}}')
+    completed = last_event(process.store, job_id, "RequestCompleted")
+    assert json.loads(completed.data_json)["value"] == {"statuses": statuses, "output": output, "stderr": ""}
 
 
 def test_a_paused_job_records_what_comes_and_feeds_it_when_resumed() -> None:

@@ -169,7 +169,7 @@ class Process:
         timer = TimerConnector(self.loop.after, SystemClock())
         self.engine = Engine(
             store,
-            {"world": self.connector, "timer": timer},
+            {"world": self.connector, "process": self.connector, "timer": timer},
             self.loop,
             load_program=lambda program: world.programs[program.hash],
             observe=world.observe,
