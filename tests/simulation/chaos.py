@@ -244,10 +244,15 @@ def _answer(world: World) -> None:
 
 def answer(world: World, job_id: int) -> None:
     """Says what became of the step at which a job is parked; without one it is a message like another."""
+    outcomes: list[Value] = [5, 0, {"statuses": [0], "output": "5\n", "stderr": ""}, {"statuses": "x"}, "5", None]
+    value = outcomes[0] if _is_request(world, job_id) else world.random.choice(outcomes)
+    world.knocks.deliver(job_id, "answer", value=value)
+
+
+def _is_request(world: World, job_id: int) -> bool:
+    """Whether the step is an HTTP request, whose value the program counts with."""
     step = _parked_step(world, job_id)
-    request = {} if step is None else world.journal.stories[job_id].requests[step]
-    is_command = request.get("connector") == "process"
-    world.knocks.deliver(job_id, "answer", value={"statuses": [0], "output": "5\n", "stderr": ""} if is_command else 5)
+    return step is None or world.journal.stories[job_id].requests[step]["connector"] == "http"
 
 
 def _parked_step(world: World, job_id: int) -> int | None:

@@ -81,7 +81,7 @@ class Journal:
         story.state = append.summary.state
         if append.release or story.has_ended:
             story.holder = None
-            story.releases[story.epoch] = owner.is_hurried
+            story.releases[story.epoch] = story.job_id in owner.hurried
 
     def acquired(self, owner: Owner, lease: Lease) -> None:
         story = self.stories[lease.job_id]

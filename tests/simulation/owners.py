@@ -46,7 +46,7 @@ class Owner:
         self.is_dead = False
         self.is_stopped = False
         self.is_writing = False
-        self.is_hurried = False
+        self.hurried: set[int] = set()  # jobs that it was told to give back whatever is in flight
         self.shown: list[str] = []
         self.store = world.open_store(self)
         self.loop = SimulatedLoop(world.time)
@@ -184,11 +184,12 @@ class Runner(Owner):
 
     def detach(self, job_id: int) -> None:
         """What a closed terminal does: the job goes, at the latest after 1.5 s."""
-        self.is_hurried = self.loop.may_sleep = True
+        self.hurried.add(job_id)
+        self.loop.may_sleep = True
         try:
             self.engine.release(job_id, within_s=DETACH_WITHIN_S, detach=True)
         finally:
-            self.is_hurried = self.loop.may_sleep = False
+            self.loop.may_sleep = False
 
     def adopt(self, job_id: int) -> None:
         try:
@@ -253,9 +254,10 @@ class Daemon(Runner):
 
     def stop(self) -> None:
         """What TERM does."""
-        self.is_hurried = self.loop.may_sleep = True
+        self.hurried.update(self.engine.workers)
+        self.loop.may_sleep = True
         try:
             self.service.end()
         finally:
-            self.is_hurried = self.loop.may_sleep = False
+            self.loop.may_sleep = False
         self.die()
