@@ -95,6 +95,14 @@ if TYPE_CHECKING:
     Post = Callable[[AttemptId, Outcome], None]
 
 
+def sleep_due_ms(arguments: Mapping[str, Value], requested_at_ms: int) -> int:
+    """When a sleep ends, in wall time: milliseconds since 1970, rounded up so that it is never early."""
+    until = arguments.get("until")
+    if until is not None:
+        return -int(-until.timestamp() * 1000 // 1)
+    return requested_at_ms - int(-arguments["duration"].nanoseconds // 10**6)
+
+
 class Connector(Protocol):
     def start(self, attempt: Attempt, post: Post) -> None: ...
 

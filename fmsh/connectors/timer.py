@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import heapq
 
-from fmsh.connectors.base import Cancelled, Done
+from fmsh.connectors.base import Cancelled, Done, sleep_due_ms
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,12 +32,8 @@ class Clock(Protocol):
 
 
 def due_ms(attempt: Attempt) -> int:
-    """When a sleep ends, in wall time: milliseconds since 1970. Pure, so that a store can hold it."""
-    until = attempt.arguments.get("until")
-    if until is not None:
-        return -int(-until.timestamp() * 1000 // 1)  # rounded up: never early
-    nanoseconds: int = attempt.arguments["duration"].nanoseconds
-    return attempt.requested_at_ms - (-nanoseconds // 10**6)
+    """When the sleep of an attempt ends, in wall time."""
+    return sleep_due_ms(attempt.arguments, attempt.requested_at_ms)
 
 
 class _Sleeper:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fmsh.connectors.base import sleep_due_ms
 from fmsh.errors import InternalError
 from fmsh.machine.effects import Request
 
@@ -63,10 +64,7 @@ class Flight:
             return self.next_at_ms
         if self.request.connector != TIMERS:
             return None
-        arguments = self.request.arguments
-        if arguments.get("until") is not None:
-            return -int(-arguments["until"].timestamp() * 1000 // 1)  # rounded up: never early
-        return self.requested_at_ms - int(-arguments["duration"].nanoseconds // 10**6)
+        return sleep_due_ms(self.request.arguments, self.requested_at_ms)
 
     def stop_timer(self) -> None:
         if self.timer is not None:
