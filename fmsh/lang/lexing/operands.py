@@ -140,7 +140,7 @@ def _minus(lexer: Lexer) -> bool:
     return False
 
 
-def _backtick(lexer: Lexer) -> bool:
+def backtick(lexer: Lexer) -> bool:
     lexer.report_backtick()
     lexer.frame.mode = OPERATOR
     return True
@@ -156,7 +156,7 @@ _OPERANDS: Mapping[str, Callable[[Lexer], bool]] = (
         "{": _brace,
         ".": _dot,
         "-": _minus,
-        "`": _backtick,
+        "`": backtick,
     }
 )
 

@@ -244,12 +244,6 @@ def _at(lexer: Lexer) -> bool:
     return False
 
 
-def _backtick(lexer: Lexer) -> bool:
-    lexer.report_backtick()
-    lexer.frame.mode = OPERATOR
-    return True
-
-
 _STARTS: Mapping[str, Callable[[Lexer], bool]] = (
     dict.fromkeys("$\"'", operands.begin_operand)
     | dict.fromkeys("0123456789", _digit)
@@ -263,6 +257,6 @@ _STARTS: Mapping[str, Callable[[Lexer], bool]] = (
         "!": _bang,
         "^": _caret,
         "@": _at,
-        "`": _backtick,
+        "`": operands.backtick,
     }
 )
