@@ -186,6 +186,13 @@ def kind_of(value: Value) -> str:
     raise TypeError(f"not a value of the language: {type(value).__name__}")
 
 
+def a_kind(kind: str) -> str:
+    """Puts the article before the name of a kind: `an int`, `a string`; `null`, `text` and `bytes` stay alone."""
+    if kind in ("null", "text", "bytes"):
+        return kind
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
+
+
 def are_equal(left: Value, right: Value) -> bool:
     """Whether two values are the same. Unlike Python, true is not 1; int and float compare by amount."""
     if isinstance(left, list | range) and isinstance(right, list | range):

@@ -6,8 +6,8 @@ A value of a kind that has no fields is an error either way. Records keep their 
 
 from __future__ import annotations
 
-from fmsh.builtins.complaints import a_kind, did_you_mean, mismatch, need_int, need_text, unknown, unreadable
-from fmsh.values import ErrorValue, Handle, kind_of
+from fmsh.builtins.complaints import did_you_mean, mismatch, need_int, need_text, unknown, unreadable
+from fmsh.values import ErrorValue, Handle, a_kind, kind_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ offset, so their arithmetic is on instants; they keep microseconds, finer parts 
 
 from __future__ import annotations
 
-from fmsh.builtins.complaints import a_kind, mismatch, too_much, wrong_value
-from fmsh.values import Duration, kind_of
+from fmsh.builtins.complaints import mismatch, too_much, wrong_value
+from fmsh.values import Duration, a_kind, kind_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

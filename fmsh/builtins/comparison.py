@@ -7,8 +7,8 @@ records items of different kinds are simply not equal.
 
 from __future__ import annotations
 
-from fmsh.builtins.complaints import a_kind, mismatch, need_text
-from fmsh.values import Duration, are_equal, kind_of
+from fmsh.builtins.complaints import mismatch, need_text
+from fmsh.values import Duration, a_kind, are_equal, kind_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

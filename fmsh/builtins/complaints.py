@@ -6,7 +6,7 @@ messages: they may be long, and the text of one may be nobody's business.
 
 from __future__ import annotations
 
-from fmsh.values import kind_of, raised
+from fmsh.values import a_kind, kind_of, raised
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,13 +15,6 @@ if TYPE_CHECKING:
     from fmsh.values import Raised, Value
 
 NAMES_COMPARED_MAX = 1000  # a record with more fields is data with keys, where a near miss says nothing
-
-
-def a_kind(kind: str) -> str:
-    """Puts the article before the name of a kind: `an int`, `a string`, but `null` and `text` stay alone."""
-    if kind in ("null", "text", "bytes"):
-        return kind
-    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
 
 
 def found(value: Value) -> str:

@@ -6,10 +6,10 @@ Text without an offset is an error unless `--tz` says the zone: what zone a prog
 
 from __future__ import annotations
 
-from fmsh.builtins.complaints import a_kind, did_you_mean, mismatch, need_text, too_much, unreadable, wrong_value
+from fmsh.builtins.complaints import did_you_mean, mismatch, need_text, too_much, unreadable, wrong_value
 from fmsh.builtins.declare import builtin, flag, optional, required
 from fmsh.builtins.text import datetime_text
-from fmsh.values import kind_of
+from fmsh.values import a_kind, kind_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

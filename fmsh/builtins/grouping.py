@@ -9,9 +9,9 @@ from __future__ import annotations
 from fmsh.builtins.access import get_path, parse_path
 from fmsh.builtins.arithmetic import add, divide
 from fmsh.builtins.comparison import less
-from fmsh.builtins.complaints import a_kind, mismatch
+from fmsh.builtins.complaints import mismatch
 from fmsh.builtins.declare import builtin, flag, required, rest, switch
-from fmsh.values import Duration, kind_of
+from fmsh.values import Duration, a_kind, kind_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

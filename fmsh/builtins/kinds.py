@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from fmsh.builtins.complaints import a_kind, conversion, mismatch, unreadable
+from fmsh.builtins.complaints import conversion, mismatch, unreadable
 from fmsh.builtins.declare import builtin
-from fmsh.values import NANOSECONDS, Duration, kind_of, text_bytes
+from fmsh.values import NANOSECONDS, Duration, a_kind, kind_of, text_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

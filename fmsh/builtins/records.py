@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from fmsh.builtins.access import change_path, get_path, parse_path, plain_steps, without_path
-from fmsh.builtins.complaints import a_kind, mismatch, need_record, need_text, unknown, wrong_kind, wrong_value
+from fmsh.builtins.complaints import mismatch, need_record, need_text, unknown, wrong_kind, wrong_value
 from fmsh.builtins.declare import builtin, required, rest
-from fmsh.values import ErrorValue, Handle, kind_of
+from fmsh.values import ErrorValue, Handle, a_kind, kind_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ In all three a duration is `1h30m`, a datetime RFC 3339, bytes base64, an error 
 
 from __future__ import annotations
 
-from fmsh.builtins.complaints import a_kind, mismatch, too_much, wrong_value
-from fmsh.values import Block, Duration, ErrorValue, Handle, Secret, kind_of
+from fmsh.builtins.complaints import mismatch, too_much, wrong_value
+from fmsh.values import Block, Duration, ErrorValue, Handle, Secret, a_kind, kind_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

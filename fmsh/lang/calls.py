@@ -5,6 +5,7 @@ from __future__ import annotations
 from fmsh.lang import generated as g
 from fmsh.lang import syntax as s
 from fmsh.lang.runtime import accepts
+from fmsh.values import a_kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def _note_missing(c: Compiler, signature: Signature, command: s.Command, bound: 
 def _check_literal(c: Compiler, signature: Signature, parameter: Parameter, argument: Node) -> None:
     kind = literal_kind(argument)
     if kind is not None and not accepts(parameter.type_name, kind):
-        message = f"{parameter.name} must be {article(parameter.type_name)}, this is {article(kind)}"
+        message = f"{parameter.name} must be {a_kind(parameter.type_name)}, this is {a_kind(kind)}"
         c.problem(argument, message, _usage(signature), code="type")
 
 
@@ -160,10 +161,6 @@ def literal_kind(node: Node) -> str | None:
 
 def _count(number: int) -> str:
     return "no argument" if number == 0 else "one argument" if number == 1 else f"{number} arguments"
-
-
-def article(noun: str) -> str:
-    return noun if noun == "null" else f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
 
 def _usage(signature: Signature) -> str:

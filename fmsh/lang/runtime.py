@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fmsh.machine.code import UNSET
-from fmsh.values import Block, Duration, ErrorValue, Handle, Secret, error_value, kind_of, raised
+from fmsh.values import Block, Duration, ErrorValue, Handle, Secret, a_kind, error_value, kind_of, raised
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,20 +53,14 @@ def check_argument(value: Value, type_name: str, parameter: str, usage: str) -> 
     """Gives the value back if the parameter takes it."""
     kind = kind_of(value)
     if not accepts(type_name, kind):
-        raise raised(
-            "type", f"{parameter} must be {_article(type_name)}, this is {_article(kind)}", hint=f"usage: {usage}"
-        )
+        raise raised("type", f"{parameter} must be {a_kind(type_name)}, this is {a_kind(kind)}", hint=f"usage: {usage}")
     return value
-
-
-def _article(noun: str) -> str:
-    return noun if noun == "null" else f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
 
 def as_function(value: Value) -> Callable[..., Value]:
     """A block without effects as a Python function, for a command that computes."""
     if not isinstance(value, Block):
-        raise raised("type", f"a block is needed here, this is {_article(kind_of(value))}")
+        raise raised("type", f"a block is needed here, this is {a_kind(kind_of(value))}")
     if value.code.make_function is None:
         raise raised(
             "type", "this command takes a block that only computes; this block has effects", hint="use `each` or `for`"
@@ -101,7 +95,7 @@ def process_input(value: Value, to_text: Callable[[Value], Any], is_line: bool) 
     return f"{to_text(value)}\n"
 
 
-def process_value(result: dict[str, Value], names: list[str], from_mixed: bool = False) -> Value:
+def process_value(result: dict[str, Value], names: list[str]) -> Value:
     """The value of a run of external commands: its text without the trailing newlines. Raises its failure."""
     error = process_error(result, names)
     if error is not None:
@@ -150,7 +144,7 @@ def failure(value: Value) -> ErrorValue:
         return error_value(str(kind), str(message), **fields)
     if isinstance(value, str | Secret):
         return error_value("fail", str(value))
-    raise raised("type", f"fail takes a text, a record or an error, not {_article(kind_of(value))}")
+    raise raised("type", f"fail takes a text, a record or an error, not {a_kind(kind_of(value))}")
 
 
 def exit_status(value: Value) -> int:
@@ -175,7 +169,7 @@ def sleep_duration(value: Value) -> Duration:
         return Duration(round(value * 10**9))
     raise raised(
         "type",
-        f"sleep takes a duration or a number of seconds, not {_article(kind_of(value))}",
+        f"sleep takes a duration or a number of seconds, not {a_kind(kind_of(value))}",
         hint="such as `sleep 10s`",
     )
 
@@ -264,13 +258,13 @@ def destructure(pattern: tuple[Any, ...], value: Value, equal: Callable[[Value, 
 
 def spread_record(value: Value) -> dict[str, Value]:
     if not isinstance(value, dict):
-        raise raised("type", f"`...` needs a record here, not {_article(kind_of(value))}")
+        raise raised("type", f"`...` needs a record here, not {a_kind(kind_of(value))}")
     return value
 
 
 def spread_list(value: Value) -> Value:
     if not isinstance(value, list | range):
-        raise raised("type", f"`...` needs a list, not {_article(kind_of(value))}")
+        raise raised("type", f"`...` needs a list, not {a_kind(kind_of(value))}")
     return value
 
 

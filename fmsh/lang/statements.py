@@ -6,16 +6,17 @@ from fmsh.lang import generated as g
 from fmsh.lang import pipelines
 from fmsh.lang import syntax as s
 from fmsh.lang.bodies import CONCURRENT, EACH, Body, FunctionInfo, Label, find_variable
-from fmsh.lang.calls import article, literal_kind, plain_text
+from fmsh.lang.calls import literal_kind, plain_text
 from fmsh.lang.destructuring import pattern_data
 from fmsh.lang.expressions import OPERATORS, block_function, expression, operands, spill
 from fmsh.lang.piped import Piped
 from fmsh.lang.processes import expand_word
 from fmsh.lang.purity import is_pure_block
 from fmsh.lang.runtime import accepts
-from fmsh.lang.tree import children, walk
+from fmsh.lang.tree import children
 from fmsh.machine import code as op
 from fmsh.machine.signature import TYPE_NAMES, Parameter, Signature
+from fmsh.values import a_kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -365,7 +366,7 @@ def _parameter(c: Compiler, node: s.Parameter) -> Parameter:
     is_required = node.kind == "positional" and node.default is None
     given = None if node.default is None else literal_kind(node.default)
     if given is not None and given != "null" and not accepts(type_name, given):
-        c.problem(node.default or node, f"{node.name} must be {article(type_name)}, its default is {article(given)}")
+        c.problem(node.default or node, f"{node.name} must be {a_kind(type_name)}, its default is {a_kind(given)}")
     return Parameter(node.name, node.kind, type_name, is_required, None, node.short, node.help)
 
 
@@ -481,5 +482,3 @@ _CONTROL: dict[type, Callable[..., Piped]] = {
     s.Break: _break,
     s.Continue: _break,
 }
-
-__all__ = ["compile_block", "compile_body", "control_stage", "inline_body", "plain_body", "script_parameters", "walk"]
