@@ -10,7 +10,7 @@ from fmsh.lang import generated as g
 from fmsh.lang import syntax as s
 from fmsh.lang.bodies import Body, Label, PythonBody, find_variable, visible_names
 from fmsh.lang.destructuring import pattern_data
-from fmsh.lang.purity import is_pure, is_pure_block
+from fmsh.lang.purity import is_pure
 from fmsh.machine import code as op
 
 TYPE_CHECKING = False
@@ -346,5 +346,3 @@ _COMPILE: dict[type, Callable[..., _ast.expr]] = {
     s.Spread: lambda c, b, node: expression(c, b, node.value),  # whoever takes one spreads it: `spread`
     s.Chain: lambda c, b, node: c.parts.chain(c, b, node, mode="capture"),
 }
-
-__all__ = ["block_function", "expression", "is_pure_block", "operands", "spill", "spread", "word"]

@@ -15,8 +15,7 @@ from fmsh.lang.expressions import operands, spill, spread
 from fmsh.lang.given import Form, Given, flag, nothing, pair, positional, record, request
 from fmsh.lang.piped import Piped
 from fmsh.lang.pipelines import show
-from fmsh.lang.purity import is_pure
-from fmsh.lang.statements import compile_block, compile_body, inline_body
+from fmsh.lang.statements import compile_block, compile_body
 from fmsh.machine import code as op
 from fmsh.machine.signature import Parameter, Signature
 
@@ -427,5 +426,3 @@ def _forms() -> dict[str, Form]:
 
 
 FORMS: dict[str, Form] = _forms()
-
-__all__ = ["FORMS", "Form", "inline_body", "is_pure"]

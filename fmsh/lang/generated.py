@@ -88,10 +88,6 @@ def own_slot(expression: _ast.expr) -> int | None:
     return None
 
 
-def conditional(test: _ast.expr, then: _ast.expr, otherwise: _ast.expr, line: int) -> _ast.expr:
-    return at(_ast.IfExp(test=test, body=then, orelse=otherwise), line)  # type: ignore[no-any-return]
-
-
 def lazily(value: _ast.expr, line: int) -> _ast.expr:
     """`lambda: value`."""
     return at(_ast.Lambda(args=_arguments([]), body=value), line)  # type: ignore[no-any-return]

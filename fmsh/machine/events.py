@@ -134,8 +134,6 @@ TYPES: dict[str, type[Event]] = {
         JobEnded,
     )
 }
-INPUTS = (JobStarted, Observed, AttemptFailed, RequestCompleted, ItemsRead, InboxTaken)
-OUTPUTS = (RequestMade, Displayed, JobEnded)
 
 
 def encode(event: Event) -> str:

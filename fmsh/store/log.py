@@ -17,7 +17,6 @@ import apsw
 PAGES_MAX = 1000  # SQLite's own default: 4 MiB, recovered in a millisecond when a store is opened
 PAGES_GROWN = 64  # some twenty commits; they share the cost of writing 256 KiB
 PAGES_SPARE = 8  # what a commit usually needs
-HEADER_BYTES = 32
 FRAME_BYTES = 4096 + 24
 
 

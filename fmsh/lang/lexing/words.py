@@ -18,7 +18,6 @@ PLAIN = NAME_CHARS | frozenset("-./:=+%@^!#")
 SCHEME_CHARS = NAME_CHARS | frozenset("+-.")
 BRACE_STEPS_MAX = 10_000  # alternatives that `{1..n}` may have
 WORD_ROLES = frozenset(("head", "argument", "operand", "environment", "brace"))
-URL_LITERALS = frozenset("&?=#*~!")
 PAIRS = {"(": ")", "[": "]", "{": "}"}
 
 
