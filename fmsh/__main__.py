@@ -7,9 +7,7 @@ flushed the standard streams.
 
 from __future__ import annotations
 
-import gc
 import os
-import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,12 +17,15 @@ GC_THRESHOLD = 50_000  # young objects between two collections, some 5 MB; a sta
 
 
 def main() -> NoReturn:
-    gc.set_threshold(GC_THRESHOLD)
-    try:
+    try:  # also around these imports: each is a moment at which a Ctrl-C can arrive
+        import gc
+        import sys
+
+        gc.set_threshold(GC_THRESHOLD)
         from fmsh.cli import run
 
         status = run(sys.argv[1:])
-    except KeyboardInterrupt:  # while the first modules are imported
+    except KeyboardInterrupt:  # before fmsh.cli watches for it
         status = 130
     os._exit(status)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import termios
@@ -250,7 +251,12 @@ def test_a_captured_command_shows_its_errors_at_the_terminal(shell: Shell) -> No
 
 
 def test_interrupts_at_random_moments_leave_no_trace(shell: Shell) -> None:
-    """Ctrl-C from the first millisecond on: no part of ours shows a traceback."""
+    """Ctrl-C from the first millisecond on: from `main` on, no part of ours shows a traceback.
+
+    Before `main` the interpreter is still starting, and says itself that it was interrupted: then the only frame of
+    ours is the body of the module that it was about to run.
+    """
+    starting = re.compile(r'File "[^"]*/fmsh/(__main__|__init__)\.py", line \d+, in <module>')
     for delay_ms in (0, 10, 20, 30, 40, 60, 80, 120):
         process = subprocess.Popen(
             shell.command("-c", "sh -c 'sleep 0.05'; sleep 1h"),
@@ -261,5 +267,5 @@ def test_interrupts_at_random_moments_leave_no_trace(shell: Shell) -> None:
         time.sleep(delay_ms / 1000)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
-        assert "/fmsh/" not in err, (delay_ms, err)  # the interpreter's own start may say that it was interrupted
+        assert "/fmsh/" not in starting.sub("", err), (delay_ms, err)
         assert process.returncode in (130, -signal.SIGINT) or "KeyboardInterrupt" in err, (delay_ms, err)
