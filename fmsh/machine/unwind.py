@@ -157,7 +157,7 @@ def _resume_leaving(machine: Machine, frame: Frame, below: Frame, completion: Co
     if kind == "value" or (kind == "return" and frame.kind != "finally"):
         return below.completion
     if frame.kind == "undo":
-        if kind == "error":
+        if kind in ("error", "cancel"):  # also when a person cancels a step of it: it is not done
             machine.undo_errors.append(value)
         return below.completion
     return completion if not is_failing(below.completion) else below.completion

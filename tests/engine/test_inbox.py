@@ -230,3 +230,20 @@ def test_a_failed_undo_parks_the_ended_job_until_somebody_has_looked() -> None:
     heir.store.deliver(job_id, "cancel", "{}", dedupe_id="1")
     assert heir.run_on(job_id).state == "failed"
     assert types(heir.store, job_id)[-2:] == ["Resumed", "JobEnded"]
+
+
+def test_an_undo_whose_step_was_cancelled_has_failed() -> None:
+    a = p.Assembler()
+    first, second = a.body(p.request("done", value="the other")), a.body(p.request("hold"))
+    process = World().process()
+    job_id = process.submit(a.program(p.undo(first), p.undo(second), p.request("hold")), is_foreground=False)
+    process.deliver(job_id, "cancel")
+    process.connector.finish(2, lost())
+    process.settle()
+    assert process.state(job_id) == "parked"
+    process.deliver(job_id, "cancel")
+    job = process.store.job(job_id)
+    assert job is not None and job.state == "parked" and '"kind":"undo"' in (job.error_json or "")
+    assert process.world.effects.steps == [1, 2, 3]
+    process.deliver(job_id, "cancel")
+    assert process.state(job_id) == "cancelled"
