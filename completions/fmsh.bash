@@ -17,7 +17,7 @@ _fmsh() {
   else
     compopt -o filenames 2>/dev/null
     mapfile -t COMPREPLY < <(compgen -f -- "$word")
-    [[ $COMP_CWORD -eq 1 ]] && mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'jobs daemon help completion' -- "$word")
+    [[ $COMP_CWORD -eq 1 ]] && mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'jobs daemon help completion secret' -- "$word")
   fi
 }
 complete -F _fmsh fmsh

@@ -16,6 +16,7 @@ from fmsh.lang.compiler import check_program, compile_program
 from fmsh.lang.parser import parse
 from fmsh.lang.tree import from_data, to_data
 from fmsh.machine.library import Library
+from fmsh.secrets import OPERATIONS, Secrets
 from fmsh.spans import Source
 from fmsh.store.base import NewCallback, NewProgram
 from fmsh.store.sqlite import SqliteStore
@@ -36,20 +37,7 @@ if TYPE_CHECKING:
     from fmsh.errors import Diagnostic, StoreError
     from fmsh.machine.code import Program
     from fmsh.settings import Settings
-    from fmsh.values import Secret, Value
-
-SECRET_WORDS = (
-    "TOKEN",
-    "SECRET",
-    "PASSWORD",
-    "PASSWD",
-    "PASSPHRASE",
-    "API_KEY",
-    "APIKEY",
-    "ACCESS_KEY",
-    "PRIVATE_KEY",
-    "CREDENTIAL",
-)
+    from fmsh.values import Value
 
 
 # ---- Programs --------------------------------------------------------------------------------------------------------
@@ -171,7 +159,7 @@ class Assembly:
         self._relay = relay
         self._umask = umask
         self._processes: ProcessConnector | None = None
-        self._texts: dict[str, str] = {}  # the secrets of our own environment, which need no vault
+        self.secrets = Secrets(self.store, settings.key_path)
         makers: dict[str, Callable[[], Connector]] = {
             "process": self._process,
             "timer": self._timer,
@@ -185,7 +173,7 @@ class Assembly:
             self.connectors,  # type: ignore[arg-type]  # a mapping as far as `get`
             self.loop,
             load_program=load_program,
-            observe=_observe,
+            observe=self._observe,
             clock_ms=self.clock.wall_ms,
             display=display,
             terminal=terminal,
@@ -198,39 +186,13 @@ class Assembly:
         self.connectors.close()
         self.store.close()
 
-    # -- secrets
+    def _observe(self, operation: str, arguments: dict[str, Value]) -> Value:
+        from fmsh.observing import observe
 
-    def reveal(self, secret: Secret) -> str:
-        """The text of a secret, for a connector at the moment of its effect."""
-        return "".join(part if isinstance(part, str) else self._text(part.name) for part in secret.parts)
-
-    def _text(self, name: str) -> str:
-        if name not in self._texts:
-            self._texts[name] = self._vault().reveal(name)
-        return self._texts[name]
-
-    def _vault(self) -> Any:
-        from fmsh.store.vault import Vault
-
-        return Vault(self.store, self.settings.key_path)
-
-    def job_environment(self, environment: Mapping[str, str]) -> dict[str, str | Secret]:
-        """The environment that a job keeps: what looks like a secret is a reference; its text goes into the vault."""
-        kept: dict[str, str | Secret] = {}
-        for name, text in environment.items():
-            looks_secret = text and any(word in name.upper() for word in SECRET_WORDS)
-            kept[name] = self._keep_secret(name, text) if looks_secret else text
-        return kept
-
-    def _keep_secret(self, name: str, text: str) -> Secret:
-        from fmsh.values import Secret, SecretReference
-
-        vault = self._vault()
-        reference = f"env {name} {vault.fingerprint(text)}"
-        self._texts[reference] = text
-        if self.store.secret(reference) is None:
-            vault.keep(reference, text)
-        return Secret((SecretReference(reference),))
+        try:
+            return (self.secrets.observe if operation in OPERATIONS else observe)(operation, arguments)
+        except Raised as problem:
+            return problem.error
 
     # -- connectors
 
@@ -242,11 +204,12 @@ class Assembly:
             self.settings.fx_directory,
             loop.watch,
             loop.unwatch,
-            self.reveal,
+            self.secrets.reveal,
             loop.after,
             on_stopped=self._on_stopped,
             umask=self._umask,
             relay=self._relay,
+            sealer=self.secrets.sealer,
         )
         return self._processes
 
@@ -263,7 +226,7 @@ class Assembly:
     def _http(self) -> Connector:
         from fmsh.connectors.http_request import HttpConnector
 
-        return HttpConnector(self.reveal)
+        return HttpConnector(self.secrets.reveal, self.secrets.sealer)
 
     def _callback(self) -> Connector:
         from fmsh.connectors.callback import CallbackConnector
@@ -312,12 +275,3 @@ class Assembly:
         run = NewRun(new, program, [], attempt.environment, attempt.directory, "", options)
         job, _is_new = self.engine.submit_elsewhere(run)
         return job.id
-
-
-def _observe(operation: str, arguments: dict[str, Value]) -> Value:
-    from fmsh.observing import observe
-
-    try:
-        return observe(operation, arguments)
-    except Raised as problem:
-        return problem.error

@@ -22,6 +22,7 @@ HELP = """usage: fmsh [OPTION…] FILE [ARG…]     run a script as one durable 
        fmsh                           the prompt; reads a script where standard input is no terminal
        fmsh jobs [VERB …]             see and steer jobs: list show attach wait output log cancel retry answer …
        fmsh daemon start|stop|status|run
+       fmsh secret set NAME | list | rm NAME
        fmsh help [NAME]               the commands of the language
        fmsh completion bash|zsh|fish  completion for another shell
 
@@ -171,6 +172,12 @@ def _help(arguments: list[str], settings: Settings) -> int:
     return 0
 
 
+def _secret(arguments: list[str], settings: Settings) -> int:
+    from fmsh.shell.secret import main
+
+    return main(arguments, settings)
+
+
 def _completion(arguments: list[str], settings: Settings) -> int:
     """Prints the completion of fmsh for another shell."""
     files = {"bash": "fmsh.bash", "zsh": "_fmsh", "fish": "fmsh.fish"}
@@ -187,6 +194,7 @@ _COMMANDS: dict[str, Callable[[list[str], Settings], int]] = {
     "daemon": _daemon,
     "help": _help,
     "completion": _completion,
+    "secret": _secret,
 }
 
 

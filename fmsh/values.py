@@ -84,10 +84,21 @@ def text_bytes(text: str) -> bytes:
         return text.encode("utf-8", "surrogatepass")
 
 
+ENVIRONMENT, SEALED = "env", "sealed"  # how the names of references begin that nobody chose: fmsh.secrets
+
+
 class SecretReference(Record):
-    """The name under which the secret table (or the environment of the job) holds a text."""
+    """Where a text that is not here can be found: see fmsh.secrets."""
 
     name: str
+
+    @property
+    def label(self) -> str:
+        """What people call it: its name, that of the variable, or that it is sealed in the history."""
+        kind, _, rest = self.name.partition(" ")
+        if kind == ENVIRONMENT and rest:
+            return rest.partition(" ")[0]
+        return SEALED if kind == SEALED and rest else self.name
 
 
 class Secret(Record):

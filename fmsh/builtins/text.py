@@ -207,7 +207,7 @@ def _shown(value: Any) -> Any:
 def _plain(value: Any) -> Any:
     if type(value) is Secret:
         only = value.parts[0] if len(value.parts) == 1 else ""
-        return str(value) if isinstance(only, str) else {"secret": only.name}
+        return str(value) if isinstance(only, str) else {"secret": only.label}
     return None if type(value) is Block else _common(value)
 
 

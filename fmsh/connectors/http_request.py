@@ -2,8 +2,9 @@
 
 Arguments: `method`, `url` (text or secret), `body` (any value or null), `headers`, `query`, `form` (records),
 `timeout` (a duration for one attempt with all its redirects; 30 s), `retries` (further tries, 2), `full`, `follow`
-(true), `auth`, `ok` (a list of statuses that raise nothing), `insecure`. Only `method` and `url` must be there. Proxies
-are those that the environment of the attempt names.
+(true), `auth`, `ok` (a list of statuses that raise nothing), `insecure`, `secret` (the paths of the answer that are
+secret, or true: all of it). Only `method` and `url` must be there. Proxies are those that the environment of the
+attempt names.
 
 Each attempt runs on one of at most 64 worker threads. A watchdog thread answers an attempt whose time is up, and
 `cancel` a cancelled one, even where its worker is stuck (looking up a name cannot be interrupted). Who answers first
@@ -18,9 +19,10 @@ import time
 from threading import Condition, Lock, Thread
 
 from fmsh.connectors import http_answer, http_message
-from fmsh.connectors.base import AttemptId, Cancelled, Failed
+from fmsh.connectors.base import AttemptId, Cancelled, Done, Failed
 from fmsh.connectors.http_proxy import proxy_for
 from fmsh.connectors.http_transport import Line, Route, Transport, TransportError
+from fmsh.connectors.sealing import hide_echoes, seal_all, seal_paths
 from fmsh.values import Duration, Raised
 
 TYPE_CHECKING = False
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
     from fmsh.connectors.base import Attempt, Outcome, Post
     from fmsh.connectors.http_answer import Answer, Policy
     from fmsh.connectors.http_message import Outgoing
-    from fmsh.values import Secret
+    from fmsh.connectors.sealing import Seal
+    from fmsh.values import Secret, Value
 
 WORKERS_MAX = 64
 REDIRECTS_MAX = 10
@@ -54,6 +57,8 @@ class _Exchange:
         "outgoing",
         "policy",
         "post",
+        "seal",
+        "secret_paths",
         "timeout",
     )
 
@@ -67,6 +72,8 @@ class _Exchange:
         self.timeout: Duration = arguments.get("timeout") or TIMEOUT_DEFAULT
         self.follows = follow is None or bool(follow)
         self.is_insecure = bool(arguments.get("insecure"))
+        self.secret_paths = arguments.get("secret")  # True: all of the answer
+        self.seal: Seal | None = None  # set where the answer may hold a secret
         self.environment: dict[str, str] = {}  # what it says of proxies
         self.line = Line(float("inf"))
         self._is_answered = False
@@ -88,10 +95,16 @@ class _Exchange:
 
 
 class HttpConnector:
-    """Sends requests. `reveal` gives the text of a secret and is called in `start`, in the caller's thread."""
+    """Sends requests. `reveal` gives the text of a secret, `sealer` what makes one of a text in any thread.
 
-    def __init__(self, reveal: Callable[[Secret], str], transport: Transport | None = None) -> None:
+    Both are called in `start`, in the caller's thread.
+    """
+
+    def __init__(
+        self, reveal: Callable[[Secret], str], sealer: Callable[[], Seal], transport: Transport | None = None
+    ) -> None:
         self._reveal = reveal
+        self._sealer = sealer
         self._transport = transport or Transport()
         self._exchanges: dict[AttemptId, _Exchange] = {}
         self._lock = Lock()
@@ -110,6 +123,8 @@ class HttpConnector:
             return post(attempt.id, http_answer.failed_for_good(outgoing, "lost", reason))
         exchange = _Exchange(attempt, post, outgoing, http_answer.policy_of(attempt.arguments, attempt.is_once))
         exchange.environment = proxies
+        if outgoing.secrets or exchange.secret_paths is not None:
+            exchange.seal = self._sealer()
         with self._lock:
             self._exchanges[attempt.id] = exchange
         return self._work.put(exchange)
@@ -153,7 +168,7 @@ class HttpConnector:
         exchange.line.deadline = time.monotonic() + exchange.timeout.seconds
         self._watchdog.add(exchange)
         try:
-            outcome = self._outcome(exchange)
+            outcome = _without_secrets(exchange, self._outcome(exchange))
         except Exception as error:  # the border: whatever goes wrong here must be answered
             outcome = http_answer.failed_for_good(exchange.outgoing, "network", f"{type(error).__name__}: {error}")
         self._finish(exchange, outcome)
@@ -193,6 +208,36 @@ def _redirect(outgoing: Outgoing, answer: Answer) -> Outgoing | None:
         return None
     url = http_message.parse_url(location, outgoing.url)
     return http_message.redirected(outgoing, answer.status, url)
+
+
+def _without_secrets(exchange: _Exchange, outcome: Outcome) -> Outcome:
+    """The outcome with references in the place of what is secret in it."""
+    seal, outgoing = exchange.seal, exchange.outgoing
+    if seal is None:
+        return outcome
+    if isinstance(outcome, Failed):
+        return outcome.replace(error=hide_echoes(outcome.error, outgoing.secrets, seal))  # type: ignore[no-any-return]
+    if not isinstance(outcome, Done):
+        return outcome
+    value, paths = outcome.value, exchange.secret_paths
+    if paths is not None and value is not None:
+        try:
+            value = _sealed_body(value, exchange.policy, paths, seal)
+        except Raised as failure:
+            return http_answer.failed_for_good(outgoing, failure.error.kind, failure.error.message)
+    return Done(hide_echoes(value, outgoing.secrets, seal))
+
+
+def _sealed_body(value: Value, policy: Policy, paths: Value, seal: Seal) -> Value:
+    if policy.is_full:
+        return value | {"body": _seal_body(value["body"], paths, seal)}
+    return _seal_body(value, paths, seal)
+
+
+def _seal_body(body: Value, paths: Value, seal: Seal) -> Value:
+    if paths is True:
+        return seal_all(body, seal)
+    return seal_paths(body, [paths] if isinstance(paths, str) else paths, seal)
 
 
 def _failure(exchange: _Exchange, outgoing: Outgoing, error: TransportError) -> Failed:

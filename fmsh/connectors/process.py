@@ -120,7 +120,7 @@ class ProcessConnector:
     callback)` calls back once; `reveal` gives the text of a secret. `on_stopped` hears of a process that was stopped at
     the terminal (the terminal is ours again by then); `resume` continues it. `umask` is that of commands whose job has
     none, for a process whose own is not its user's. `relay` hears what captured commands of the foreground say on
-    stderr.
+    stderr. `sealer` gives what makes a secret of a text, for output that is one.
     """
 
     def __init__(
@@ -133,6 +133,7 @@ class ProcessConnector:
         on_stopped: Callable[[AttemptId], None] | None = None,
         umask: int | None = None,
         relay: Callable[[bytes], object] | None = None,
+        sealer: Callable[[], Callable[[str], Secret]] | None = None,
     ) -> None:
         self._fx_directory = os.path.abspath(fx_directory)
         self._watch = watch
@@ -142,6 +143,7 @@ class ProcessConnector:
         self._on_stopped = on_stopped
         self._umask = umask
         self._relay = relay
+        self._sealer = sealer
         self._running: dict[AttemptId, _Running] = {}
         self._boot_id = read_boot_id()
 
@@ -258,7 +260,11 @@ class ProcessConnector:
             if output is None:
                 limit = f"{OUTPUT_BYTES_MAX >> 20} MiB (OUTPUT_BYTES_MAX)"
                 return Failed(_error(running, "limit", f"{running.command} wrote more than {limit}; write to > FILE"))
-            value["output"] = output
+            if running.attempt.arguments.get("is_secret"):
+                assert self._sealer is not None
+                value["output"] = self._sealer()(output.rstrip("\n"))
+            else:
+                value["output"] = output
         tail = spool.read_tail(f"{running.directory}/err", STDERR_TAIL_BYTES)
         value["stderr"] = tail.decode("utf-8", "surrogateescape")
         return Done(value)

@@ -50,6 +50,7 @@ class Compiler:
         self.problems: list[Diagnostic] = []
         self.purity: dict[int, bool] = {}
         self.aliases: dict[str, s.Command] = {}
+        self.secret_sources: set[int] = set()  # nodes of stages that feed `secret NAME`
 
     def problem(self, node: Node, message: str, hint: str = "", *, code: str = "check") -> None:
         """Notes an error. Compiling goes on."""

@@ -12,7 +12,7 @@ from fmsh.lang import syntax as s
 from fmsh.lang.bodies import CONCURRENT, Body, Label, nearest_callable
 from fmsh.lang.bodies import EACH as EACH_KIND
 from fmsh.lang.expressions import operands, spill, spread
-from fmsh.lang.given import Form, Given, flag, nothing, pair, positional, record, request
+from fmsh.lang.given import Form, Given, flag, nothing, observation, pair, positional, record, request
 from fmsh.lang.piped import Piped
 from fmsh.lang.pipelines import show
 from fmsh.lang.statements import compile_block, compile_body
@@ -116,6 +116,7 @@ _HTTP_OPTIONS = (
     flag("auth", "any", "bearer:NAME or basic:user:NAME, NAME that of a secret"),
     flag("ok", "any", "statuses that are no error: 404,409"),
     Parameter("insecure", "flag", "bool", False, False, "", "does not verify the certificate"),
+    flag("secret", "any", "the field of the answer that is a secret, such as access_token; or a list of such"),
 )
 
 
@@ -153,6 +154,8 @@ def _http_request(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mo
     if "no_follow" in values:
         del values["no_follow"]
         values["follow"] = g.constant(False, node.id)
+    if node.id in c.secret_sources:
+        values["secret"] = g.constant(True, node.id)
     return request(c, b, node, "http", "request", values)
 
 
@@ -164,11 +167,26 @@ def _observation(operation: str, parameters: tuple[Parameter, ...], help: str) -
 
     def compile(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str) -> Piped:
         values = Given(c, b, signature, node, piped).values(*(parameter.name for parameter in parameters))
-        slot = b.hide(node)
-        b.emit(op.OBSERVE, node, slot, operation, c.generator.function(record(values, node.id), node.id))
-        return Piped(g.slot_of(0, slot, node.id), node)
+        return observation(c, b, node, operation, values)
 
     return Form(signature, compile)
+
+
+# ---- Secrets ---------------------------------------------------------------------------------------------------------
+
+SECRET = Signature(
+    "secret",
+    (positional("name", "string"), flag("bytes", "int", "of a new secret, how many random bytes: 32")),
+    "any",
+    False,
+    "A stored secret by its name; `secret new` makes a fresh one; `… | secret NAME` keeps a value under a name.",
+)
+
+
+def _secret(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str) -> Piped:
+    from fmsh.lang.secrets import compile_secret
+
+    return compile_secret(c, b, node, piped, SECRET)
 
 
 # ---- Concurrency -----------------------------------------------------------------------------------------------------
@@ -414,6 +432,8 @@ def _forms() -> dict[str, Form]:
         "exit": Form(EXIT, _exit),
         "emit": Form(EMIT, _emit),
         "cd": Form(CD, _cd),
+        "secret": Form(SECRET, _secret),
+        "reveal": _observation("reveal", (positional("secret"),), "The plain text of a secret, which is recorded."),
         "now": _observation("now", (), "The time, the same in every replay."),
         "uuid": _observation("uuid", (), "A fresh random UUID, the same in every replay."),
         "random": _observation(

@@ -103,5 +103,12 @@ def request(c: Compiler, b: Body, node: Node, connector: str, operation: str, ar
     return Piped(g.slot_of(0, slot, node.id), node)
 
 
+def observation(c: Compiler, b: Body, node: Node, operation: str, arguments: dict[str, _ast.expr]) -> Piped:
+    """Emits a question that is answered at once; its value is the answer."""
+    slot = b.hide(node)
+    b.emit(op.OBSERVE, node, slot, operation, c.generator.function(record(arguments, node.id), node.id))
+    return Piped(g.slot_of(0, slot, node.id), node)
+
+
 def nothing(node: Node) -> Piped:
     return Piped(g.constant(None, node.id), node, displays="never")

@@ -223,8 +223,15 @@ def is_external(c: Compiler, b: AnyBody, command: s.Command) -> bool:
     return c.parts.find_form(name) is None and find_function(b, name) is None and c.find_builtin(command) is None
 
 
+def _ends_in_secret(c: Compiler, stages: tuple[s.Stage, ...]) -> bool:
+    """Whether a pipeline keeps its value as a secret: then what its stages give is secret from the start."""
+    return len(stages) > 1 and isinstance(stages[-1], s.Command) and c.literal_name(stages[-1]) == "secret"
+
+
 def stages(c: Compiler, b: AnyBody, all_stages: tuple[s.Stage, ...], *, mode: str) -> Piped:
     """Compiles the stages of a pipeline in order."""
+    if _ends_in_secret(c, all_stages):
+        c.secret_sources.update(stage.id for stage in all_stages)
     piped: Piped | None = None
     index = 0
     while index < len(all_stages):

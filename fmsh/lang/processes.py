@@ -27,7 +27,10 @@ def processes(c: Compiler, b: Body, run: list[s.Command], piped: Piped | None, *
     given = _input(c, b, run, piped)
     stages = [_stage(c, b, command) for command in run]
     line = first.id
-    arguments = _dict({"stages": g.list_of(stages, line), "input": given}, line)
+    fields = {"stages": g.list_of(stages, line), "input": given}
+    if first.id in c.secret_sources:
+        fields["is_secret"] = g.constant(True, line)
+    arguments = _dict(fields, line)
     slot = b.hide(first)
     how = {"capture": "capture", "tail": "tail"}.get(mode, "display")
     b.emit(op.PROCESS, first, slot, _constant_or_function(c, arguments, line), how)

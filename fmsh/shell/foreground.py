@@ -113,7 +113,7 @@ class Foreground:
             options["variables"] = start.variables
         if start.input is not None:
             options["input"] = start.input
-        environment = self.assembly.job_environment(os.environ)
+        environment = self.assembly.secrets.job_environment(os.environ)
         directory, zone = terminal.current_directory(), terminal.time_zone()
         return NewRun(job, start.program, start.arguments, environment, directory, zone, options)
 

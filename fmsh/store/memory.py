@@ -395,6 +395,13 @@ class MemoryStore:
         with Writing(self) as disk:
             disk.secrets[name] = ciphertext
 
+    def secret_names(self) -> list[str]:
+        return sorted(self.disk.secrets)
+
+    def remove_secret(self, name: str) -> bool:
+        with Writing(self) as disk:
+            return disk.secrets.pop(name, None) is not None
+
     # -- waking
 
     def wake_fileno(self) -> int:

@@ -254,6 +254,13 @@ class SqliteStore:
         sql = "INSERT OR REPLACE INTO secret VALUES (?, ?)"
         self._database.write(lambda cursor: cursor.execute(sql, (name, ciphertext)))
 
+    def secret_names(self) -> list[str]:
+        return [name for (name,) in self._database.read("SELECT name FROM secret ORDER BY name")]
+
+    def remove_secret(self, name: str) -> bool:
+        sql = "DELETE FROM secret WHERE name = ? RETURNING name"
+        return bool(self._database.write(lambda cursor: cursor.execute(sql, (name,)).fetchall()))
+
     # -- waking
 
     def wake_fileno(self) -> int:

@@ -16,10 +16,13 @@ from fmsh.store import faults
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fmsh.store.base import EventStore
 
 FINGERPRINT = "vault_key_fingerprint"
 KEY_FILE_BYTES_MAX = 4096
+ODD_TEXT = "surrogatepass"  # text of the language may hold surrogates: bytes that were not UTF-8
 
 
 class Vault:
@@ -36,7 +39,7 @@ class Vault:
         """
         from cryptography.fernet import Fernet
 
-        self._store.set_secret(name, Fernet(self._key()).encrypt(f"{name}\0{text}".encode()))
+        self._store.set_secret(name, Fernet(self._key()).encrypt(f"{name}\0{text}".encode("utf-8", ODD_TEXT)))
 
     def reveal(self, name: str) -> str:
         """Gives the secret `name`.
@@ -49,7 +52,7 @@ class Vault:
         if ciphertext is None:
             raise StoreMissing(f"there is no secret {name!r}", hint=f"Set it with `fmsh secret set {name}`.")
         try:
-            kept_name, _, text = Fernet(self._key()).decrypt(ciphertext).decode().partition("\0")
+            kept_name, _, text = Fernet(self._key()).decrypt(ciphertext).decode("utf-8", ODD_TEXT).partition("\0")
         except InvalidToken:
             kept_name, text = "", ""
         if kept_name != name:
@@ -57,6 +60,25 @@ class Vault:
                 f"the secret {name!r} is not what was kept", hint=f"Set it again: `fmsh secret set {name}`."
             )
         return text
+
+    def sealer(self) -> Callable[[str], str]:
+        """Gives what encrypts a text to be kept elsewhere; any thread may call that."""
+        from cryptography.fernet import Fernet
+
+        fernet = Fernet(self._key())
+        return lambda text: fernet.encrypt(text.encode("utf-8", ODD_TEXT)).decode("ascii")
+
+    def unseal(self, sealed: str) -> str:
+        """Gives back what `sealer` encrypted. Raises: StoreCorrupt: it is not, or not under this key."""
+        from cryptography.fernet import Fernet, InvalidToken
+
+        try:
+            return Fernet(self._key()).decrypt(sealed.encode("ascii")).decode("utf-8", ODD_TEXT)
+        except (InvalidToken, UnicodeError):
+            raise StoreCorrupt(
+                "a secret in the history of a job cannot be read with the key of this store",
+                hint="A job that came from another store brings no secrets with it: do again what made it.",
+            ) from None
 
     def fingerprint(self, text: str) -> str:
         """Names a text without giving it away: the same text has the same fingerprint in this store."""

@@ -15,7 +15,7 @@ from fmsh.connectors.base import Attempt, AttemptId, Connector
 from fmsh.connectors.http_request import HttpConnector
 from fmsh.connectors.process import ProcessConnector
 from fmsh.connectors.timer import TimerConnector
-from fmsh.values import Duration
+from fmsh.values import Duration, Secret
 from tests.conformance.connector_suite import ConnectorSuite
 from tests.connectors.http_server import Seen, Server, json_answer, stall
 from tests.connectors.loop import Loop, attempt_of, process_attempt
@@ -92,7 +92,7 @@ class HttpWorld(_World):
         self._quick, self._slow = Server(json_answer("1")), Server(stall)
 
     def open(self) -> Connector:
-        return HttpConnector(str)
+        return HttpConnector(str, lambda: lambda text: Secret((text,)))
 
     def quick(self) -> Attempt:
         return attempt_of("request", {"method": "POST", "url": self._quick.url}, id=self.next_id())

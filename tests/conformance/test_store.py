@@ -516,6 +516,10 @@ def test_settings_and_secrets_are_kept(world: World, store: EventStore) -> None:
         store.set_secret("s", value.encode())
     other = world.open()
     assert other.setting("port") == "2" and other.secret("s") == b"2"
+    store.set_secret("r", b"3")
+    assert other.secret_names() == ["r", "s"]
+    assert other.remove_secret("s") and not store.remove_secret("s")
+    assert store.secret_names() == ["r"] and other.secret("s") is None
 
 
 # -- waking

@@ -40,12 +40,16 @@ def reveal(secret: Secret) -> str:
     return "".join(texts)
 
 
+def seal(text: str) -> Secret:
+    return Secret((SecretReference(f"sealed {text[::-1]}"),))
+
+
 class Client:
     """A connector in a loop of its own; `ask` makes one attempt and waits for its outcome."""
 
     def __init__(self) -> None:
         self.loop = Loop()
-        self.connector = HttpConnector(reveal)
+        self.connector = HttpConnector(reveal, lambda: seal)
         self._steps = itertools.count(1)
 
     def start(
@@ -202,6 +206,38 @@ def test_secrets_reach_the_server_and_no_message(client: Client, serve: Serve) -
     assert not any(text in shown for text in ("hunter2secret", "a/b", "plainkey"))
     refused = client.failure("GET", "http://me:hunter2secret@127.0.0.1:1/?token=abcdef")
     assert "hunter2" not in f"{refused.error.fields}" and "abcdef" not in f"{refused.error.fields}"
+
+
+def sealed(text: str) -> SecretReference:
+    return seal(text).parts[0]  # type: ignore[return-value]
+
+
+def test_fields_of_an_answer_become_secrets(client: Client, serve: Serve) -> None:
+    body = '{"id": 7, "access_token": "abc", "data": [{"token": 123}, {"token": null}]}'
+    server = serve(json_answer(body))
+    taken = client.value("GET", server.url, secret=["access_token", "data.0.token"])
+    assert taken == {"id": 7, "access_token": seal("abc"), "data": [{"token": seal("123")}, {"token": None}]}
+    whole = client.value("GET", server.url, secret="data", full=True)
+    assert isinstance(whole, dict) and whole["status"] == 200
+    assert whole["body"]["data"] == [{"token": seal("123")}, {"token": None}]
+    everything = client.value("GET", server.url, secret=True)
+    assert everything["access_token"] == seal("abc") and everything["id"] == seal("7")  # type: ignore[index]
+
+
+def test_a_secret_field_that_is_not_there_is_an_error_that_shows_nothing(client: Client, serve: Serve) -> None:
+    server = serve(json_answer('{"token": "abc"}'))
+    failed = client.failure("GET", server.url, secret=["tokn"])
+    assert failed.error.kind == "type" and "no field tokn" in failed.error.message
+    assert "abc" not in str(failed.error.fields) and not failed.should_retry
+
+
+def test_what_an_answer_echoes_of_a_secret_stays_secret(client: Client, serve: Serve) -> None:
+    server = serve(json_answer('{"said": "Bearer hunter2secret!", "n": 1}'), answer(400, b"no: hunter2secret"))
+    echo = client.value("GET", server.url, auth="bearer:TOKEN")
+    assert echo == {"said": Secret(("Bearer ", sealed("hunter2secret"), "!")), "n": 1}
+    failed = client.failure("GET", server.url, auth="bearer:TOKEN")
+    assert failed.error.fields["body"] == Secret(("no: ", sealed("hunter2secret")))
+    assert "hunter2secret" not in str(failed.error.fields)
 
 
 def test_a_secret_that_is_not_there_is_an_outcome(client: Client) -> None:
