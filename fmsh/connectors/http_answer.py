@@ -6,6 +6,7 @@ Pure: no sockets, no clock but what is handed in.
 from __future__ import annotations
 
 import json
+import re
 import zlib
 
 from fmsh.connectors.base import Done, Failed
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from fmsh.connectors.base import Outcome
     from fmsh.connectors.http_message import Outgoing
     from fmsh.values import Value
+
+_LINK = re.compile(r"<([^>]*)>((?:[^,\"]|\"[^\"]*\")*)")
+_REL = re.compile(r';\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,"]+))', re.IGNORECASE)
 
 RESPONSE_BYTES_MAX = 64 * 1024 * 1024
 ERROR_BODY_BYTES_MAX = 1024 * 1024
@@ -60,18 +64,32 @@ class Policy(Record):
     retries: int
     is_once: bool
     is_full: bool
+    has_pages: bool
     accepted: tuple[int, ...]
 
 
 def policy_of(arguments: Mapping[str, Value], is_once: bool) -> Policy:
+    """Raises: Raised for statuses that are none."""
     retries = arguments.get("retries")
-    accepted = arguments.get("ok") or ()
     return Policy(
         RETRIES_DEFAULT if retries is None else max(0, int(retries)),
         is_once,
         bool(arguments.get("full")),
-        tuple(accepted) if isinstance(accepted, list | tuple) else (accepted,),
+        bool(arguments.get("pages")),
+        _statuses(arguments.get("ok")),
     )
+
+
+def _statuses(ok: Value) -> tuple[int, ...]:
+    """What `--ok` names: a status, a list of them, or a word like `404,409`."""
+    items = ok.split(",") if isinstance(ok, str) else ok if isinstance(ok, list) else [] if ok is None else [ok]
+    try:
+        statuses = tuple(int(item) for item in items if not isinstance(item, bool | float))
+    except (ValueError, TypeError):
+        statuses = ()
+    if len(statuses) < len(items) or any(not 100 <= status <= 599 for status in statuses):
+        raise raised("type", "--ok takes statuses", hint="such as --ok 404 or --ok 404,409")
+    return statuses
 
 
 def outcome_of(outgoing: Outgoing, answer: Answer, policy: Policy, *, elapsed_ns: int, now_s: float) -> Outcome:
@@ -86,6 +104,24 @@ def outcome_of(outgoing: Outgoing, answer: Answer, policy: Policy, *, elapsed_ns
         fields = {"status": answer.status, "headers": answer.headers, "body": body}
         return Done(fields | {"url": outgoing.plain_url, "elapsed": Duration(elapsed_ns)})
     return Done(None if answer.status >= 400 else body)
+
+
+def next_page(answer: Answer) -> str | None:
+    """The address of the page after this one, as its `Link` header says. Source: RFC 8288."""
+    for link in _LINK.finditer(answer.headers.get("link", "")):
+        relations = _REL.search(link[2])
+        if relations is not None and "next" in (relations[1] or relations[2]).lower().split():
+            return link[1]
+    return None
+
+
+def joined_pages(bodies: list[Value], outgoing: Outgoing) -> Value:
+    """The lists of all pages as one. Raises: Raised where there are several pages and one is no list."""
+    if len(bodies) == 1:
+        return bodies[0]
+    if not all(isinstance(body, list) for body in bodies):
+        raise raised("type", f"{outgoing.what}: --pages joins lists, and a page is none", hint="leave out --pages")
+    return [item for body in bodies for item in body]
 
 
 def no_answer(outgoing: Outgoing, policy: Policy, progress: Progress, *, kind: str, reason: str) -> Failed:

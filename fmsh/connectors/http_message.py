@@ -9,8 +9,10 @@ import json
 from urllib.parse import quote, urlencode, urlsplit
 
 import fmsh
+from fmsh.connectors import http_body
+from fmsh.connectors.http_body import Body
 from fmsh.record import Record
-from fmsh.values import REDACTED, Duration, ErrorValue, Handle, Secret, SecretReference, raised
+from fmsh.values import REDACTED, Duration, ErrorValue, Handle, Secret, SecretReference, raised, text_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +21,13 @@ if TYPE_CHECKING:
     from fmsh.values import Value
 
 BODY_METHODS = ("POST", "PUT", "PATCH")
+BODY_ARGUMENTS = {
+    "body": "a body",
+    "form": "--form",
+    "file": "--file",
+    "multipart": "--multipart",
+    "attach": "--attach",
+}
 USER_AGENT = f"fmsh/{getattr(fmsh, '__version__', '0')}"
 
 # What RFC 3986 lets stand in a path or query, and "%", because an address is taken as already encoded.
@@ -65,7 +74,7 @@ class Outgoing(Record):
     url: Url
     own: dict[str, str]
     given: dict[str, str]
-    body: bytes | None
+    body: Body | None
     secrets: tuple[str, ...] = ()
 
     @property
@@ -105,20 +114,22 @@ class Revealer:
         return text
 
 
-def build(arguments: Mapping[str, Value], idempotency_key: str, reveal: Callable[[Secret], str]) -> Outgoing:
-    """Makes the request. Raises: Raised for what cannot be sent, or a secret that is not there.
+def build(
+    arguments: Mapping[str, Value], idempotency_key: str, reveal: Callable[[Secret], str], directory: str
+) -> Outgoing:
+    """Makes the request; paths are in `directory`. Raises: Raised for what cannot be sent, or a missing secret.
 
     Source: RFC 9110; draft-ietf-httpapi-idempotency-key-header for that header.
     """
     revealer = Revealer(reveal)
     method = str(arguments["method"]).upper()
     url = with_query(parse_url(str(revealer(arguments["url"]))), arguments.get("query") or {}, revealer)
-    content_type, body = _body(arguments, revealer)
+    body = _body(arguments, revealer, directory, boundary=f"fmsh-{idempotency_key}")
     own = {"Host": url.authority, "User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
-    if content_type:
-        own["Content-Type"] = content_type
+    if body is not None and body.content_type:
+        own["Content-Type"] = body.content_type
     if body is not None or method in BODY_METHODS:
-        own["Content-Length"] = str(len(body or b""))
+        own["Content-Length"] = str(body.length if body is not None else 0)
     if method in ("POST", "PATCH"):
         own["Idempotency-Key"] = idempotency_key
     given = {name: _header(name, revealer(value)) for name, value in (arguments.get("headers") or {}).items()}
@@ -186,11 +197,7 @@ def redirected(outgoing: Outgoing, status: int, url: Url) -> Outgoing:
         dropped = ("content-type", "content-length", "idempotency-key", "content-encoding")
         own = {name: value for name, value in own.items() if name.lower() not in dropped}
         given = {name: value for name, value in given.items() if name.lower() not in dropped}
-    if (
-        body is not None
-        and url.origin != outgoing.url.origin
-        and any(text.encode() in body for text in outgoing.secrets)
-    ):
+    if body is not None and url.origin != outgoing.url.origin and body.holds(outgoing.secrets):
         raise raised(
             "http", f"a redirect would hand a secret of the body to {url.authority}; if that is right, ask there"
         )
@@ -219,23 +226,45 @@ def to_json(value: Value, reveal: Callable[[Value], Value]) -> str:
         raise raised("limit", "the body is nested too deeply to be written as JSON") from None
 
 
-def _body(arguments: Mapping[str, Value], reveal: Callable[[Value], Value]) -> tuple[str, bytes | None]:
-    """The type and the bytes of the body; none is ("", None)."""
-    form, value = arguments.get("form"), reveal(arguments.get("body"))
-    if form is not None:
-        return "application/x-www-form-urlencoded", urlencode(_pairs(form, reveal, "--form")).encode()
+def _body(
+    arguments: Mapping[str, Value], reveal: Callable[[Value], Value], directory: str, boundary: str
+) -> Body | None:
+    given = [name for name in BODY_ARGUMENTS if arguments.get(name) is not None]
+    if set(given) - {"multipart", "attach"} and len(given) > 1:
+        named = " and ".join(BODY_ARGUMENTS[name] for name in given)
+        raise raised("type", f"a request has one body, this one has {named}", hint="leave one out")
+    if "form" in given:
+        pairs = _pairs(arguments["form"], reveal, "--form")
+        return Body("application/x-www-form-urlencoded", (urlencode(pairs, errors="surrogateescape").encode(),))
+    if "file" in given:
+        return http_body.of_file(str(arguments["file"]), directory)
+    if given and "body" not in given:
+        return _multipart(arguments, reveal, directory, boundary)
+    return _body_of(reveal(arguments.get("body")), reveal)
+
+
+def _multipart(arguments: Mapping[str, Value], reveal: Callable[[Value], Value], directory: str, boundary: str) -> Body:
+    fields = {
+        name: to_json(value, reveal) if isinstance(value, dict | list | range) else _plain_text(reveal(value), "a form")
+        for name, value in (arguments.get("multipart") or {}).items()
+        if value is not None
+    }
+    return http_body.multipart(fields, arguments.get("attach") or {}, directory, boundary)
+
+
+def _body_of(value: Value, reveal: Callable[[Value], Value]) -> Body | None:
     if value is None:
-        return "", None
+        return None
     if isinstance(value, bytes):
-        return "application/octet-stream", value
+        return Body("application/octet-stream", (value,))
     if isinstance(value, str):
-        return "text/plain; charset=utf-8", value.encode("utf-8", "surrogateescape")
+        return Body("text/plain; charset=utf-8", (text_bytes(value),))
     if isinstance(value, dict | list | range | bool | int | float | ErrorValue):
         try:
-            return "application/json", to_json(value, reveal).encode()
+            return Body("application/json", (to_json(value, reveal).encode(),))
         except UnicodeEncodeError:
             raise raised("type", "a JSON body cannot hold text that is not UTF-8: send it as bytes") from None
-    return "text/plain; charset=utf-8", _plain_text(value, "a body").encode()
+    return Body("text/plain; charset=utf-8", (_plain_text(value, "a body").encode(),))
 
 
 def _pairs(record: Mapping[str, Value], reveal: Callable[[Value], Value], where: str) -> list[tuple[str, str]]:

@@ -1,10 +1,11 @@
 """HTTP out: operation "request" of the connector "http".
 
-Arguments: `method`, `url` (text or secret), `body` (any value or null), `headers`, `query`, `form` (records),
-`timeout` (a duration for one attempt with all its redirects; 30 s), `retries` (further tries, 2), `full`, `follow`
-(true), `auth`, `ok` (a list of statuses that raise nothing), `insecure`, `secret` (the paths of the answer that are
-secret, or true: all of it). Only `method` and `url` must be there. Proxies are those that the environment of the
-attempt names.
+Arguments: `method`, `url` (text or secret), `headers`, `query` (records), `timeout` (a duration for one attempt with
+all its redirects; 30 s; for a file in its body the time in which nothing moves), `retries` (further tries, 2), `full`,
+`follow` (true), `pages`, `auth`, `ok` (statuses that raise nothing), `insecure`, `secret` (the paths of the answer
+that are secret, or true: all of it); and of the body `body` (any value), `form`, `multipart` (records), `attach` (a
+record of paths) or `file` (a path). Only `method` and `url` must be there. Proxies are those that the environment of
+the attempt names.
 
 Each attempt runs on one of at most 64 worker threads. A watchdog thread answers an attempt whose time is up, and
 `cancel` a cancelled one, even where its worker is stuck (looking up a name cannot be interrupted). Who answers first
@@ -23,7 +24,7 @@ from fmsh.connectors.base import AttemptId, Cancelled, Done, Failed
 from fmsh.connectors.http_proxy import proxy_for
 from fmsh.connectors.http_transport import Line, Route, Transport, TransportError
 from fmsh.connectors.sealing import hide_echoes, seal_all, seal_paths
-from fmsh.values import Duration, Raised
+from fmsh.values import Duration, Raised, raised
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 WORKERS_MAX = 64
 REDIRECTS_MAX = 10
+PAGES_MAX = 1000
 # The worker's own time-out knows more, so it goes first.
 WATCHDOG_GRACE_S = 0.25
 TIMEOUT_DEFAULT = Duration(30 * 10**9)
@@ -93,6 +95,12 @@ class _Exchange:
     def is_answered(self) -> bool:
         return self._is_answered
 
+    @property
+    def streams(self) -> bool:
+        """Whether it moves a file, which takes as long as it takes: then the time-out is one of silence."""
+        body = self.outgoing.body
+        return body is not None and body.whole is None
+
 
 class HttpConnector:
     """Sends requests. `reveal` gives the text of a secret, `sealer` what makes one of a text in any thread.
@@ -114,14 +122,15 @@ class HttpConnector:
     def start(self, attempt: Attempt, post: Post) -> None:
         assert attempt.operation == "request", attempt.operation
         try:
-            outgoing = http_message.build(attempt.arguments, attempt.idempotency_key, self._reveal)
+            policy = http_answer.policy_of(attempt.arguments, attempt.is_once)
+            outgoing = http_message.build(attempt.arguments, attempt.idempotency_key, self._reveal, attempt.directory)
             proxies = _proxy_variables(attempt, self._reveal)
         except Raised as failure:
             return post(attempt.id, Failed(failure.error))
         if attempt.is_resumed and attempt.is_once:
             reason = "fmsh ended while it was in flight, so it is not known whether it was done, and it stands in once"
             return post(attempt.id, http_answer.failed_for_good(outgoing, "lost", reason))
-        exchange = _Exchange(attempt, post, outgoing, http_answer.policy_of(attempt.arguments, attempt.is_once))
+        exchange = _Exchange(attempt, post, outgoing, policy)
         exchange.environment = proxies
         if outgoing.secrets or exchange.secret_paths is not None:
             exchange.seal = self._sealer()
@@ -166,6 +175,8 @@ class HttpConnector:
         if exchange.is_answered:
             return
         exchange.line.deadline = time.monotonic() + exchange.timeout.seconds
+        if exchange.streams:
+            exchange.line.silence_s = exchange.timeout.seconds
         self._watchdog.add(exchange)
         try:
             outcome = _without_secrets(exchange, self._outcome(exchange))
@@ -175,22 +186,68 @@ class HttpConnector:
 
     def _outcome(self, exchange: _Exchange) -> Outcome:
         started_ns = time.monotonic_ns()
-        outgoing, policy = exchange.outgoing, exchange.policy
+        policy = exchange.policy
+        try:
+            outgoing, answer = self._final_answer(exchange, exchange.outgoing)
+            elapsed_ns = time.monotonic_ns() - started_ns
+            outcome = http_answer.outcome_of(outgoing, answer, policy, elapsed_ns=elapsed_ns, now_s=time.time())
+            if policy.has_pages and isinstance(outcome, Done):
+                return self._with_pages(exchange, outgoing, answer, outcome)
+            return outcome
+        except _NoAnswer as failure:
+            return failure.outcome
+
+    def _final_answer(self, exchange: _Exchange, outgoing: Outgoing) -> tuple[Outgoing, Answer]:
+        """The answer after all redirects, and the request that got it. Raises: _NoAnswer."""
         for _ in range(REDIRECTS_MAX + 1):
             try:
                 route = Route(proxy_for(outgoing.url, exchange.environment), exchange.is_insecure)
-                answer = self._transport.exchange(outgoing, route, exchange.line, is_fresh=policy.is_once)
+                answer = self._transport.exchange(outgoing, route, exchange.line, is_fresh=exchange.policy.is_once)
                 following = _redirect(outgoing, answer) if exchange.follows else None
             except TransportError as error:
-                return _failure(exchange, outgoing, error)
+                raise _NoAnswer(_failure(exchange, outgoing, error)) from None
             except Raised as failure:
-                return http_answer.failed_for_good(outgoing, failure.error.kind, failure.error.message)
+                raise _NoAnswer(_failed(outgoing, failure)) from None
             if following is None:
-                elapsed_ns = time.monotonic_ns() - started_ns
-                return http_answer.outcome_of(outgoing, answer, policy, elapsed_ns=elapsed_ns, now_s=time.time())
+                return outgoing, answer
             outgoing = following
         reason = f"redirected more than {REDIRECTS_MAX} times (REDIRECTS_MAX), last to {outgoing.shown_url}"
-        return http_answer.failed_for_good(exchange.outgoing, "http", reason)
+        raise _NoAnswer(http_answer.failed_for_good(exchange.outgoing, "http", reason))
+
+    def _with_pages(self, exchange: _Exchange, outgoing: Outgoing, answer: Answer, first: Done) -> Outcome:
+        """Joins the first page with those after it. Each has the whole time-out. Raises: _NoAnswer."""
+        bodies = [first.value["body"] if exchange.policy.is_full else first.value]
+        count = len(answer.body)
+        try:
+            while (address := http_answer.next_page(answer)) is not None:
+                if len(bodies) == PAGES_MAX:
+                    raise raised("limit", f"there are more than {PAGES_MAX} pages (PAGES_MAX)")
+                exchange.line.deadline = time.monotonic() + exchange.timeout.seconds
+                following = http_message.redirected(outgoing, 307, http_message.parse_url(address, outgoing.url))
+                outgoing, answer = self._final_answer(exchange, following)
+                count += len(answer.body)
+                if count > http_answer.RESPONSE_BYTES_MAX:
+                    raise http_answer.too_large()
+                page = http_answer.outcome_of(outgoing, answer, exchange.policy, elapsed_ns=0, now_s=time.time())
+                if not isinstance(page, Done):
+                    return page
+                bodies.append(page.value["body"] if exchange.policy.is_full else page.value)
+            joined = http_answer.joined_pages(bodies, outgoing)
+        except Raised as failure:
+            return _failed(outgoing, failure)
+        return Done(first.value | {"body": joined} if exchange.policy.is_full else joined)
+
+
+class _NoAnswer(Exception):
+    """There is no answer to go on with; `outcome` is that of the attempt."""
+
+    def __init__(self, outcome: Failed) -> None:
+        super().__init__()
+        self.outcome = outcome
+
+
+def _failed(outgoing: Outgoing, failure: Raised) -> Failed:
+    return http_answer.failed_for_good(outgoing, failure.error.kind, failure.error.message)
 
 
 def _proxy_variables(attempt: Attempt, reveal: Callable[[Secret], str]) -> dict[str, str]:
@@ -224,7 +281,7 @@ def _without_secrets(exchange: _Exchange, outcome: Outcome) -> Outcome:
         try:
             value = _sealed_body(value, exchange.policy, paths, seal)
         except Raised as failure:
-            return http_answer.failed_for_good(outgoing, failure.error.kind, failure.error.message)
+            return _failed(outgoing, failure)
     return Done(hide_echoes(value, outgoing.secrets, seal))
 
 
@@ -315,13 +372,16 @@ class _Watchdog:
 
     def add(self, exchange: _Exchange) -> None:
         with self._changed:
-            self._count += 1
-            heapq.heappush(self._heap, (exchange.line.deadline + WATCHDOG_GRACE_S, self._count, exchange))
+            self._push(exchange)
             if self._heap[0][2] is exchange:
                 self._changed.notify()
             if self._thread is None:
                 self._thread = Thread(target=self._watch, name="fmsh-http-watchdog", daemon=True)
                 self._thread.start()
+
+    def _push(self, exchange: _Exchange) -> None:
+        self._count += 1
+        heapq.heappush(self._heap, (exchange.line.deadline + WATCHDOG_GRACE_S, self._count, exchange))
 
     def close(self) -> None:
         with self._changed:
@@ -342,6 +402,10 @@ class _Watchdog:
                     heapq.heappop(self._heap)
                 wait_s = self._heap[0][0] - time.monotonic() if self._heap else None
                 if wait_s is not None and wait_s <= 0:
-                    return heapq.heappop(self._heap)[2]
+                    exchange = heapq.heappop(self._heap)[2]
+                    if exchange.line.deadline + WATCHDOG_GRACE_S <= time.monotonic():
+                        return exchange
+                    self._push(exchange)  # its deadline moved, with its data
+                    continue
                 self._changed.wait(wait_s)
             return None

@@ -20,6 +20,7 @@ import time
 from threading import Lock
 
 from fmsh.connectors.http_answer import RESPONSE_BYTES_MAX, Answer, Progress, too_large
+from fmsh.connectors.http_body import FileChanged
 from fmsh.connectors.http_message import Outgoing, basic, headers_for
 from fmsh.record import Record
 
@@ -53,6 +54,7 @@ class Line(Progress):
 
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline  # of time.monotonic()
+        self.silence_s = 0.0  # if set, the deadline is that long after anything moved
         self.is_cut = False
         self._socket: socket.socket | None = None
         self._lock = Lock()
@@ -69,6 +71,11 @@ class Line(Progress):
             self.is_cut = True
             if self._socket is not None:
                 _shut(self._socket)
+
+    def moved(self) -> None:
+        """Notes that data went or came."""
+        if self.silence_s:
+            self.deadline = time.monotonic() + self.silence_s
 
     def remaining_s(self) -> float:
         """Raises: TimeoutError when nothing remains."""
@@ -288,6 +295,8 @@ def _converse(connection: _Connection, outgoing: Outgoing, line: Line, proxy: Ur
         return Answer(response.status, _headers(response), body), not response.will_close
     except TimeoutError:
         raise TransportError(f"no answer from {host} in time", is_timeout=True) from None
+    except FileChanged as error:
+        raise TransportError(str(error), is_final=True) from None
     except http.client.RemoteDisconnected:
         raise TransportError(f"{host} closed the connection without an answer") from None
     except http.client.IncompleteRead:
@@ -307,8 +316,15 @@ def _send(connection: _Connection, outgoing: Outgoing, line: Line, proxy: Url | 
         connection.putheader("Proxy-Authorization", basic(proxy.userinfo))
     for name, value in headers_for(outgoing).items():
         connection.putheader(name, value.encode("utf-8", "surrogateescape"))
+    body = outgoing.body
+    whole = None if body is None else body.whole
     try:
-        connection.endheaders(outgoing.body)
+        connection.endheaders(whole)
+        if body is not None and whole is None:
+            for chunk in body.chunks():
+                connection.sock.settimeout(line.remaining_s())
+                connection.send(chunk)
+                line.moved()
     except (BrokenPipeError, ConnectionResetError):
         # A server may answer (413, say) and close before it has read all; its answer may still be there to be read.
         pass
@@ -323,6 +339,7 @@ def _read_body(response: http.client.HTTPResponse, connection: _Connection, line
         piece = response.read(CHUNK_BYTES)
         if not piece:
             return b"".join(pieces)
+        line.moved()
         total += len(piece)
         if total > RESPONSE_BYTES_MAX:
             raise too_large()

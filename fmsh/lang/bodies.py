@@ -129,7 +129,7 @@ def visible_names(body: Body | PythonBody) -> list[str]:
     while current is not None:
         names += current.locals if isinstance(current, PythonBody) else current.names
         current = current.parent
-    return names
+    return [name for name in names if " " not in name]  # an api is a variable that no program can read
 
 
 def find_function(body: Body | PythonBody, name: str) -> tuple[FunctionInfo, int] | None:

@@ -15,6 +15,7 @@ from fmsh.lang.expressions import operands, spill, spread
 from fmsh.lang.given import Form, Given, flag, nothing, observation, pair, positional, record, request
 from fmsh.lang.piped import Piped
 from fmsh.lang.pipelines import show
+from fmsh.lang.requests import REQUEST_FORMS
 from fmsh.lang.statements import compile_block, compile_body
 from fmsh.machine import code as op
 from fmsh.machine.signature import Parameter, Signature
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from fmsh.lang.context import Compiler
 
     Compile = Callable[[Compiler, Body, s.Command, Piped | None, str], Piped]
-
-HTTP_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
-
 
 # ---- Waiting ---------------------------------------------------------------------------------------------------------
 
@@ -101,62 +99,6 @@ def _one_scope_up(value: _ast.expr, line: int) -> _ast.expr:
     if isinstance(value, _ast.Subscript) and isinstance(value.slice, _ast.Constant):
         return g.slot_of(1, int(str(value.slice.value)), line)
     return value
-
-
-# ---- Requests --------------------------------------------------------------------------------------------------------
-
-_HTTP_OPTIONS = (
-    flag("header", "record", "headers to send"),
-    flag("query", "record", "fields of the query"),
-    flag("timeout", "duration", "how long one attempt may take"),
-    flag("retry", "int", "how many further tries"),
-    Parameter("full", "flag", "bool", False, False, "", "gives status, headers, body, url and elapsed"),
-    Parameter("follow", "flag", "bool", False, False, "", "follows redirects"),
-    Parameter("no_follow", "flag", "bool", False, False, "", "does not follow redirects"),
-    flag("auth", "any", "bearer:NAME or basic:user:NAME, NAME that of a secret"),
-    flag("ok", "any", "statuses that are no error: 404,409"),
-    Parameter("insecure", "flag", "bool", False, False, "", "does not verify the certificate"),
-    flag("secret", "any", "the field of the answer that is a secret, such as access_token; or a list of such"),
-)
-
-
-def _http_signature(method: str) -> Signature:
-    url, body = positional("url"), positional("body", is_required=False)
-    return Signature(
-        method, (url, body, *_HTTP_OPTIONS), "any", False, f"Sends a {method} request; gives the decoded body."
-    )
-
-
-HTTP = Signature(
-    "http",
-    (positional("method", "string"), positional("url"), positional("body", is_required=False), *_HTTP_OPTIONS),
-    "any",
-    False,
-    "Sends a request with any method.",
-)
-
-
-def _http_request(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str) -> Piped:
-    name = c.literal_name(node)
-    signature = HTTP if name == "http" else FORMS[name].signature
-    given = Given(c, b, signature, node, None)
-    fixed: dict[str, _ast.expr] = {} if name == "http" else {"method": g.constant(name, node.id)}
-    if piped is not None:
-        if given.has("body"):
-            c.problem(node, f"`{name}` has a body already: leave out the argument, or the pipe")
-        fixed["body"] = spill(c, b, piped.node, piped.value)
-    options = [parameter.name for parameter in _HTTP_OPTIONS]
-    values = fixed | given.values("method", "url", "body", *options)
-    if "retry" in values:
-        values["retries"] = values.pop("retry")
-    if "header" in values:
-        values["headers"] = values.pop("header")
-    if "no_follow" in values:
-        del values["no_follow"]
-        values["follow"] = g.constant(False, node.id)
-    if node.id in c.secret_sources:
-        values["secret"] = g.constant(True, node.id)
-    return request(c, b, node, "http", "request", values)
 
 
 # ---- Observations ----------------------------------------------------------------------------------------------------
@@ -420,7 +362,6 @@ def _forms() -> dict[str, Form]:
         "sleep": Form(SLEEP, _sleep),
         "callback": Form(CALLBACK, _callback),
         "await": Form(AWAIT, _await),
-        "http": Form(HTTP, _http_request),
         "spawn": Form(SPAWN, _spawn),
         "each": Form(EACH, _each),
         "within": Form(WITHIN, _within),
@@ -442,7 +383,7 @@ def _forms() -> dict[str, Form]:
             "A random number: from 0 to 1, or a whole number from A to B, B included.",
         ),
     }
-    return made | {method: Form(_http_signature(method), _http_request) for method in HTTP_METHODS}
+    return made | REQUEST_FORMS
 
 
 FORMS: dict[str, Form] = _forms()

@@ -98,8 +98,13 @@ def pair(first: _ast.expr, second: _ast.expr, line: int) -> _ast.expr:
 
 def request(c: Compiler, b: Body, node: Node, connector: str, operation: str, arguments: dict[str, _ast.expr]) -> Piped:
     """Emits a request; its value is the answer."""
+    return request_with(c, b, node, connector, operation, record(arguments, node.id))
+
+
+def request_with(c: Compiler, b: Body, node: Node, connector: str, operation: str, arguments: _ast.expr) -> Piped:
+    """The same with an expression that gives the record of arguments."""
     slot = b.hide(node)
-    b.emit(op.REQUEST, node, slot, connector, operation, c.generator.function(record(arguments, node.id), node.id))
+    b.emit(op.REQUEST, node, slot, connector, operation, c.generator.function(arguments, node.id))
     return Piped(g.slot_of(0, slot, node.id), node)
 
 

@@ -186,6 +186,22 @@ def url_part(value: Value, to_text: Callable[[Value], Any]) -> Value:
     return quote(text, safe="", errors="surrogateescape")
 
 
+def through_api(api: dict[str, Value], name: str, request: dict[str, Value]) -> dict[str, Value]:
+    """The arguments of a request whose address begins with the name of an api: its base, its defaults below them."""
+    base, url = api["url"], request["url"]
+    if isinstance(base, Secret) or isinstance(url, Secret):
+        first, *rest = url.parts if isinstance(url, Secret) else (url,)
+        *head, last = base.parts if isinstance(base, Secret) else (base,)
+        end = last.rstrip("/") if isinstance(last, str) else last
+        joined: Value = Secret((*head, end, str(first)[len(name) :], *rest))
+    else:
+        joined = base.rstrip("/") + url[len(name) :]
+    merged: dict[str, Value] = {
+        key: api[key] | request[key] for key in ("headers", "query") if key in api and key in request
+    }
+    return {**api, **request, **merged, "url": joined}
+
+
 def parallel_limit(value: Value) -> int:
     if type(value) is not int or value < 1:
         raise raised("type", "--parallel takes a whole number from 1", hint="such as `each --parallel 8 { … }`")
@@ -327,6 +343,7 @@ FUNCTIONS: dict[str, Any] = {
         soft_failure,
         sleep_duration,
         url_part,
+        through_api,
         parallel_limit,
         match_pattern,
         destructure,

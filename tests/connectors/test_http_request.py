@@ -1,13 +1,11 @@
 from __future__ import annotations
 
 import gzip
-import itertools
 import socket
 import ssl
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -15,92 +13,15 @@ from pathlib import Path
 import pytest
 
 from fmsh.connectors import http_answer
-from fmsh.connectors.base import AttemptId, Cancelled, Done, Failed, Outcome
+from fmsh.connectors.base import Cancelled, Done, Failed
 from fmsh.connectors.http_message import parse_url
 from fmsh.connectors.http_proxy import proxy_for
-from fmsh.connectors.http_request import HttpConnector
-from fmsh.values import Duration, Secret, SecretReference, raised
-from tests.connectors.http_server import Server, answer, cut_after, drip, json_answer, reset, stall
-from tests.connectors.loop import Loop, attempt_of
+from fmsh.values import Duration, Secret, SecretReference
+from tests.connectors.http_client import Client, Serve, seal
+from tests.connectors.http_server import answer, cut_after, drip, json_answer, reset, stall
 
-SECRETS = {"TOKEN": "hunter2secret", "ODD": "a/b c&d"}
 SAFE = ("GET", "HEAD", "OPTIONS", "PUT", "DELETE")
 UNSAFE = ("POST", "PATCH")
-
-
-def reveal(secret: Secret) -> str:
-    texts = []
-    for part in secret.parts:
-        if isinstance(part, str):
-            texts.append(part)
-        elif part.name in SECRETS:
-            texts.append(SECRETS[part.name])
-        else:
-            raise raised("secret", f"there is no secret {part.name}")
-    return "".join(texts)
-
-
-def seal(text: str) -> Secret:
-    return Secret((SecretReference(f"sealed {text[::-1]}"),))
-
-
-class Client:
-    """A connector in a loop of its own; `ask` makes one attempt and waits for its outcome."""
-
-    def __init__(self) -> None:
-        self.loop = Loop()
-        self.connector = HttpConnector(reveal, lambda: seal)
-        self._steps = itertools.count(1)
-
-    def start(
-        self, method: str, url: object, *, changes: dict[str, object] | None = None, **arguments: object
-    ) -> AttemptId:
-        attempt = attempt_of(
-            "request",
-            {"method": method, "url": url} | arguments,
-            **({"id": AttemptId(1, next(self._steps), 1)} | (changes or {})),
-        )
-        self.connector.start(attempt, self.loop.post)
-        return attempt.id
-
-    def ask(
-        self, method: str, url: object, *, changes: dict[str, object] | None = None, **arguments: object
-    ) -> Outcome:
-        return self.loop.outcome_of(self.start(method, url, changes=changes, **arguments))
-
-    def value(self, method: str, url: object, **arguments: object) -> object:
-        outcome = self.ask(method, url, **arguments)
-        assert isinstance(outcome, Done), outcome
-        return outcome.value
-
-    def failure(self, method: str, url: object, **arguments: object) -> Failed:
-        outcome = self.ask(method, url, **arguments)
-        assert isinstance(outcome, Failed), outcome
-        return outcome
-
-
-@pytest.fixture
-def client() -> Iterator[Client]:
-    client = Client()
-    yield client
-    client.connector.close()
-    client.loop.close()
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[..., Server]]:
-    servers: list[Server] = []
-
-    def make(*answers: object) -> Server:
-        servers.append(Server(*answers))  # type: ignore[arg-type]
-        return servers[-1]
-
-    yield make
-    for server in servers:
-        server.close()
-
-
-Serve = Callable[..., Server]
 
 
 # -- what is sent

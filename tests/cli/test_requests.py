@@ -1,0 +1,90 @@
+"""Requests as a script writes them: services with a name, forms, files, pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.shell import Shell
+from tests.connectors.http_server import Server, answer, json_answer
+
+Serve = Callable[..., Server]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    servers: list[Server] = []
+
+    def make(*answers: bytes) -> Server:
+        servers.append(Server(*answers))
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.close()
+
+
+def test_a_service_is_named_once(shell: Shell, serve: Serve) -> None:
+    server = serve(json_answer('{"n": 1}'))
+    shell.run("secret", "set", "KEY", input="s3cret-key")
+    script = f"""
+      api ci {server.url}/v1/ --auth bearer:KEY --header {{X-A: one, X-B: one}} --query {{team: web}} --timeout 5s
+      let id = "a/b ?"
+      GET ci/builds/$id?status=failed --header {{X-B: two}} --query {{n: 5}} | get n
+      def build(name: string) {{ POST ci/builds {{name: $name}} }}
+      build x
+      http DELETE ci
+      GET "ci/q/$id"
+    """
+    done = shell.run("-c", script)
+    assert done.status == 0, done
+    first, second, third, fourth = server.seen
+    assert first.target == "/v1/builds/a%2Fb%20%3F?status=failed&team=web&n=5"
+    assert first.headers["authorization"] == "Bearer s3cret-key"
+    assert (first.headers["x-a"], first.headers["x-b"]) == ("one", "two")
+    assert (second.method, second.target, second.body) == ("POST", "/v1/builds?team=web", b'{"name":"x"}')
+    assert (third.method, third.target) == ("DELETE", "/v1?team=web")
+    assert fourth.target == "/v1/q/a%2Fb%20%3F?team=web"
+
+
+def test_a_service_with_a_secret_in_its_address(shell: Shell, serve: Serve) -> None:
+    server = serve(json_answer("1"))
+    shell.run("secret", "set", "KEY", input="s3cret-key")
+    done = shell.run("-c", f'let key = secret KEY; api ci "{server.url}/$key/"; GET ci/x')
+    assert done.out == "1\n" and server.seen[0].target == "/s3cret-key/x", done
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("api 'a b' http://h", "a word of letters, digits, _ and -"),
+        ("api ci", "needs URL"),
+        ("api ci http://h --full", "no flag --full"),
+        ("GET cj/builds", "must begin with http:// or https://"),
+        ("if true { api ci http://h }; GET ci/x", "must begin with http:// or https://"),
+        ("POST http://h 1 --form {a: 1}", "one body"),
+        ("1 | POST http://h --file x", "is the body already"),
+    ],
+)
+def test_what_is_wrong_with_a_request_is_said(shell: Shell, script: str, said: str) -> None:
+    done = shell.run("-c", script)
+    assert done.status in (1, 2) and said in done.err, done
+
+
+def test_bodies_and_pages_from_a_script(shell: Shell, serve: Serve) -> None:
+    Path(shell.directory, "photo.png").write_bytes(b"png")
+    server = serve(answer(), answer(), answer(), json_answer("[1]", Link='</2>; rel="next"'), json_answer("[2]"))
+    script = f"""
+      POST {server.url} --form {{a: 1, b: "x y"}}
+      POST {server.url} --multipart {{name: me}} --attach {{photo: ./photo.png}}
+      PUT {server.url} --file photo.png
+      GET {server.url} --pages | sum
+    """
+    done = shell.run("-c", script)
+    assert (done.status, done.out) == (0, "3\n"), done
+    form, parts, file = server.seen[:3]
+    assert form.body == b"a=1&b=x+y"
+    assert b'name="photo"; filename="photo.png"' in parts.body and b"png\r\n" in parts.body
+    assert (file.body, file.headers["content-type"]) == (b"png", "image/png")
