@@ -10,7 +10,6 @@ from __future__ import annotations
 from fmsh import wire
 from fmsh.engine import recording, summary
 from fmsh.engine.worker import Worker
-from fmsh.errors import StoreMissing
 from fmsh.machine.events import JobStarted
 from fmsh.machine.facts import Facts
 from fmsh.machine.machine import Machine
@@ -52,21 +51,20 @@ def facts_of(job_id: int, key: str | None, name: str | None, started: JobStarted
 
 
 class Starter:
-    """Makes jobs. It remembers which environments the store has, so that a shell's next job need not look."""
+    """Makes jobs."""
 
-    __slots__ = ("_known", "_store", "_surroundings")
+    __slots__ = ("_store", "_surroundings")
 
     def __init__(self, store: EventStore, surroundings: Surroundings) -> None:
         self._store = store
         self._surroundings = surroundings
-        self._known: set[str] = set()
 
     def create(self, run: NewRun, *, owner: Mapping[str, Value], is_foreground: bool) -> tuple[Job, Worker | None]:
         """Creates a job that this process holds, with its first turn if it can. None: a job with its key existed.
 
         A worker without a lease has ended (or broken down) in its first turn. Raises: StoreError: there is no job then.
         """
-        started, blobs = self._started(run)
+        started, environment = self._started(run)
         is_child = run.job.parent_id is not None  # its end is told to its parent in the commit of the end
         has_its_row_first = is_child or run.job.key is not None or _may_see_its_number(run.job.program)
         if not has_its_row_first:
@@ -75,9 +73,8 @@ class Starter:
             worker.record(started)
             worker.advance()
             worker.record_shown()
-            worker.recording.blobs += blobs
-            return self._create_with_turn(run, worker)
-        job, lease, is_new = self._create_with_start(run, started, blobs, lease=True)
+            return self._create_with_turn(run, worker, environment)
+        job, lease, is_new = self._create_with_start(run, started, environment, lease=True)
         if not is_new:
             return job, None
         worker = self._worker(run, started, job_id=job.id)
@@ -87,34 +84,27 @@ class Starter:
 
     def create_unowned(self, run: NewRun) -> tuple[Job, bool]:
         """Creates a job that somebody else is to run. False: a job with its key exists."""
-        started, blobs = self._started(run)
-        job, _, is_new = self._create_with_start(run, started, blobs, lease=False)
+        started, environment = self._started(run)
+        job, _, is_new = self._create_with_start(run, started, environment, lease=False)
         return job, is_new
 
     def _create_with_start(
-        self, run: NewRun, started: JobStarted, blobs: list[tuple[str, bytes]], *, lease: bool
+        self, run: NewRun, started: JobStarted, environment: list[tuple[str, bytes]], *, lease: bool
     ) -> tuple[Job, Lease | None, bool]:
         recorded = recording.Recording()
         recorded.add(started, at_ms=self._surroundings.clock_ms())
-        blobs += recorded.blobs
-        return self._store.create_job(run.job, recorded.events, Summary("running", 0), lease=lease, blobs=blobs)
+        row = Summary("running", 0)
+        return self._store.create_job(
+            run.job, recorded.events, row, lease=lease, blobs=recorded.blobs, lasting=environment
+        )
 
     def _started(self, run: NewRun) -> tuple[JobStarted, list[tuple[str, bytes]]]:
-        """Gives a job's first event, and its environment's blob if the store lacks it."""
+        """Gives a job's first event, and its environment as a blob, which is kept as long as the job."""
         data = wire.encode(dict(sorted(run.environment.items()))).encode() if run.environment else b""
         environment_hash = recording.hash_of(data) if data else ""
         options, program_hash = run.options, run.job.program.hash
         started = JobStarted(program_hash, run.arguments, environment_hash, run.directory, run.time_zone, options)
-        return started, [(environment_hash, data)] if data and not self._has(environment_hash) else []
-
-    def _has(self, blob_hash: str) -> bool:
-        if blob_hash not in self._known:
-            try:
-                self._store.blob(blob_hash)
-            except StoreMissing:
-                return False
-            self._known.add(blob_hash)
-        return True
+        return started, [(environment_hash, data)] if data else []
 
     def _worker(self, run: NewRun, started: JobStarted, *, job_id: int) -> Worker:
         facts = facts_of(job_id, run.job.key, run.job.name, started)
@@ -124,10 +114,12 @@ class Starter:
         worker.parent_id = run.job.parent_id
         return worker
 
-    def _create_with_turn(self, run: NewRun, worker: Worker) -> tuple[Job, Worker]:
-        recorded, must_hold = worker.recording, not worker.is_faulty
+    def _create_with_turn(
+        self, run: NewRun, worker: Worker, environment: list[tuple[str, bytes]]
+    ) -> tuple[Job, Worker]:
+        recorded, row, must_hold = worker.recording, summary.of(worker), not worker.is_faulty
         job, lease, _ = self._store.create_job(
-            run.job, recorded.events, summary.of(worker), lease=must_hold, blobs=recorded.blobs
+            run.job, recorded.events, row, lease=must_hold, blobs=recorded.blobs, lasting=environment
         )
         worker.recording = recording.Recording()
         worker.job_id, worker.lease = job.id, lease

@@ -6,7 +6,8 @@
    summary, blobs, consumed inbox rows. When it returns, the batch survives `kill -9` and loss of power.
 2. *Fenced.* Only the holder of a job's current lease appends. An append with an older epoch, or not exactly after the
    job's head, changes nothing and answers `StoreFenced` for that job; other jobs in the same batch are not touched.
-3. *History never changes.* No event is updated. Events are deleted only below `trimmed_seq` or of ended jobs.
+3. *History never changes.* No event is updated. Events are deleted only below `trimmed_seq` or of ended jobs. The first
+   event that is kept of an active job stands at a sound snapshot, or is the job's first: each can be replayed.
 4. *Chained.* Each event carries a keyed hash over its bytes and the hash before it; reading verifies it and raises
    `StoreCorrupt` for the job, not for the others.
 5. *Everybody else knocks.* A callback, signal, cancel or answer is a row in the job's inbox, taken by the holder in row
@@ -16,6 +17,9 @@
    in suspend (and then only if the job is not `at_terminal`). Taking it adds one to the epoch.
 7. *A write that cannot be made durable raises* `StoreFull`, `StoreBusy` or `StoreError`, and has no effect.
 8. *An unlinked or replaced store fails closed*: the next commit raises `StoreError` and has no effect.
+9. *A blob is kept as long as a job uses it*: the job that brought it, in whichever commit, until it is trimmed beyond
+   that commit, loses its output or is removed. What is long is deleted in several transactions, each of them short, so
+   that others write in between; a process that dies meanwhile leaves a history that verifies.
 
 Times are milliseconds since 1970 in UTC. Texts named `*_json` are the wire form (`fmsh.wire`) or plain JSON; the store
 never looks inside. Nothing here assumes SQLite: a server database can hold to all of it.
@@ -130,7 +134,19 @@ class Job(Record):
     value_json: str | None
     error_json: str | None
     exit_status: int | None
-    trimmed_seq: int
+    trimmed_seq: int  # events below it are deleted
+    trimmed_at_ms: int | None = None
+    output_removed_at_ms: int | None = None
+
+
+class JobAge(Record):
+    """What retention goes by. `ended_at_ms`: None while it is active. `oldest_at_ms`: of its first kept event."""
+
+    id: int
+    uid: str
+    ended_at_ms: int | None
+    oldest_at_ms: int
+    has_output: bool  # its large values were not removed
 
 
 class Owner(Record):
@@ -230,9 +246,11 @@ class EventStore(Protocol):
         *,
         lease: bool,
         blobs: Sequence[tuple[str, bytes]] = (),
+        lasting: Sequence[tuple[str, bytes]] = (),
     ) -> tuple[Job, Lease | None, bool]:
         """Creates a job with its first events and their blobs in one commit. With `lease` this process holds it.
 
+        `lasting` are blobs that are kept as long as the job is, whatever is trimmed of it.
         If a job with the same `key` exists, that one is returned and nothing is written; the last answer is then False.
         """
         ...
@@ -263,12 +281,43 @@ class EventStore(Protocol):
         """Parks a job whose history is corrupt, without an event, and gives back its lease if this process has it."""
         ...
 
-    def trim(self, lease: Lease, *, below_seq: int) -> None:
-        """Deletes the events below `below_seq`. Raises: StoreError: no sound snapshot stands at it or later."""
+    # -- retention; the numbers are of bytes in the store that became free
+    def ages(self, *, after: int, limit: int) -> list[JobAge]:
+        """Gives what retention goes by, of the jobs with numbers above `after`, in their order."""
         ...
 
-    def remove_job(self, job_id: int) -> None:
-        """Deletes an ended job with its whole history. Raises: StoreError: it is active."""
+    def trim(self, job_id: int, *, before_ms: int, now_ms: int) -> int:
+        """Deletes the events of an active job that stand before a snapshot which is older than `before_ms`.
+
+        That is the newest such snapshot, if it is sound, and it stays. Anybody may, also while somebody holds the job.
+        Does nothing where nothing is that old, to an ended job, and to one that is not there.
+        """
+        ...
+
+    def remove_outputs(self, job_ids: Sequence[int], *, now_ms: int) -> int:
+        """Deletes the large values of ended jobs, but what is lasting. Those that are not there are passed over.
+
+        Raises: StoreError: one of them is active; it keeps all that it has.
+        """
+        ...
+
+    def remove_jobs(self, job_ids: Sequence[int], *, now_ms: int) -> int:
+        """Deletes ended jobs with their whole history. Those that are not there are passed over.
+
+        Raises: StoreError: one of them is active; it keeps all that it has.
+        """
+        ...
+
+    def existed(self, job_id: int) -> bool:
+        """Whether there is or was a job of this number."""
+        ...
+
+    def known_uids(self, uids: Sequence[str]) -> set[str]:
+        """Gives those uids whose jobs are there."""
+        ...
+
+    def shrink(self) -> None:
+        """Gives room that became free back to the file system, but what the next commits will need."""
         ...
 
     # -- leases

@@ -131,6 +131,14 @@ class Database:
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
 
+    def fold(self) -> None:
+        """Copies the log into the database, whose file gets its size by that, as far as no reader needs the old one."""
+        try:
+            with self.gate:
+                self._log.fold()
+        except FAULTS as fault:
+            raise faults.from_sqlite(fault, self.path) from fault
+
     def data_version(self) -> int:
         return int(self.read("PRAGMA data_version")[0][0])
 

@@ -31,6 +31,11 @@ UPDATE job SET state = ?, wake_at_ms = ?, steps = ?, waiting_for_json = ?, value
 WHERE id = ? AND epoch = ? AND head = ? AND owner_id = ?
 """
 INSERT_EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_BLOB = "INSERT OR IGNORE INTO blob (hash, data, sum) VALUES (?, ?, ?)"
+USE_BLOB = """
+INSERT INTO blob_use SELECT ?1, id, ?2 FROM blob WHERE hash = ?3
+ON CONFLICT DO UPDATE SET until_seq = excluded.until_seq WHERE until_seq < excluded.until_seq
+"""
 SELECT_EVENTS = """
 SELECT job_id, seq, epoch, at_ms, type, step, data_json, hash FROM event
 WHERE job_id = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?
@@ -160,10 +165,13 @@ def _update_jobs(cursor: Cursor, plans: list[Plan]) -> list[Plan]:
     return [plan for plan in plans if cursor.execute(sql, plan.job_row[-4:]).fetchall()]
 
 
-def keep_blobs(cursor: Cursor, key: bytes, blobs: Sequence[tuple[str, bytes]]) -> None:
-    """Keeps values by hash; those that are there already stay as they are."""
+def keep_blobs(
+    cursor: Cursor, key: bytes, job_id: int, blobs: Sequence[tuple[str, bytes]], until_seq: int | None
+) -> None:
+    """Keeps values by hash for a job until its event `until_seq` goes; those that are there stay as they are."""
     for hash, data in blobs:
-        cursor.execute("INSERT OR IGNORE INTO blob VALUES (?, ?, ?)", (hash, data, chain.row_sum(key, hash, data)))
+        cursor.execute(INSERT_BLOB, (hash, data, chain.row_sum(key, hash, data)))
+        cursor.execute(USE_BLOB, (job_id, until_seq, hash))
 
 
 def _append_rest(cursor: Cursor, key: bytes, plan: Plan) -> None:
@@ -174,7 +182,7 @@ def _append_rest(cursor: Cursor, key: bytes, plan: Plan) -> None:
         taken = cursor.executemany("DELETE FROM inbox WHERE id = ? AND job_id = ? RETURNING id", rows).fetchall()
         if len(taken) < len(rows):
             raise Refused(f"job {job_id} took an inbox row that is not there: {append.taken}")
-    keep_blobs(cursor, key, append.blobs)
+    keep_blobs(cursor, key, job_id, append.blobs, plan.head + len(plan.event_rows))
     if append.snapshot is not None:
         _keep_snapshot(cursor, key, plan, append.snapshot)
 
@@ -226,6 +234,8 @@ def events(database: Database, job_id: int, after: int, limit: int | None) -> It
                 raise _gap(database, job_id, seq)
             link = chain.event_hash(database.key, before, job_id, seq, event.epoch, event)
             if link != hash or event.job_id != job_id:
+                if before == b"":
+                    raise _gap(database, job_id, seq - 1)  # the event before it, with which it is linked, is gone
                 raise StoreCorrupt(f"event {seq} of job {job_id} is not what was written", hint="Run `fmsh doctor`.")
             before = link
             yield event
@@ -269,7 +279,7 @@ def _hash_at(database: Database, job_id: int, seq: int) -> object:
 def _gap(database: Database, job_id: int, seq: int) -> StoreError:
     """Tells an event that was lost from one that was removed, with its job or by trimming, while we read."""
     if not database.read("SELECT 1 FROM job WHERE id = ? AND trimmed_seq <= ?", (job_id, seq)):
-        return StoreMissing(f"event {seq} of job {job_id} was removed while it was read")
+        return StoreMissing(f"event {seq} of job {job_id} was removed while it was read", hint="Ask again.")
     return StoreCorrupt(f"event {seq} of job {job_id} is missing", hint="Run `fmsh doctor`.")
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from fmsh import wire
 from fmsh.errors import StoreCorrupt, StoreMissing
 from fmsh.store import chain, history, leases
-from fmsh.store.base import ACTIVE_STATES, ENDED_STATES, Job, Lease, NewProgram
+from fmsh.store.base import ACTIVE_STATES, ENDED_STATES, Job, JobAge, Lease, NewProgram
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -136,3 +137,26 @@ def program(database: Database, program_hash: str) -> NewProgram:
     if chain.row_sum(database.key, *values) != kept:
         raise StoreCorrupt(f"the program {program_hash} is not what was written", hint="Run `fmsh doctor`.")
     return NewProgram(*values)
+
+
+SELECT_AGES = """
+SELECT id, uid, CASE WHEN ended_as IS NOT NULL THEN coalesce(ended_at_ms, created_at_ms) END,
+    coalesce((SELECT at_ms FROM event WHERE job_id = job.id AND seq = max(trimmed_seq, 1)), created_at_ms),
+    output_removed_at_ms IS NULL
+FROM job WHERE id > ? ORDER BY id LIMIT ?
+"""
+
+
+def ages(database: Database, after: int, limit: int) -> list[JobAge]:
+    """Gives how old jobs are. No index helps: each commit of a job would have to keep it, for one look an hour."""
+    rows = database.read(SELECT_AGES, (after, limit))
+    return [JobAge(id, uid, ended_ms, oldest_ms, bool(has)) for id, uid, ended_ms, oldest_ms, has in rows]
+
+
+def existed(database: Database, job_id: int) -> bool:
+    return bool(database.read("SELECT 1 FROM sqlite_sequence WHERE name = 'job' AND ? BETWEEN 1 AND seq", (job_id,)))
+
+
+def known_uids(database: Database, uids: Sequence[str]) -> set[str]:
+    sql = "SELECT uid FROM job WHERE uid IN (SELECT value FROM json_each(?))"
+    return {row[0] for row in database.read(sql, (wire.encode_plain(list(uids)),))}

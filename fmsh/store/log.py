@@ -53,8 +53,11 @@ class Log:
 
     def fold_if_long(self) -> None:
         """Copies the log into the database once it is long. What cannot be copied now is copied later."""
-        if self._pages < PAGES_MAX:
-            return
+        if self._pages >= PAGES_MAX:
+            self.fold()
+
+    def fold(self) -> None:
+        """Copies as much of the log as nobody reads."""
         try:
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         except apsw.Error:  # the commit before it stands; the log is only longer than it should be

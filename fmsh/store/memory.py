@@ -18,6 +18,7 @@ from fmsh.store.base import (
     Delivery,
     InboxRow,
     Job,
+    JobAge,
     Lease,
     Owner,
     StoredEvent,
@@ -108,19 +109,20 @@ class MemoryStore:
         *,
         lease: bool,
         blobs: Sequence[tuple[str, bytes]] = (),
+        lasting: Sequence[tuple[str, bytes]] = (),
     ) -> tuple[Job, Lease | None, bool]:
         with Writing(self) as disk:
             existing = None if new.key is None else self.job_by_key(new.key)
             if existing is not None:
                 return existing, None, False
             disk.programs.setdefault(new.program.hash, new.program)
-            for hash, data in blobs:
-                disk.blobs.setdefault(hash, data)
             kept = kept_job(disk.next_id("job"), new, summary, self.owner.id if lease else None)
             disk.jobs[kept.job.id] = kept
             held = Lease(kept.job.id, 1, 0, kept.chain_at(0))
             held.chain = kept.append(held, append)
             held.head = len(append)
+            disk.keep_blobs(kept.job.id, lasting, None)
+            disk.keep_blobs(kept.job.id, blobs, held.head)
             self._register(disk)
         if kept.job.owner_id is None:
             self._poke_if_due(kept.job.wake_at_ms)
@@ -214,6 +216,8 @@ class MemoryStore:
         last = kept.job.head if limit is None else min(kept.job.head, seq + limit)
         while seq < last:
             seq += 1
+            if seq < kept.job.trimmed_seq:
+                raise StoreMissing(f"event {seq} of job {job_id} was removed while it was read", hint="Ask again.")
             if seq not in kept.events:
                 raise StoreCorrupt(f"event {seq} of job {job_id} is missing")
             event, hash = kept.events[seq]
@@ -237,33 +241,75 @@ class MemoryStore:
             raise StoreMissing(f"there is no job {job_id}")
         return self.disk.jobs[job_id]
 
-    # -- deletion
-
     def quarantine(self, job_id: int, *, error_json: str) -> None:
         with Writing(self) as disk:
             kept = disk.jobs.get(job_id)
             if kept is not None and not kept.has_ended and kept.job.owner_id in (None, self.owner.id):
                 kept.set(state="parked", error_json=error_json, wake_at_ms=None, owner_id=None)
 
-    def trim(self, lease: Lease, *, below_seq: int) -> None:
-        with Writing(self):
-            kept, newest = self._kept(lease.job_id), self.snapshot(lease.job_id)
-            if newest is None or not 0 < below_seq <= newest.seq:
-                raise StoreError(f"job {lease.job_id} has no snapshot at or after event {below_seq}")
-            if not self._holds(kept, lease):
-                raise StoreFenced(f"the lease of job {lease.job_id} was taken over")
-            if below_seq > max(kept.job.trimmed_seq, 1):
-                kept.trimmed_chain = kept.chain_at(below_seq - 1)
-                kept.events = {seq: event for seq, event in kept.events.items() if seq >= below_seq}
-                kept.snapshots = {seq: found for seq, found in kept.snapshots.items() if seq >= below_seq}
-                kept.set(trimmed_seq=below_seq)
+    # -- retention
 
-    def remove_job(self, job_id: int) -> None:
+    def ages(self, *, after: int, limit: int) -> list[JobAge]:
+        found: list[JobAge] = []
+        for job in reversed(self._jobs()):
+            if job.id > after and len(found) < limit:
+                events = self.disk.jobs[job.id].events
+                oldest_ms = events[min(events)][0].at_ms if events else job.created_at_ms
+                ended_ms = None if job.state in ACTIVE_STATES else job.ended_at_ms or job.created_at_ms
+                found.append(JobAge(job.id, job.uid, ended_ms, oldest_ms, job.output_removed_at_ms is None))
+        return found
+
+    def trim(self, job_id: int, *, before_ms: int, now_ms: int) -> int:
         with Writing(self) as disk:
-            if not self._kept(job_id).has_ended:
-                raise StoreError(f"job {job_id} is active, and only ended jobs are removed")
-            del disk.jobs[job_id]
-            disk.callbacks = {at: found for at, found in disk.callbacks.items() if at[0] != job_id}
+            kept = disk.jobs.get(job_id)
+            if kept is None or kept.has_ended:
+                return 0
+            old = [seq for seq in kept.snapshots if seq in kept.events and kept.events[seq][0].at_ms < before_ms]
+            found = self.snapshot(job_id, at=max(old)) if old else None
+            if found is None or found.seq <= max(kept.job.trimmed_seq, 1):
+                return 0
+            size = kept.size
+            kept.trimmed_chain = kept.chain_at(found.seq - 1)
+            kept.events = {seq: event for seq, event in kept.events.items() if seq >= found.seq}
+            kept.snapshots = {seq: snapshot for seq, snapshot in kept.snapshots.items() if seq >= found.seq}
+            kept.set(trimmed_seq=found.seq, trimmed_at_ms=now_ms)
+            return size - kept.size + disk.drop_blobs(job_id, lambda until: until is not None and until < found.seq)
+
+    def remove_outputs(self, job_ids: Sequence[int], *, now_ms: int) -> int:
+        freed = 0
+        with Writing(self) as disk:
+            for kept in self._ended(job_ids):
+                freed += disk.drop_blobs(kept.job.id, lambda until: until is not None)
+                kept.set(output_removed_at_ms=now_ms)
+        return freed
+
+    def remove_jobs(self, job_ids: Sequence[int], *, now_ms: int) -> int:
+        freed = 0
+        with Writing(self) as disk:
+            for kept in self._ended(job_ids):
+                freed += kept.size + disk.drop_blobs(kept.job.id, lambda until: True)
+                del disk.jobs[kept.job.id]
+                disk.callbacks = {at: found for at, found in disk.callbacks.items() if at[0] != kept.job.id}
+                if all(other.job.program_hash != kept.job.program_hash for other in disk.jobs.values()):
+                    del disk.programs[kept.job.program_hash]
+        return freed
+
+    def _ended(self, job_ids: Sequence[int]) -> Iterator[KeptJob]:
+        for job_id in reversed(job_ids):
+            kept = self.disk.jobs.get(job_id)
+            if kept is not None and not kept.has_ended:
+                raise StoreError(f"job {job_id} is active, and only ended jobs are removed", hint="Cancel it first.")
+            if kept is not None:
+                yield kept
+
+    def existed(self, job_id: int) -> bool:
+        return 1 <= job_id <= self.disk.ids["job"]
+
+    def known_uids(self, uids: Sequence[str]) -> set[str]:
+        return {job.uid for job in self._jobs()} & set(uids)
+
+    def shrink(self) -> None:
+        """Does nothing: what is free is free."""
 
     # -- leases
 

@@ -10,7 +10,7 @@ from fmsh.store.base import ENDED_STATES, Job, StoredEvent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from fmsh.errors import StoreError
     from fmsh.store.base import (
@@ -45,6 +45,13 @@ class KeptJob:
         self.inbox: dict[int, InboxRow] = {}
         self.delivered: set[str] = set()
         self.trimmed_chain = b""
+
+    @property
+    def size(self) -> int:
+        """About how many bytes its history takes."""
+        return sum(len(event.data_json) for event, _ in self.events.values()) + sum(
+            len(snapshot.state_json) for snapshot, _ in self.snapshots.values()
+        )
 
     @property
     def has_ended(self) -> bool:
@@ -88,6 +95,7 @@ class MemoryDisk:
         self.jobs: dict[int, KeptJob] = {}
         self.programs: dict[str, NewProgram] = {}
         self.blobs: dict[str, bytes] = {}
+        self.blob_uses: dict[tuple[int, str], int | None] = {}  # until which event of the job; None: as long as the job
         self.callbacks: dict[tuple[int, str], KeptCallback] = {}
         self.settings: dict[str, str] = {}
         self.secrets: dict[str, bytes] = {}
@@ -100,6 +108,21 @@ class MemoryDisk:
     def next_id(self, kind: str) -> int:
         self.ids[kind] += 1
         return self.ids[kind]
+
+    def keep_blobs(self, job_id: int, blobs: Sequence[tuple[str, bytes]], until_seq: int | None) -> None:
+        for hash, data in blobs:
+            self.blobs.setdefault(hash, data)
+            before = self.blob_uses.get((job_id, hash), 0)
+            is_lasting = before is None or until_seq is None
+            self.blob_uses[job_id, hash] = None if is_lasting else max(before or 0, until_seq or 0)
+
+    def drop_blobs(self, job_id: int, is_over: Callable[[int | None], bool]) -> int:
+        """Takes the use of blobs from a job, and gives the bytes of those that nobody uses any more."""
+        gone = [at for at, until_seq in self.blob_uses.items() if at[0] == job_id and is_over(until_seq)]
+        for at in gone:
+            del self.blob_uses[at]
+        used = {hash for _, hash in self.blob_uses}
+        return sum(len(self.blobs.pop(hash)) for hash in {hash for _, hash in gone} - used)
 
     def damage_event(self, job_id: int, seq: int) -> None:
         """Changes what is kept of an event without its hash, as a flipped bit does."""
@@ -139,5 +162,4 @@ def apply(disk: MemoryDisk, append: Append) -> None:
         del kept.inbox[inbox_id]
     if append.snapshot is not None:
         kept.snapshots[append.snapshot.seq] = (append.snapshot, kept.chain_at(append.snapshot.seq))
-    for hash, data in append.blobs:
-        disk.blobs.setdefault(hash, data)
+    disk.keep_blobs(lease.job_id, append.blobs, lease.head)

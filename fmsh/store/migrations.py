@@ -20,8 +20,34 @@ if TYPE_CHECKING:
     from fmsh.store.database import Cursor
     from fmsh.store.gate import Gate
 
-SCHEMA_VERSION = 1
-MIGRATIONS: Mapping[int, str] = {}  # from that version to the next one: SQL
+SCHEMA_VERSION = 2
+INCREMENTAL = 2  # of SQLite's ways to vacuum: room that is free is given back when we say so
+
+# From 1: who uses which blob is found in the events that name them. What only a damaged event names stays for ever.
+COUNT_BLOB_USES = """
+ALTER TABLE job ADD COLUMN trimmed_at_ms INTEGER;
+ALTER TABLE job ADD COLUMN output_removed_at_ms INTEGER;
+ALTER TABLE blob RENAME TO uncounted_blob;
+CREATE TABLE blob (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, data BLOB NOT NULL, sum BLOB NOT NULL) STRICT;
+INSERT INTO blob (hash, data, sum) SELECT hash, data, sum FROM uncounted_blob;
+DROP TABLE uncounted_blob;
+CREATE TABLE blob_use (
+    job_id INTEGER NOT NULL, blob_id INTEGER NOT NULL, until_seq INTEGER, PRIMARY KEY (job_id, blob_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX blob_use_by_blob ON blob_use (blob_id);
+CREATE TEMP TABLE kept AS SELECT job_id, seq, type,
+    CASE WHEN json_valid(data_json) THEN json_extract(data_json, '$."$blob"') END AS hash, data_json FROM event
+    WHERE data_json LIKE '{"$blob":"%' OR type = 'JobStarted';
+INSERT OR IGNORE INTO blob_use
+    SELECT kept.job_id, environment.id, NULL FROM kept LEFT JOIN blob AS own ON own.hash = kept.hash
+    JOIN blob AS environment ON environment.hash = CASE WHEN json_valid(coalesce(CAST(own.data AS TEXT), data_json))
+        THEN json_extract(coalesce(CAST(own.data AS TEXT), data_json), '$.environment') END
+    WHERE type = 'JobStarted';
+INSERT OR IGNORE INTO blob_use
+    SELECT job_id, blob.id, max(seq) FROM kept JOIN blob ON blob.hash = kept.hash GROUP BY job_id, blob.id;
+DROP TABLE kept;
+"""
+MIGRATIONS: Mapping[int, str] = {1: COUNT_BLOB_USES}  # from that version to the next one: SQL
 
 
 def bring_up_to_date(connection: apsw.Connection, path: str, gate: Gate, *, is_new: bool) -> None:
@@ -58,7 +84,7 @@ def _version(connection: apsw.Connection) -> int:
 
 
 def _create(connection: apsw.Connection) -> None:
-    connection.execute("PRAGMA journal_mode = WAL").fetchall()
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL").fetchall()
     with open(os.path.dirname(__file__) + "/schema.sql") as file:
         schema = file.read()
     key = chain.new_key_text()
@@ -72,6 +98,8 @@ def _migrate(connection: apsw.Connection, path: str, version: int) -> None:
     back_up(connection, f"{path}.schema-{version}")
     for step in range(version, SCHEMA_VERSION):
         _transact(connection, MIGRATIONS[step], step + 1)
+    if connection.pragma("auto_vacuum") != INCREMENTAL:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL; VACUUM").fetchall()
 
 
 def back_up(connection: apsw.Connection, target: str) -> None:

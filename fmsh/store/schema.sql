@@ -14,7 +14,8 @@ CREATE TABLE program (
 -- Each run of a program is a job. The first block never changes. The second is what lists show, and changes only together
 -- with the job's events. The third says how far the history goes and who may write it. The fourth repeats what the others
 -- say for the indexes below: `due_at_ms` is set while nobody holds the job and it wants to be woken, `ended_as` once it
--- has ended. `ended_sum` covers the outcome, which other jobs read. A number is never given twice.
+-- has ended. `ended_sum` covers the outcome, which other jobs read. The last says when parts of it were removed. A number is
+-- never given twice.
 
 CREATE TABLE job (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -47,7 +48,10 @@ CREATE TABLE job (
 
     due_at_ms INTEGER,
     ended_as TEXT,
-    ended_sum BLOB
+    ended_sum BLOB,
+
+    trimmed_at_ms INTEGER,
+    output_removed_at_ms INTEGER
 ) STRICT;
 
 -- An idempotent start finds the job that was started before. An unowned job is found when it is due, and costs nothing
@@ -117,13 +121,24 @@ CREATE TABLE snapshot (
     UNIQUE (job_id, seq)
 ) STRICT;
 
--- Large values stand beside the events that name them.
+-- Large values stand beside the events that name them, each once. A job uses one until its event `until_seq` is trimmed or
+-- its output expires; without that, for as long as the job is kept. What the last job used goes in the same transaction.
 
 CREATE TABLE blob (
-    hash TEXT PRIMARY KEY,
+    id INTEGER PRIMARY KEY,
+    hash TEXT NOT NULL UNIQUE,
     data BLOB NOT NULL,
     sum BLOB NOT NULL
 ) STRICT;
+
+CREATE TABLE blob_use (
+    job_id INTEGER NOT NULL,
+    blob_id INTEGER NOT NULL,
+    until_seq INTEGER,
+    PRIMARY KEY (job_id, blob_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX blob_use_by_blob ON blob_use (blob_id);
 
 -- The shells and daemons that hold leases. Each holds the lock `run/<id>.lock` for life and counts `renewals` while it runs.
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Delivery,
         InboxRow,
         Job,
+        JobAge,
         JobFilter,
         Lease,
         NewCallback,
@@ -89,6 +90,7 @@ class SqliteStore:
         *,
         lease: bool,
         blobs: Sequence[tuple[str, bytes]] = (),
+        lasting: Sequence[tuple[str, bytes]] = (),
     ) -> tuple[Job, Lease | None, bool]:
         owner_id = self.owner.id if lease else None
         if lease:
@@ -99,7 +101,8 @@ class SqliteStore:
                 self._register(cursor)
             created = jobs.create(cursor, self._database.key, new, append, summary, owner_id)
             if created[2]:
-                history.keep_blobs(cursor, self._database.key, blobs)
+                history.keep_blobs(cursor, self._database.key, created[0].id, lasting, None)
+                history.keep_blobs(cursor, self._database.key, created[0].id, blobs, created[0].head)
             return created
 
         job, held, is_new = self._database.write(work, is_settled=lambda: jobs.exists(self._database, new.uid))
@@ -151,17 +154,36 @@ class SqliteStore:
     def quarantine(self, job_id: int, *, error_json: str) -> None:
         self._database.write(lambda cursor: history.quarantine(cursor, self.owner.id, job_id, error_json))
 
-    def trim(self, lease: Lease, *, below_seq: int) -> None:
+    # -- retention
+
+    def ages(self, *, after: int, limit: int) -> list[JobAge]:
+        return jobs.ages(self._database, after, limit)
+
+    def trim(self, job_id: int, *, before_ms: int, now_ms: int) -> int:
         from fmsh.store import deletion
 
-        newest = self.snapshot(lease.job_id)
-        snapshot_seq = -1 if newest is None else newest.seq
-        self._database.write(lambda cursor: deletion.trim(cursor, self.owner.id, lease, below_seq, snapshot_seq))
+        return deletion.trim(self._database, job_id, before_ms, now_ms)
 
-    def remove_job(self, job_id: int) -> None:
+    def remove_outputs(self, job_ids: Sequence[int], *, now_ms: int) -> int:
         from fmsh.store import deletion
 
-        self._database.write(lambda cursor: deletion.remove_job(cursor, job_id))
+        return deletion.remove_outputs(self._database, job_ids, now_ms)
+
+    def remove_jobs(self, job_ids: Sequence[int], *, now_ms: int) -> int:
+        from fmsh.store import deletion
+
+        return deletion.remove_jobs(self._database, job_ids, now_ms)
+
+    def existed(self, job_id: int) -> bool:
+        return jobs.existed(self._database, job_id)
+
+    def known_uids(self, uids: Sequence[str]) -> set[str]:
+        return jobs.known_uids(self._database, uids)
+
+    def shrink(self) -> None:
+        from fmsh.store import deletion
+
+        deletion.shrink(self._database)
 
     # -- leases
 

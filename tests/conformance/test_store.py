@@ -283,47 +283,185 @@ def test_a_snapshot_of_another_moment_is_a_fault_of_ours(store: EventStore) -> N
     assert types_of(store, lease.job_id) == ["JobStarted"]
 
 
-# -- deletion
+# -- retention
 
 
-def test_trimmed_events_are_gone_and_the_rest_is_still_verified(world: World, store: EventStore) -> None:
-    lease = start(store)
-    commit(store, lease, "A", "B", "C", snapshot=Snapshot(4, "s4"))
-    commit(store, lease, "D")
-    store.trim(lease, below_seq=4)
-    store.trim(lease, below_seq=2)
-    assert [found.seq for found in history(store, lease.job_id)] == [4, 5] and row(store, lease.job_id).trimmed_seq == 4
-    assert [found.seq for found in history(store, lease.job_id, after=4)] == [5]
-    assert store.snapshot(lease.job_id) == Snapshot(4, "s4")
-    commit(store, lease, "E")
-    world.damage_event(lease.job_id, 4)
+def old_job(store: EventStore, uid: str = "u1") -> Lease:
+    """A job of seven events, of which the n-th is of the moment n, with snapshots after 3 and 5."""
+    lease = start(store, uid)
+    for seq in range(2, 8):
+        snapshot = Snapshot(seq, f"s{seq}") if seq in (3, 5) else None
+        new = NewEvent("A", seq, "{}", None)
+        blobs = [(f"b{seq}", b"value of %d" % seq), ("often", b"x")]
+        assert store.commit([Append(lease, [new], RUNNING, snapshot=snapshot, blobs=blobs)]) == [None]
+    return lease
+
+
+def seqs(store: EventStore, job_id: int, after: int = 0) -> list[int]:
+    return [found.seq for found in history(store, job_id, after)]
+
+
+def missing(store: EventStore, *hashes: str) -> set[str]:
+    found = set()
+    for hash in hashes:
+        try:
+            store.blob(hash)
+        except StoreMissing:
+            found.add(hash)
+    return found
+
+
+@pytest.mark.parametrize(("before_ms", "first"), [(0, 1), (3, 1), (4, 3), (5, 3), (6, 5), (99, 5)])
+def test_old_events_are_trimmed_up_to_a_snapshot_from_which_the_rest_can_be_replayed(
+    world: World, store: EventStore, before_ms: int, first: int
+) -> None:
+    lease, other = old_job(store), world.open()
+    job_id = lease.job_id
+    freed = other.trim(job_id, before_ms=before_ms, now_ms=77)
+    assert seqs(other, job_id) == list(range(first, 8)) and freed >= 0
+    found = row(other, job_id)
+    assert (found.trimmed_seq, found.trimmed_at_ms) == ((0, None) if first == 1 else (first, 77))
+    assert other.ages(after=0, limit=9)[0].oldest_at_ms == (5 if first == 1 else first)
+    if first > 1:
+        assert other.snapshot(job_id, at=first) == Snapshot(first, f"s{first}")
+        assert other.snapshot(job_id, at=first - 1) is None
+    commit(store, lease, "A", snapshot=Snapshot(8, "s8"))
+    assert seqs(other, job_id)[-1] == 8 and seqs(other, job_id, after=6) == [7, 8]
+
+
+def test_trimming_again_goes_further_and_never_back(store: EventStore) -> None:
+    job_id = old_job(store).job_id
+    for before_ms, first in ((4, 3), (4, 3), (0, 3), (99, 5), (4, 5)):
+        store.trim(job_id, before_ms=before_ms, now_ms=1)
+        assert seqs(store, job_id)[0] == first
+
+
+def test_what_is_left_after_trimming_is_still_verified(world: World, store: EventStore) -> None:
+    job_id = old_job(store).job_id
+    store.trim(job_id, before_ms=99, now_ms=1)
+    world.damage_event(job_id, 5)
     with pytest.raises(StoreCorrupt):
-        history(store, lease.job_id)
+        history(store, job_id)
 
 
-def test_nothing_is_trimmed_without_a_snapshot_or_a_lease(world: World, store: EventStore) -> None:
+def test_nothing_is_trimmed_behind_a_damaged_snapshot_or_without_one(world: World, store: EventStore) -> None:
+    job_id, without = old_job(store).job_id, start(store, "u2")
+    commit(store, without, "A", "B")
+    world.damage_snapshots(job_id, 5)
+    for id in (job_id, without.job_id, 999):
+        store.trim(id, before_ms=10**6, now_ms=1)
+    assert seqs(store, job_id)[0] == 3 and seqs(store, without.job_id) == [1, 2, 3]
+
+
+def test_a_reader_is_told_of_events_that_are_trimmed_under_it(store: EventStore) -> None:
     lease = start(store)
-    commit(store, lease, "A", "B")
-    with pytest.raises(StoreError):
-        store.trim(lease, below_seq=2)
-    commit(store, lease, snapshot=Snapshot(3, "s"))
-    _, _ = taken_over(world, store, lease.job_id)
-    with pytest.raises(StoreFenced):
-        store.trim(lease, below_seq=2)
-    assert len(history(store, lease.job_id)) == 3
+    for number in range(30):
+        types = [f"E{number}"] * 100
+        commit(store, lease, *types, snapshot=Snapshot(lease.head + 100, "s") if number == 25 else None)
+    reader = store.events(lease.job_id)
+    assert next(reader).seq == 1
+    store.trim(lease.job_id, before_ms=10**6, now_ms=1)
+    with pytest.raises(StoreMissing, match="removed while it was read"):
+        list(reader)
+    assert seqs(store, lease.job_id)[0] == 2601
+
+
+def test_blobs_go_with_the_last_event_that_names_them(store: EventStore) -> None:
+    job_id = old_job(store).job_id
+    names = [f"b{seq}" for seq in range(2, 8)]
+    store.trim(job_id, before_ms=99, now_ms=1)
+    assert missing(store, *names, "often") == {"b2", "b3", "b4"}
+
+
+def test_a_blob_that_another_job_uses_stays(store: EventStore) -> None:
+    first, second = old_job(store), old_job(store, "u2")
+    store.trim(first.job_id, before_ms=99, now_ms=1)
+    assert missing(store, *(f"b{seq}" for seq in range(2, 8))) == set()
+    commit(store, first, "JobEnded", summary=SUCCEEDED)
+    store.remove_jobs([first.job_id], now_ms=1)
+    assert missing(store, *(f"b{seq}" for seq in range(2, 8)), "often") == set()
+    commit(store, second, "JobEnded", summary=SUCCEEDED)
+    store.remove_outputs([second.job_id], now_ms=1)
+    assert len(missing(store, *(f"b{seq}" for seq in range(2, 8)), "often")) == 7
+
+
+def test_what_lasts_as_long_as_its_job_outlives_trimming_and_output(store: EventStore) -> None:
+    env = [("env", b"A=1")]
+    for uid in ("u1", "u2"):
+        _, lease, _ = store.create_job(job(uid), [event()], RUNNING, lease=True, blobs=[("in", b"1")], lasting=env)
+        assert lease is not None
+        commit(store, lease, "A", snapshot=Snapshot(2, "s"), blobs=env)
+        store.trim(lease.job_id, before_ms=99, now_ms=1)
+        commit(store, lease, "JobEnded", summary=SUCCEEDED)
+    assert missing(store, "in", "env") == {"in"}
+    store.remove_outputs([1, 2], now_ms=1)
+    store.remove_jobs([1], now_ms=1)
+    assert store.blob("env") == b"A=1"
+    store.remove_jobs([2], now_ms=1)
+    assert missing(store, "env") == {"env"}
 
 
 def test_only_ended_jobs_are_removed_and_with_everything(store: EventStore) -> None:
     lease = start(store)
-    with pytest.raises(StoreError):
-        store.remove_job(lease.job_id)
+    for remove in (store.remove_jobs, store.remove_outputs):
+        with pytest.raises(StoreError, match="active"):
+            remove([lease.job_id], now_ms=1)
     store.deliver(lease.job_id, "signal", "{}", dedupe_id="d")
     store.open_callback(NewCallback(lease.job_id, "h", b"t", None))
     commit(store, lease, "JobEnded", summary=SUCCEEDED, snapshot=Snapshot(2, "s"))
-    store.remove_job(lease.job_id)
+    assert store.remove_jobs([lease.job_id, 999], now_ms=1) >= 0
     assert store.job(lease.job_id) is None and store.snapshot(lease.job_id) is None and ids(store) == []
     assert store.deliver_callback(b"t", "{}", dedupe_id="d", method="POST", now_ms=1) is None
+    with pytest.raises(StoreMissing):
+        store.program("p1")
     assert start(store, "u2").job_id > lease.job_id, "a number was given twice"
+
+
+def test_outputs_go_before_the_history_and_the_row_says_when(store: EventStore) -> None:
+    lease = old_job(store)
+    commit(store, lease, "JobEnded", summary=SUCCEEDED)
+    assert [age.has_output for age in store.ages(after=0, limit=9)] == [True]
+    assert store.remove_outputs([lease.job_id, 999], now_ms=1234) >= 0
+    assert missing(store, "b7", "often") == {"b7", "often"} and seqs(store, lease.job_id) == list(range(1, 9))
+    assert row(store, lease.job_id).output_removed_at_ms == 1234
+    assert [age.has_output for age in store.ages(after=0, limit=9)] == [False]
+
+
+def test_long_histories_are_removed_and_trimmed_whole_and_free_their_room(world: World, store: EventStore) -> None:
+    lease = start(store)
+    for _ in range(25):
+        events = [event(data_json='"' + "x" * 400 + '"')] * 200
+        assert store.commit([Append(lease, events, RUNNING, snapshot=Snapshot(lease.head + 200, "s" * 900))]) == [None]
+    other = old_job(store, "u2")
+    assert world.open().trim(lease.job_id, before_ms=10**6, now_ms=1) > 4500 * 400
+    assert seqs(store, lease.job_id) == [5001] and lease.head == 5001
+    assert store.commit([Append(lease, events * 10, RUNNING)]) == [None]
+    commit(store, lease, "JobEnded", summary=SUCCEEDED)
+    assert store.remove_jobs([lease.job_id], now_ms=1) > 1500 * 400
+    store.shrink()
+    assert seqs(store, other.job_id) == list(range(1, 8)) and ids(store) == [other.job_id]
+
+
+def test_ages_name_all_jobs_in_order(store: EventStore) -> None:
+    ended, active = old_job(store, "u1"), start(store, "u2")
+    start(store, "u3")
+    commit(store, ended, "JobEnded", summary=SUCCEEDED)
+    ages = store.ages(after=0, limit=2)
+    assert [(age.id, age.uid, age.ended_at_ms, age.oldest_at_ms) for age in ages] == [
+        (ended.job_id, "u1", 99, 5),
+        (active.job_id, "u2", None, 5),
+    ]
+    assert [age.uid for age in store.ages(after=active.job_id, limit=9)] == ["u3"]
+    assert store.ages(after=99, limit=9) == []
+
+
+def test_a_removed_job_is_known_to_have_been_there(store: EventStore) -> None:
+    lease = start(store)
+    commit(store, lease, "JobEnded", summary=SUCCEEDED)
+    store.remove_jobs([lease.job_id], now_ms=1)
+    start(store, "u2")
+    assert [store.existed(number) for number in (0, 1, 2, 3)] == [False, True, True, False]
+    assert store.known_uids(["u1", "u2", "it's", "é"]) == {"u2"}
 
 
 # -- leases

@@ -105,10 +105,10 @@ class DyingStore(MemoryStore):
         summary: Summary,
         *,
         lease: bool,
-        blobs: Sequence[tuple[str, bytes]] = (),
+        **blobs: Any,
     ) -> tuple[Job, Lease | None, bool]:
         self._pass(is_before=True)
-        answer = super().create_job(new, append, summary, lease=lease, blobs=blobs)
+        answer = super().create_job(new, append, summary, lease=lease, **blobs)
         self._pass(is_before=False)
         return answer
 

@@ -66,10 +66,10 @@ class Seam:
         summary: Summary,
         *,
         lease: bool,
-        blobs: Sequence[tuple[str, bytes]] = (),
+        **blobs: Any,
     ) -> tuple[Job, Lease | None, bool]:
         work = super().create_job  # type: ignore[misc]
-        job, held, is_new = self._write(lambda: work(new, append, summary, lease=lease, blobs=blobs))
+        job, held, is_new = self._write(lambda: work(new, append, summary, lease=lease, **blobs))
         if is_new:
             self.sim.world.created(self.sim, job, held, append)
         self.sim.after_write()

@@ -20,7 +20,7 @@ from fmsh.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull, StoreToo
 from fmsh.store import files, migrations
 from fmsh.store.base import Append, Snapshot, Summary
 from fmsh.store.sqlite import SqliteStore
-from tests.conformance.worlds import PROGRAM, RUNNING, SUCCEEDED, append, commit, event, history, start, types_of
+from tests.conformance.worlds import PROGRAM, RUNNING, SUCCEEDED, append, commit, event, history, job, start, types_of
 
 FLIPS = int(os.environ.get("FMSH_TEST_FLIPS", "300"))
 TEARS = 150
@@ -143,7 +143,7 @@ def test_a_store_of_a_newer_fmsh_is_refused_and_left_alone(state: str) -> None:
     SqliteStore.open(state, kind="shell").close()
     connection = raw(state)
     connection.execute("PRAGMA user_version = 99")
-    with pytest.raises(StoreTooNew, match=r"schema 99.*up to 1") as caught:
+    with pytest.raises(StoreTooNew, match=r"schema 99.*up to 2") as caught:
         SqliteStore.open(state, kind="shell")
     assert "newer fmsh" in caught.value.hint and connection.pragma("user_version") == 99
     connection.close()
@@ -152,10 +152,10 @@ def test_a_store_of_a_newer_fmsh_is_refused_and_left_alone(state: str) -> None:
 def test_a_store_that_a_newer_fmsh_migrated_meanwhile_takes_nothing_more(state: str, store: SqliteStore) -> None:
     lease = start(store)
     connection = raw(state)
-    connection.execute("PRAGMA user_version = 2")
+    connection.execute("PRAGMA user_version = 3")
     with pytest.raises(StoreTooNew):
         store.commit([append(lease, "A")])
-    connection.execute("PRAGMA user_version = 1")
+    connection.execute("PRAGMA user_version = 2")
     connection.close()
     assert types_of(store, lease.job_id) == ["JobStarted"]
 
@@ -166,27 +166,62 @@ def test_a_migration_keeps_everything_and_a_backup_of_what_was_before(
     store = SqliteStore.open(state, kind="shell")
     job_id = start(store).job_id
     store.close()
-    monkeypatch.setattr(migrations, "SCHEMA_VERSION", 3)
-    monkeypatch.setattr(migrations, "MIGRATIONS", {1: "CREATE TABLE extra (x)", 2: "INSERT INTO extra VALUES (7)"})
+    monkeypatch.setattr(migrations, "SCHEMA_VERSION", 4)
+    monkeypatch.setattr(migrations, "MIGRATIONS", {2: "CREATE TABLE extra (x)", 3: "INSERT INTO extra VALUES (7)"})
     migrated = SqliteStore.open(state, kind="shell")
     assert types_of(migrated, job_id) == ["JobStarted"] and migrated._database.read("SELECT x FROM extra") == [(7,)]
     migrated.close()
-    backup = apsw.Connection(state + "/store.db.schema-1")
-    assert backup.pragma("user_version") == 1 and backup.execute("SELECT count(*) FROM event").fetchall() == [(1,)]
-    assert stat.S_IMODE(os.stat(state + "/store.db.schema-1").st_mode) == 0o600
+    backup = apsw.Connection(state + "/store.db.schema-2")
+    assert backup.pragma("user_version") == 2 and backup.execute("SELECT count(*) FROM event").fetchall() == [(1,)]
+    assert stat.S_IMODE(os.stat(state + "/store.db.schema-2").st_mode) == 0o600
     backup.close()
 
 
 def test_a_migration_that_fails_changes_nothing(state: str, monkeypatch: pytest.MonkeyPatch) -> None:
     SqliteStore.open(state, kind="shell").close()
-    monkeypatch.setattr(migrations, "SCHEMA_VERSION", 2)
-    monkeypatch.setattr(migrations, "MIGRATIONS", {1: "CREATE TABLE extra (x); INSERT INTO nowhere VALUES (1)"})
+    monkeypatch.setattr(migrations, "SCHEMA_VERSION", 3)
+    monkeypatch.setattr(migrations, "MIGRATIONS", {2: "CREATE TABLE extra (x); INSERT INTO nowhere VALUES (1)"})
     with pytest.raises(StoreError, match="nowhere"):
         SqliteStore.open(state, kind="shell")
     monkeypatch.undo()
     store = SqliteStore.open(state, kind="shell")
     assert store._database.read("SELECT name FROM sqlite_schema WHERE name = 'extra'") == []
     store.close()
+
+
+def test_a_store_of_the_first_schema_is_migrated_with_the_uses_of_its_blobs(state: str) -> None:
+    store = SqliteStore.open(state, kind="shell")
+    inline = '{"environment":"env","arguments":[]}'
+    for uid, started, blobs in (("u1", inline, []), ("u2", '{"$blob":"large"}', [("large", inline.encode())])):
+        first = [event("JobStarted", started), event("Displayed", '{"$blob":"text"}'), event("Displayed", "not JSON")]
+        _, lease, _ = store.create_job(job(uid), first, RUNNING, lease=True, blobs=[*blobs, ("text", b"shown")])
+        assert lease is not None
+        commit(store, lease, "JobEnded", summary=SUCCEEDED, blobs=[("env", b"{}")])
+    everything = history(store, 2)
+    store.close()
+    to_the_first_schema(state)
+    store = SqliteStore.open(state, kind="shell")
+    assert history(store, 2) == everything and store._database.read("PRAGMA auto_vacuum") == [(2,)]
+    store.remove_outputs([1], now_ms=1)
+    assert store.blob("text") == b"shown" and store.blob("large") == inline.encode()
+    store.remove_outputs([2], now_ms=1)
+    assert store._database.read("SELECT hash FROM blob") == [("env",)]
+    store.remove_jobs([1], now_ms=1)
+    assert store.blob("env") == b"{}"
+    store.remove_jobs([2], now_ms=1)
+    assert store._database.read("SELECT hash FROM blob") == []
+    store.close()
+
+
+def to_the_first_schema(state: str) -> None:
+    connection = raw(state)
+    connection.execute(
+        """ALTER TABLE job DROP COLUMN trimmed_at_ms; ALTER TABLE job DROP COLUMN output_removed_at_ms;
+        CREATE TABLE old (hash TEXT PRIMARY KEY, data BLOB NOT NULL, sum BLOB NOT NULL) STRICT;
+        INSERT INTO old SELECT hash, data, sum FROM blob; DROP TABLE blob; ALTER TABLE old RENAME TO blob;
+        DROP TABLE blob_use; PRAGMA auto_vacuum = NONE; VACUUM; PRAGMA user_version = 1"""
+    ).fetchall()
+    connection.close()
 
 
 @pytest.mark.parametrize(
