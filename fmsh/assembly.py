@@ -166,6 +166,7 @@ class Assembly:
             "http": self._http,
             "callback": self._callback,
             "job": self._job,
+            "file": self._file,
         }
         self.connectors = Connectors(makers, wrap)
         self.engine = Engine(
@@ -232,6 +233,11 @@ class Assembly:
         from fmsh.connectors.callback import CallbackConnector
 
         return CallbackConnector(self._open_callback, self._callback_url, os.urandom)
+
+    def _file(self) -> Connector:
+        from fmsh.connectors.files import FileConnector
+
+        return FileConnector(self.secrets.reveal, self._umask)
 
     def _open_callback(
         self,

@@ -6,6 +6,7 @@ An observation cannot fail in the machine's eyes but by `Raised`, which becomes 
 from __future__ import annotations
 
 import os
+import stat
 
 from fmsh.values import raised
 
@@ -74,6 +75,55 @@ def _glob(arguments: dict[str, Value]) -> Value:
     return found
 
 
+READ_BYTES_MAX = 256 * 1024 * 1024  # what may become a value, as for the output of a command
+
+
+def _read(arguments: dict[str, Value]) -> Value:
+    """The text of a regular file; another could keep everybody waiting."""
+    name = arguments["path"]
+    try:
+        fd = os.open(os.path.join(arguments["base"], name), os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError as problem:
+        raise raised("path", f"cannot read {name}: {os.strerror(problem.errno or 0).lower()}", path=name) from None
+    try:
+        _check_readable(os.fstat(fd), name)
+        with open(fd, "rb", buffering=0, closefd=False) as file:
+            return file.read().decode("utf-8", "surrogateescape")
+    finally:
+        os.close(fd)
+
+
+def _check_readable(found: os.stat_result, name: str) -> None:
+    if stat.S_ISDIR(found.st_mode):
+        raise raised("path", f"cannot read {name}: it is a directory", path=name)
+    if not stat.S_ISREG(found.st_mode):
+        hint = f"let a command read it: `cat {name} | …`"
+        raise raised("path", f"cannot read {name} here: it is not a regular file", hint=hint, path=name)
+    if found.st_size > READ_BYTES_MAX:
+        raise raised("limit", f"{name} is larger than {READ_BYTES_MAX >> 20} MiB (READ_BYTES_MAX)", path=name)
+
+
+def _writable(arguments: dict[str, Value]) -> Value:
+    """Nothing, if a file can be written there as far as one can tell."""
+    name = arguments["path"]
+    reason = why_not_writable(os.path.realpath(os.path.join(arguments["base"], name)))
+    if reason:
+        raise raised("path", f"cannot write to {name}: {reason}", path=name)
+    return None
+
+
+def why_not_writable(path: str) -> str:
+    """Why a file cannot be written or made there; "" if it can, as far as one can tell. `path` is without links."""
+    if os.path.isdir(path):
+        return "it is a directory"
+    if os.path.exists(path):
+        return "" if os.access(path, os.W_OK) else "permission denied"
+    above = os.path.dirname(path)
+    if not os.path.isdir(above):
+        return f"{above} is not a directory" if os.path.exists(above) else f"the directory {above} does not exist"
+    return "" if os.access(above, os.W_OK | os.X_OK) else f"permission denied in {above}"
+
+
 _ANSWERS: dict[str, Callable[[dict[str, Value]], Value]] = {
     "now": _now,
     "random": _random,
@@ -81,4 +131,6 @@ _ANSWERS: dict[str, Callable[[dict[str, Value]], Value]] = {
     "home": _home,
     "directory": _directory,
     "glob": _glob,
+    "read": _read,
+    "writable": _writable,
 }

@@ -38,6 +38,7 @@ import pytest
 from fmsh import wire
 from fmsh.assembly import check, load_program, make_program
 from fmsh.connectors.callback import CallbackConnector
+from fmsh.connectors.files import FileConnector
 from fmsh.connectors.process import ProcessConnector
 from fmsh.connectors.timer import TimerConnector
 from fmsh.engine import recording, snapshots
@@ -181,6 +182,7 @@ class Run:
         connectors: dict[str, Any] = {
             "process": ProcessConnector(self.fx_directory, loop.watch, loop.unwatch, str, loop.after),
             "timer": TimerConnector(loop.after, _Clock()),
+            "file": FileConnector(str),
             "callback": CallbackConnector(self._open, lambda: "http://here", lambda count: bytes(count)),
         }
         self.engine = Engine(

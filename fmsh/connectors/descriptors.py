@@ -57,7 +57,9 @@ def mode_of(attempt: Attempt) -> str:
 
 def spooled_outputs(attempt: Attempt) -> tuple[str, ...]:
     """Which outputs go to files."""
-    return ("out", "err") if mode_of(attempt) == "spool" else ()
+    if mode_of(attempt) == "spool":
+        return ("out", "err")
+    return ("err",) if attempt.arguments.get("errors") == "capture" else ()
 
 
 def open_sources(

@@ -1,9 +1,11 @@
 """External commands: a wrapper process per attempt (`wrapper`) that leaves all that we need to know in files (`spool`).
 
 Operation "run". Arguments: `stages`, a list of `{"argv": [text], "environment": {name: text or secret}}`, which are
-added to those of the attempt; `output`,
-"display" or "capture"; `input`, null or text, bytes or a secret for the first stage's standard input.
-Done value: `{"statuses": [one per stage, 128+N for signal N], "output": text or null, "stderr": tail of text}`.
+added to those of the attempt, and perhaps `"redirections": [[operator, path, text or null]]` (`redirecting`); `output`,
+"display" or "capture"; `errors`, "capture" where all of stderr is wanted; `input`, null or text, bytes or a secret for
+the first stage's standard input.
+Done value: `{"statuses": [one per stage, 128+N for signal N], "output": text or null, "stderr": tail of text}`, and
+`errors`, text, if it was asked for.
 
 Where an attempt stands is always read from its directory, for a fresh one as for one that another process started:
 
@@ -255,16 +257,20 @@ class ProcessConnector:
         if running.is_cancelled and any(statuses):
             return Cancelled()
         value: dict[str, Value] = {"statuses": statuses, "output": None}
-        if running.attempt.arguments["output"] == "capture":
-            output = _read_output(f"{running.directory}/out")
-            if output is None:
-                limit = f"{OUTPUT_BYTES_MAX >> 20} MiB (OUTPUT_BYTES_MAX)"
-                return Failed(_error(running, "limit", f"{running.command} wrote more than {limit}; write to > FILE"))
-            if running.attempt.arguments.get("is_secret"):
-                assert self._sealer is not None
-                value["output"] = self._sealer()(output.rstrip("\n"))
-            else:
-                value["output"] = output
+        if _has_redirections(running.attempt):
+            from fmsh.connectors.redirecting import remove_texts
+
+            remove_texts(running.directory, running.attempt.arguments["stages"])
+        for stream, name in (("output", "out"), ("errors", "err")):
+            if running.attempt.arguments.get(stream) == "capture":
+                value[stream] = _read_output(f"{running.directory}/{name}")
+                if value[stream] is None:
+                    limit = f"{OUTPUT_BYTES_MAX >> 20} MiB (OUTPUT_BYTES_MAX)"
+                    message = f"{running.command} wrote more than {limit}; write to > FILE"
+                    return Failed(_error(running, "limit", message))
+        if running.attempt.arguments.get("is_secret"):
+            assert self._sealer is not None
+            value["output"] = self._sealer()(value["output"].rstrip("\n"))
         tail = spool.read_tail(f"{running.directory}/err", STDERR_TAIL_BYTES)
         value["stderr"] = tail.decode("utf-8", "surrogateescape")
         return Done(value)
@@ -283,12 +289,7 @@ class ProcessConnector:
         """Starts the wrapper with `wrapper.lock` in its hands. Raises: Unstartable, OSError; nothing has run then."""
         attempt = running.attempt
         _check_directory(attempt.directory)
-        stages = [
-            wrapper.prepare_stage(
-                stage["argv"], {**attempt.environment, **stage["environment"]}, attempt.directory, self._reveal
-            )
-            for stage in attempt.arguments["stages"]
-        ]
+        stages = _prepare_stages(attempt, running.directory, self._reveal)
         launch = wrapper.plan(
             stages,
             spool=running.directory,
@@ -446,6 +447,26 @@ def _check_directory(directory: str) -> None:
     """Raises: Unstartable when the task's directory is gone."""
     if not os.path.isdir(directory):
         raise wrapper.Unstartable(f"the working directory {directory} does not exist any more: cd somewhere else")
+
+
+def _has_redirections(attempt: Attempt) -> bool:
+    return any("redirections" in stage for stage in attempt.arguments["stages"])
+
+
+def _prepare_stages(attempt: Attempt, spool_directory: str, reveal: Callable[[Secret], str]) -> list[wrapper.Stage]:
+    """Turns the stages into what a wrapper is planned from. Raises: Unstartable, OSError."""
+    arguments: list[dict[str, Value]] = attempt.arguments["stages"]
+    redirections: list[tuple[tuple[str, bytes | None], ...]] = [()] * len(arguments)
+    if _has_redirections(attempt):
+        from fmsh.connectors.redirecting import prepare
+
+        redirections = prepare(arguments, attempt.directory, spool_directory, reveal)
+    return [
+        wrapper.prepare_stage(
+            stage["argv"], {**attempt.environment, **stage["environment"]}, attempt.directory, reveal, redirected
+        )
+        for stage, redirected in zip(arguments, redirections, strict=True)
+    ]
 
 
 def _read_output(path: str) -> str | None:

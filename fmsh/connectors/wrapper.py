@@ -11,6 +11,8 @@ environment variable or as a file, and is never read as code. Descriptors, for w
     8       command.lock, the only one that a command keeps
     9       wrapper.lock
 
+Redirections are `exec` with constants and the numbers of the arguments that name the files: see `redirecting`.
+
 How the environment gets there unchanged. sh drops names that are not identifiers and gives a meaning to others. So what
 all stages share and sh leaves alone is simply the wrapper's environment; all else travels as a numbered variable that
 holds `NAME=VALUE` and is unpacked in the stage: by `export`; for a name that `export` refuses by `env`; and where that
@@ -49,6 +51,21 @@ LOADER_PREFIXES = ("LD_", "DYLD_", "BASH_", "MALLOC_", "GLIBC_")
 
 NUMBERED = "fmsh_wrapper_"
 
+# What an operator is in sh; `{}` is the argument that names the file.
+REDIRECTIONS = {
+    ">": "1>{}",
+    ">>": "1>>{}",
+    "<": "0<{}",
+    "2>": "2>{}",
+    "2>>": "2>>{}",
+    "&>": "1>{} 2>&1",
+    "&>>": "1>>{} 2>&1",
+    "2>&1": "2>&1",
+    ">&2": "1>&2",
+    "<<": "0<{}",
+    "<<<": "0<{}",
+}
+
 # Python ignores two signals at its start, and what is ignored stays so in the program that it becomes. It also sets
 # LC_CTYPE in the C locale (PEP 538); its first argument is empty where that was not set.
 UNPACK = """import os, sys, _signal
@@ -67,12 +84,14 @@ os.execvpe(sys.argv[1], sys.argv[1:], environment)"""
 class Stage(Record):
     """One command of a pipeline. `argv` and `environment` as bytes, as the system takes them.
 
-    `hides`: a secret is among the variables that only a command line could set.
+    `hides`: a secret is among the variables that only a command line could set. `redirections`: operators, and the file
+    of those that name one.
     """
 
     argv: Sequence[bytes]
     environment: Mapping[bytes, bytes]
     hides: bool = False
+    redirections: Sequence[tuple[str, bytes | None]] = ()
 
 
 class Shape(Record):
@@ -80,7 +99,8 @@ class Shape(Record):
 
     `counts`: arguments per stage. `longest`: the stage whose arguments stand last. `exported`, `exotic`: per stage the
     numbers of the variables that it unpacks with `export` and with `env`; `hides`: not with `env` but with Python.
-    `variables`: how many there are.
+    `variables`: how many there are. `redirections`: per stage the operators, and the number of the argument that names
+    the file, 0 for none; `targets`: how many there are.
     """
 
     counts: tuple[int, ...]
@@ -91,6 +111,8 @@ class Shape(Record):
     variables: int
     spooled: tuple[str, ...]
     waits_for_terminal: bool
+    redirections: tuple[tuple[tuple[str, int], ...], ...] = ()
+    targets: int = 0
 
 
 class Launch(Record):
@@ -112,7 +134,11 @@ class Unstartable(Exception):
 
 
 def prepare_stage(
-    argv: Sequence[str], environment: Mapping[str, str | Secret], directory: str, reveal: Callable[[Secret], str]
+    argv: Sequence[str],
+    environment: Mapping[str, str | Secret],
+    directory: str,
+    reveal: Callable[[Secret], str],
+    redirections: Sequence[tuple[str, bytes | None]] = (),
 ) -> Stage:
     """Turns a stage into bytes and makes sure that its command exists. Raises: Unstartable."""
     if not argv or not argv[0]:
@@ -131,7 +157,7 @@ def prepare_stage(
     found = find_command(words[0], variables.get(b"PATH"), os.fsencode(directory), name)
     if words[0][:1] == b"-":
         words[0] = found
-    return Stage(words, variables, hides)
+    return Stage(words, variables, hides, redirections)
 
 
 def _encode(text: str) -> bytes:
@@ -183,14 +209,16 @@ def plan(
     counts = tuple(len(stage.argv) for stage in stages)
     longest = counts.index(max(counts))
     hides = tuple(stage.hides for stage in stages)
-    shape = Shape(counts, longest, exported, exotic, hides, len(numbered), spooled, mode == "tty")
+    redirections, targets = _number_targets(stages)
+    waits = mode == "tty"
+    shape = Shape(counts, longest, exported, exotic, hides, len(numbered), spooled, waits, redirections, len(targets))
     text = script(shape)
     if len(text) > TEXT_BYTES_MAX:
         raise Unstartable("too many arguments in more than one stage of a pipeline", kind="limit")
     mask = "" if umask is None else f"{umask:04o}"
     shown_mode = "spool" if mode == "spool" else "terminal"
     fixed = (spool, boot_id, shown_mode, directory, program("sync"), program("mv"), sys.executable, mask)
-    argv = [b"sh", b"-c", text.encode(), b"fmsh-wrapper", *map(os.fsencode, fixed)]
+    argv = [b"sh", b"-c", text.encode(), b"fmsh-wrapper", *map(os.fsencode, fixed), *targets]
     for index, stage in enumerate(stages):
         if index != longest:
             argv += stage.argv
@@ -198,6 +226,20 @@ def plan(
     for number, variable in enumerate(numbered):
         shared[f"{NUMBERED}{number}".encode()] = variable
     return Launch(argv, shared)
+
+
+def _number_targets(stages: Sequence[Stage]) -> tuple[tuple[tuple[tuple[str, int], ...], ...], list[bytes]]:
+    """Gives each redirection the number of the argument that its file becomes, and these arguments."""
+    targets: list[bytes] = []
+    made = []
+    for stage in stages:
+        own = []
+        for operator, target in stage.redirections:
+            if target is not None:
+                targets.append(target)
+            own.append((operator, 0 if target is None else FIXED_ARGUMENTS + len(targets)))
+        made.append(tuple(own))
+    return tuple(made), targets
 
 
 def program(name: str) -> str:
@@ -279,6 +321,9 @@ def _pipeline(shape: Shape) -> str:
 def _stage(shape: Shape, index: int) -> str:
     """One stage as a subshell: what it unpacks, what it must not pass on, and the command that it becomes."""
     steps, words = _words(shape, index)
+    opened = [REDIRECTIONS[operator].format(f'"${{{number}}}"') for operator, number in _redirections(shape, index)]
+    if opened:
+        steps.insert(0, "exec " + " ".join(opened))
     command, kept = words, frozenset[int]()
     if shape.exported[index]:
         steps.append("export " + _variables(shape.exported[index]))
@@ -296,12 +341,17 @@ def _stage(shape: Shape, index: int) -> str:
     return f"( {'; '.join((*steps, f'exec {command}'))} ) 2>&6 6>&- 7>&-{closed}"
 
 
+def _redirections(shape: Shape, index: int) -> tuple[tuple[str, int], ...]:
+    return shape.redirections[index] if shape.redirections else ()
+
+
 def _words(shape: Shape, index: int) -> tuple[list[str], str]:
     """How a stage gets at its arguments. Those of the longest one stand last: a long glob costs nothing to cut out."""
     others = [count if other != shape.longest else 0 for other, count in enumerate(shape.counts)]
+    before = FIXED_ARGUMENTS + shape.targets
     if index == shape.longest:
-        return [f"shift {FIXED_ARGUMENTS + sum(others)}"], '"$@"'
-    start = FIXED_ARGUMENTS + 1 + sum(others[:index])
+        return [f"shift {before + sum(others)}"], '"$@"'
+    start = before + 1 + sum(others[:index])
     return [], " ".join(f'"${{{start + offset}}}"' for offset in range(shape.counts[index]))
 
 

@@ -55,6 +55,7 @@ class Dispatcher:
         return (
             self._terminal is not None
             and request.arguments.get("output") == "capture"
+            and request.arguments.get("errors") != "capture"
             and worker.is_foreground
             and worker.machine.is_foreground(request.step)
         )

@@ -71,13 +71,14 @@ class Output:
         """Gives what was displayed up to and with an event."""
         if isinstance(event, RequestMade):
             if self._is_wanted(event):
-                self._begin(event.step, 1)
+                is_out_only = event.arguments.get("errors") == "capture" and self._only_step is None
+                self._begin(event.step, 1, ("out",) if is_out_only else ("out", "err"))
             return
         yield from self.grow()
         if isinstance(event, Displayed) and self._only_step is None:
             yield Chunk(event.stream, event.text)
         elif isinstance(event, AttemptFailed) and event.step in self._running:
-            self._begin(event.step, event.attempt + 1)
+            self._begin(event.step, event.attempt + 1, tuple(tail.stream for tail in self._running[event.step]))
         elif isinstance(event, RequestCompleted) and event.step in self._running:
             yield from self._end(event)
 
@@ -95,9 +96,9 @@ class Output:
         self.is_step_known |= event.step == self._only_step
         return event.step == self._only_step
 
-    def _begin(self, step: int, attempt: int) -> None:
+    def _begin(self, step: int, attempt: int, streams: tuple[str, ...]) -> None:
         paths = spool_paths(self._fx_directory, self._job_uid, step, attempt)
-        self._running[step] = [Tail(step, "out", paths.out), Tail(step, "err", paths.err)]
+        self._running[step] = [Tail(step, stream, getattr(paths, stream)) for stream in streams]
 
     def _end(self, event: RequestCompleted) -> Iterator[Chunk]:
         """Ends a step. What was captured is still in its recorded outcome when its files are gone."""

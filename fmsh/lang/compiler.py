@@ -41,6 +41,12 @@ def _start_background(c: Compiler, b: Body, node: s.Chain) -> Piped:
     return background.start_background(c, b, node)
 
 
+def _redirected(c: Compiler, b: Body, stage: s.Command | s.Group, piped: Piped | None, mode: str) -> Piped:
+    from fmsh.lang import redirections  # nor these
+
+    return redirections.redirected(c, b, stage, piped, mode)
+
+
 PARTS = Parts(
     pipelines.chain,
     statements.compile_block,
@@ -48,6 +54,7 @@ PARTS = Parts(
     processes.path_words,
     statements.control_stage,
     _start_background,
+    _redirected,
     _find_form,
 )
 

@@ -35,6 +35,7 @@ class Parts(Record):
     path_words: Callable[..., _ast.expr]
     control_stage: Callable[..., Piped]
     start_background: Callable[..., Piped]
+    redirected: Callable[..., Piped]
     find_form: Callable[[str], Form | None]
 
 

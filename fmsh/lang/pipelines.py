@@ -15,7 +15,7 @@ from fmsh.lang.bodies import Body, Label, PythonBody, find_function
 from fmsh.lang.calls import bind_arguments, checked
 from fmsh.lang.expressions import block_function, expression, operands, spill
 from fmsh.lang.piped import Piped
-from fmsh.lang.processes import processes
+from fmsh.lang.processes import join_alias, processes
 from fmsh.lang.purity import is_pure, is_pure_block
 from fmsh.machine import code as op
 from fmsh.machine.signature import Parameter
@@ -249,12 +249,12 @@ def stages(c: Compiler, b: AnyBody, all_stages: tuple[s.Stage, ...], *, mode: st
             continue
         index += 1
         is_last = index == len(all_stages)
-        piped = _stage(c, b, stage, piped, mode if is_last and mode != "condition" else "capture")
+        piped = stage_piped(c, b, stage, piped, mode if is_last and mode != "condition" else "capture")
     assert piped is not None
     return piped
 
 
-def _stage(c: Compiler, b: AnyBody, stage: s.Stage, piped: Piped | None, mode: str) -> Piped:
+def stage_piped(c: Compiler, b: AnyBody, stage: s.Stage, piped: Piped | None, mode: str) -> Piped:
     if isinstance(stage, s.Command):
         return command(c, b, stage, piped, mode)
     if isinstance(stage, s.ExpressionStage):
@@ -267,6 +267,9 @@ def _stage(c: Compiler, b: AnyBody, stage: s.Stage, piped: Piped | None, mode: s
 
 def command(c: Compiler, b: AnyBody, node: s.Command, piped: Piped | None, mode: str) -> Piped:
     """Compiles a command of fmsh: a function, a form, or a pure command."""
+    if node.redirections:
+        assert isinstance(b, Body)
+        return c.parts.redirected(c, b, node, piped, mode)
     name = c.literal_name(node)
     function = find_function(b, name)
     if function is not None:
@@ -274,13 +277,7 @@ def command(c: Compiler, b: AnyBody, node: s.Command, piped: Piped | None, mode:
         return call_function(c, b, node, function, piped, mode)
     if name in c.aliases and c.aliases[name] is not node:
         target = c.aliases[name]
-        joined = s.Command(node.span, target.name, (*target.arguments, *node.arguments), is_external=target.is_external)
-        joined.id = node.id
-        return command(c, b, joined, piped, mode)
-    if node.redirections:
-        c.problem(
-            node.redirections[0], "redirections are not part of this version", "write files with an external command"
-        )
+        return command(c, b, join_alias(node, target, is_external=target.is_external), piped, mode)
     if node.environment:
         c.problem(node.environment[0], f"`{name}` is not an external command: it takes no environment", "use `export`")
     found = c.find_builtin(node)

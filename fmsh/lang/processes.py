@@ -44,7 +44,19 @@ def _without_alias(c: Compiler, command: s.Command) -> s.Command:
     target = c.aliases.get(c.literal_name(command))
     if target is None or command.is_external or target is command:
         return command
-    joined = s.Command(command.span, target.name, (*target.arguments, *command.arguments), is_external=True)
+    return join_alias(command, target, is_external=True)
+
+
+def join_alias(command: s.Command, target: s.Command, *, is_external: bool) -> s.Command:
+    """The command that an alias stands for, with all that was written after the alias."""
+    joined = s.Command(
+        command.span,
+        target.name,
+        (*target.arguments, *command.arguments),
+        (*target.redirections, *command.redirections),
+        (*target.environment, *command.environment),
+        is_external,
+    )
     joined.id = command.id
     return joined
 
@@ -55,7 +67,7 @@ def _input(c: Compiler, b: Body, run: list[s.Command], piped: Piped | None) -> _
     line = piped.node.id
     is_line = piped.displays == "uncaptured"  # the text of `echo` goes with its newline
     value = g.call("process_input", [piped.value, g.name("to_text", line), g.constant(is_line, line)], line)
-    parts = [part for command in run for part in (*command.arguments, *command.environment)]
+    parts = [part for command in run for part in (*command.arguments, *command.environment, *command.redirections)]
     return value if all(is_pure(c, b, part) for part in parts) else spill(c, b, piped.node, value)
 
 
@@ -90,20 +102,23 @@ def _judged(slot: int, names: list[str], *, is_condition: bool) -> Function:
 
 
 def _stage(c: Compiler, b: Body, command: s.Command) -> _ast.expr:
-    for redirection in command.redirections:
-        c.problem(redirection, "redirections are not part of this version", "take the value: `let text = command`")
     words: list[Node] = [command.name, *command.arguments]
     argv: list[_ast.expr] = []
     for index, argument in enumerate(words):
         made = _arguments(c, b, argument)
-        if any(not is_pure(c, b, later) for later in words[index + 1 :]):
+        if command.redirections or any(not is_pure(c, b, later) for later in words[index + 1 :]):
             made = [spill(c, b, argument, value) if not isinstance(value, _ast.Starred) else value for value in made]
         argv += made
     values = operands(c, b, [item.value for item in command.environment])
     environment = _dict({item.name: value for item, value in zip(command.environment, values, strict=True)}, command.id)
     if command.environment:
         environment = g.call("environment_items", [environment, g.name("to_text", command.id)], command.id)
-    return _dict({"argv": g.list_of(argv, command.id), "environment": environment}, command.id)
+    parts = {"argv": g.list_of(argv, command.id), "environment": environment}
+    if command.redirections:
+        from fmsh.lang.redirections import external_redirections  # few lines have any
+
+        parts["redirections"] = external_redirections(c, b, command)
+    return _dict(parts, command.id)
 
 
 def _arguments(c: Compiler, b: Body, node: Node) -> list[_ast.expr]:

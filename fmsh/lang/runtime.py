@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fmsh.machine.code import UNSET
-from fmsh.values import Block, Duration, ErrorValue, Handle, Secret, a_kind, error_value, kind_of, raised
+from fmsh.values import Block, Duration, ErrorValue, Handle, Secret, a_kind, error_value, kind_of, raised, text_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -129,6 +129,53 @@ def process_error(result: dict[str, Value], names: list[str]) -> ErrorValue | No
         fields = {"status": status, "signal": signal, "stderr": stderr, "command": names[index]}
         return error_value("exit", f"{names[index]} {how}", **fields)
     return None
+
+
+# ---- Redirections ----------------------------------------------------------------------------------------------------
+
+
+def redirected_path(value: Value, to_text: Callable[[Value], Any]) -> str:
+    """The file of a redirection: one path, also if a pattern stands for it."""
+    if type(value) is list and len(value) == 1:
+        value = value[0]
+    if type(value) is list:
+        raise raised(
+            "type", f"a redirection takes one file, this is a list of {len(value)}", hint="quote it, or name one"
+        )
+    if type(value) not in (str, int, float):
+        raise raised("type", f"a redirection takes the name of a file, not {a_kind(kind_of(value))}")
+    text = str(to_text(value))
+    if not text or "\0" in text:
+        raise raised("type", "the name of a file cannot " + ("be empty" if not text else "hold a NUL character"))
+    return text
+
+
+def redirected_text(value: Value, to_text: Callable[[Value], Any], is_line: bool) -> Value:
+    """What `<<<` and `<<` hand over: as a pipe carries it, for `<<<` with a newline."""
+    if isinstance(value, Secret) and is_line:
+        return Secret((*value.parts, "\n"))
+    carried = process_input(value, to_text, is_line)
+    return ("\n" if is_line else "") if carried is None else carried
+
+
+def captured_value(result: dict[str, Value]) -> Value:
+    return result["value"]
+
+
+def captured_text(result: dict[str, Value], streams: list[str], rest: Value = None) -> Value:
+    """What a stage displayed on some streams, in order, and after it its value as a pipe carries it."""
+    text = "".join(shown for stream, shown in result["shown"] if stream in streams)
+    if isinstance(rest, bytes):
+        return text_bytes(text) + rest
+    if isinstance(rest, Secret):
+        return Secret((text, *rest.parts))
+    return text + (rest or "")
+
+
+def captured_output(result: dict[str, Value], streams: list[str], rest: Value) -> Value:
+    """All that a stage said, as the output of a command is a value."""
+    text = captured_text(result, streams, rest)
+    return text.rstrip("\n") if isinstance(text, str) else text
 
 
 # ---- Errors ----------------------------------------------------------------------------------------------------------
@@ -338,6 +385,11 @@ FUNCTIONS: dict[str, Any] = {
         process_input,
         process_value,
         process_condition,
+        redirected_path,
+        redirected_text,
+        captured_value,
+        captured_text,
+        captured_output,
         failure,
         exit_status,
         soft_failure,

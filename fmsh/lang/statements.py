@@ -272,7 +272,7 @@ def _try(c: Compiler, b: Body, node: s.Try, piped: Piped | None, mode: str) -> P
 
 def _group(c: Compiler, b: Body, node: s.Group, piped: Piped | None, mode: str) -> Piped:
     if node.redirections:
-        c.problem(node.redirections[0], "redirections are not part of this version")
+        return c.parts.redirected(c, b, node, piped, mode)
     outer = dict(b.names)
     if piped is not None:
         slot = b.hide(node)

@@ -62,6 +62,7 @@ SET_ENVIRONMENT = 27  # fn                                  fn gives {name: text
 DIRECTORY = 28  #       slot, fn                            changes the task's directory; slot = the old one
 RESULT = 29  #          slot, code                          {ok, value, error} of a body
 ONCE = 30  #            slot, code, position
+CAPTURE = 31  #         slot, code, sink, position          {shown: [[stream, text], …], value} of a body; see Frame
 
 OPERATIONS = tuple(name for name, value in list(globals().items()) if name.isupper() and type(value) is int)
 

@@ -23,6 +23,7 @@ from fmsh.machine.effects import CancelRequest, End, Observe, Request
 from fmsh.machine.events import InboxTaken, Observed, RequestCompleted
 from fmsh.machine.facts import Facts, Wait
 from fmsh.machine.handles import holds_block, refuse_blocks
+from fmsh.machine.sinks import take_output
 from fmsh.machine.state import Frame, Group, Scope, Task
 from fmsh.machine.step import STEPS, begin_output, bind_block, value_of
 from fmsh.machine.unwind import complete
@@ -228,7 +229,10 @@ class Machine:
         elif event.error is not None:
             self.throw(task, event.error, request.node)
         else:
-            self._continue(task, event.value)
+            value = event.value
+            if request.connector == "process":
+                value = take_output(self, task, value)
+            self._continue(task, value)
 
     def _continue(self, task: Task, value: Value) -> None:
         """Puts an answer into the slot of the instruction that asked, and lets the task go on after it."""

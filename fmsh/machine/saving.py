@@ -120,6 +120,7 @@ def _save_frame(task: Task, index: int) -> dict[str, Any]:
         "group": frame.group,
         "is_once": frame.is_once,
         "outside": frame.outside,
+        **({} if frame.sink is None else {"sink": frame.sink, "shown": frame.shown}),
     }
 
 
@@ -251,6 +252,7 @@ def _restore_frame(
     frame.completion = _completion(link, saved["completion"])
     frame.group = saved["group"]
     frame.is_once = saved["is_once"]
+    frame.sink, frame.shown = saved.get("sink"), saved.get("shown", [])
     frame.outside = None if saved["outside"] is None else (saved["outside"][0], saved["outside"][1])
     return frame
 

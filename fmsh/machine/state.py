@@ -37,6 +37,8 @@ class Frame:
     main, task (the first of a task), body, loop, call, block, catch, finally, cleanup.
 
     `position`: what becomes of the value of its last statement: "capture", "drop" or "show".
+    `sink`: where what is said in it goes, by stream: "keep" into `shown`, as [stream, text]; else further out, to "out"
+    or "err".
     """
 
     __slots__ = (
@@ -53,6 +55,8 @@ class Frame:
         "pc",
         "position",
         "scope",
+        "shown",
+        "sink",
         "slot",
     )
 
@@ -70,6 +74,8 @@ class Frame:
         self.completion: Completion | None = None  # set while the frame is being left
         self.group: int | None = None  # of what it spawned
         self.is_once = False
+        self.sink: dict[str, str] | None = None
+        self.shown: list[list[str]] = []
         self.outside: tuple[dict[str, str | Secret | None], str] | None = None  # environment and directory of a caller
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from fmsh.limits import FRAMES_MAX
 from fmsh.machine import code as op
 from fmsh.machine.code import UNSET
-from fmsh.machine.effects import Display
 from fmsh.machine.handles import has_for, take
 from fmsh.machine.interrupts import raise_interrupt
+from fmsh.machine.sinks import outputs_of_process, say
 from fmsh.machine.state import Frame, Scope
 from fmsh.machine.unwind import complete
 from fmsh.values import Block, Duration, Handle, raised
@@ -63,7 +63,8 @@ def step_process(machine: Machine, task: Task, frame: Frame, instruction: Instru
     _op, node, _slot, fn, mode = instruction
     if mode == "tail":
         mode = "capture" if frame.position == "capture" else "display"
-    machine.ask(task, "process", "run", {**fn(frame.scope), "output": mode}, node)
+    arguments = {**fn(frame.scope), **outputs_of_process(machine, task, is_displayed=mode == "display")}
+    machine.ask(task, "process", "run", arguments, node)
 
 
 def step_observe(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
@@ -103,6 +104,11 @@ def step_try(machine: Machine, task: Task, frame: Frame, instruction: Instructio
     body = push(machine, task, frame, code_id, kind="body", slot=slot, position=position)
     body.catch = None if catch is None else (catch, catch_slot)
     body.finally_ = finally_
+
+
+def step_capture(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    _op, _node, slot, code_id, sink, position = instruction
+    push(machine, task, frame, code_id, kind="body", slot=slot, position=position).sink = sink
 
 
 def step_for(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
@@ -228,12 +234,14 @@ def step_display(machine: Machine, task: Task, frame: Frame, instruction: Instru
     if is_shown:
         text, stream = fn(frame.scope)
         if text:
-            machine.effects.append(Display(text, stream))
+            say(machine, task, text, stream)
     frame.pc += 1
 
 
 def _is_returned_from(frame: Frame) -> bool:
     """Whether a frame is that of a function, block or script, which `return` ends."""
+    if frame.sink is not None:
+        return True
     return frame.kind in ("main", "task", "call", "block") or (frame.kind == "loop" and frame.position == "capture")
 
 
@@ -327,6 +335,7 @@ STEPS: dict[int, Callable[[Machine, Task, Frame, Instruction], None]] = {
     op.OBSERVE: step_observe,
     op.BODY: step_body,
     op.ONCE: step_once,
+    op.CAPTURE: step_capture,
     op.RESULT: step_result,
     op.TRY: step_try,
     op.FOR: step_for,

@@ -121,7 +121,8 @@ def _deliver(machine: Machine, task: Task, frame: Frame, below: Frame, completio
         _store(below, frame.slot, {"ok": is_ok, "value": value if is_ok else None, "error": None if is_ok else value})
         return None
     if kind == "value" or (kind == "return" and frame.kind in ("call", "block")):
-        _store(below, frame.slot, value if frame.output is None else frame.output)
+        value = value if frame.output is None else frame.output
+        _store(below, frame.slot, value if frame.sink is None else {"shown": frame.shown, "value": value})
         return None
     if kind == "error" and frame.kind == "call":
         return kind, with_call(machine, value, frame, below)

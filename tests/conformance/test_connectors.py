@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from fmsh.connectors.base import Attempt, AttemptId, Connector
+from fmsh.connectors.files import FileConnector
 from fmsh.connectors.http_request import HttpConnector
 from fmsh.connectors.process import ProcessConnector
 from fmsh.connectors.timer import TimerConnector
@@ -123,6 +124,42 @@ class HttpWorld(_World):
         super().close()
         self._quick.close()
         self._slow.close()
+
+
+class FileWorld(_World):
+    """A named pipe that nobody reads is what does not end by itself."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__()
+        self._directory = str(directory)
+        os.mkfifo(f"{self._directory}/pipe")
+
+    def open(self) -> Connector:
+        return FileConnector(str)
+
+    def quick(self) -> Attempt:
+        return self._write("file")
+
+    def slow(self) -> Attempt:
+        return self._write("pipe")
+
+    def bad(self) -> list[Attempt]:
+        return [self._write(path) for path in ("no/such/file", ".", "/", "pipe/x", "n" * 300)]
+
+    def _write(self, path: str) -> Attempt:
+        arguments: dict[str, object] = {"path": path, "data": "text", "append": False}
+        return attempt_of("write", arguments, id=self.next_id(), directory=self._directory)
+
+    def is_unknowable(self) -> bool:
+        return True
+
+
+class TestFile(ConnectorSuite):
+    @pytest.fixture
+    def world(self, tmp_path: Path) -> Iterator[FileWorld]:
+        world = FileWorld(tmp_path)
+        yield world
+        world.close()
 
 
 class TestProcess(ConnectorSuite):

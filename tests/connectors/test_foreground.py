@@ -137,7 +137,7 @@ def test_a_stopped_program_gives_the_terminal_back_and_goes_on_with_its_modes(at
 
 def test_a_program_survives_the_kill_of_its_shell(at_terminal: Start, tmp_path: Path) -> None:
     done = tmp_path / "done"
-    terminal = at_terminal(f"echo ready; trap '' HUP; while [ ! -e {tmp_path}/go ]; do sleep 0.02; done; touch {done}")
+    terminal = at_terminal(f"trap '' HUP; echo ready; while [ ! -e {tmp_path}/go ]; do sleep 0.02; done; touch {done}")
     terminal.read_until(lambda: "ready" in terminal.shown)
     terminal.process.kill()
     terminal.process.wait()

@@ -591,3 +591,77 @@ def test_a_full_disk_loses_no_status(shell: Shell, tmp_path: Path) -> None:
         assert shell.failure(["true"]).error.fields["status"] == 126
     finally:
         subprocess.run(["umount", str(small)], check=True)
+
+
+# ---- Redirections
+
+
+def redirected(shell: Shell, command: list[str], *redirections: list[object], **options: object) -> Outcome:
+    attempt = shell.attempt(command, **options)
+    attempt.arguments["stages"][-1]["redirections"] = list(redirections)
+    shell.connector.start(attempt, shell.loop.post)
+    return shell.loop.outcome_of(attempt.id)
+
+
+def test_a_named_pipe_holds_up_the_command_and_nobody_else(shell: Shell) -> None:
+    os.mkfifo(shell.directory / "pipe")
+    attempt = shell.attempt(["echo", "text"])
+    attempt.arguments["stages"][0]["redirections"] = [[">", "pipe"]]
+    shell.connector.start(attempt, shell.loop.post)
+    assert shell.value(["echo", "meanwhile"])["output"] == "meanwhile\n"
+    assert (shell.directory / "pipe").read_text() == "text\n"
+    assert isinstance(shell.loop.outcome_of(attempt.id), Done)
+
+
+def test_cancel_ends_the_wait_for_a_named_pipe(shell: Shell) -> None:
+    os.mkfifo(shell.directory / "pipe")
+    attempt = shell.attempt(["echo", "text"])
+    attempt.arguments["stages"][0]["redirections"] = [[">", "pipe"]]
+    shell.connector.start(attempt, shell.loop.post)
+    shell.wait_for(lambda: os.path.exists(shell.path(attempt, "claim")))
+    shell.connector.cancel(attempt.id)
+    assert shell.loop.outcome_of(attempt.id) == Cancelled()
+
+
+def test_names_of_files_are_data_whatever_they_hold(shell: Shell) -> None:
+    for name in ("$(touch hacked)", "a b", "-n", "&1", "`x`", "\udcff", "new\nline", "'\"", "*"):
+        assert isinstance(redirected(shell, ["echo", "text"], [">", name]), Done)
+        assert (shell.directory / name).read_text() == "text\n"
+    assert "hacked" not in os.listdir(shell.directory)
+
+
+def test_a_text_is_read_and_leaves_no_file_also_if_it_is_a_secret(shell: Shell) -> None:
+    for text, expected in (("é\n", "é\n"), (b"\xff", "\udcff"), (SECRET, "hunter2"), ("", "")):
+        outcome = redirected(shell, ["cat"], ["<<", text])
+        assert isinstance(outcome, Done) and outcome.value["output"] == expected
+    assert not list(Path(shell.fx).rglob("in.*"))
+
+
+def test_a_file_is_made_with_the_umask_of_the_job(shell: Shell) -> None:
+    assert isinstance(redirected(shell, ["true"], [">", "f"], umask=0o027), Done)
+    assert stat.S_IMODE((shell.directory / "f").stat().st_mode) == 0o640
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may read and write everywhere")
+def test_without_permission_nothing_starts(shell: Shell) -> None:
+    for name, mode in (("unreadable", 0o200), ("unwritable", 0o400)):
+        (shell.directory / name).write_text("old")
+        (shell.directory / name).chmod(mode)
+    for redirection in (["<", "unreadable"], [">", "unwritable"], ["2>>", "unwritable"]):
+        outcome = redirected(shell, ["touch", "ran"], redirection)
+        assert isinstance(outcome, Failed) and outcome.error.kind == "path", outcome
+        assert "permission denied" in outcome.error.message and outcome.error.fields["command"] == "touch"
+    assert not (shell.directory / "ran").exists()
+
+
+def test_a_displayed_command_can_have_its_stderr_kept(shell: Shell) -> None:
+    read_end, write_end = os.pipe()
+    terminal = Terminal(0, write_end, write_end, is_tty=False)
+    attempt = shell.attempt(["sh", "-c", "echo out; echo err >&2"], output="display", terminal=terminal)
+    attempt.arguments["errors"] = "capture"
+    shell.connector.start(attempt, shell.loop.post)
+    outcome = shell.loop.outcome_of(attempt.id)
+    os.close(write_end)
+    with open(read_end) as displayed:
+        assert displayed.read() == "out\n"
+    assert isinstance(outcome, Done) and outcome.value["errors"] == "err\n" and outcome.value["output"] is None

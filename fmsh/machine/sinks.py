@@ -1,0 +1,68 @@
+"""Where what a job says goes: to whoever looks, or into a frame that keeps it (`op.CAPTURE`).
+
+The nearest frame with a sink around a task decides, also for the tasks that were started in it. A process whose output
+is kept runs with it captured, and says it when it has ended.
+"""
+
+from __future__ import annotations
+
+from fmsh.machine.effects import Display
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fmsh.machine.machine import Machine
+    from fmsh.machine.state import Frame, Task
+    from fmsh.values import Value
+
+
+def say(machine: Machine, task: Task, text: str, stream: str) -> None:
+    """Shows a text, or keeps it."""
+    frame, stream = _destination(machine, task, stream)
+    if frame is None:
+        machine.effects.append(Display(text, stream))
+    else:
+        frame.shown.append([stream, text])
+
+
+def outputs_of_process(machine: Machine, task: Task, *, is_displayed: bool) -> dict[str, Value]:
+    """How a process is to be run: `errors` is there where all that it says on stderr is wanted."""
+    is_kept = is_displayed and _destination(machine, task, "out") != (None, "out")
+    arguments = {"output": "display" if is_displayed and not is_kept else "capture"}
+    if _destination(machine, task, "err") != (None, "err"):
+        arguments["errors"] = "capture"
+    return arguments
+
+
+def take_output(machine: Machine, task: Task, value: Value) -> Value:
+    """Says what a process wrote that is not its value; gives its outcome without it."""
+    if type(value) is not dict:
+        return value
+    frame = task.frames[-1]
+    mode = frame.code.instructions[frame.pc][4]
+    if mode == "display" or (mode == "tail" and frame.position != "capture"):
+        if value.get("output"):
+            say(machine, task, value["output"], "out")
+        value = {**value, "output": None}
+    if value.get("errors"):
+        say(machine, task, value["errors"], "err")
+    return {name: item for name, item in value.items() if name != "errors"}
+
+
+def _destination(machine: Machine, task: Task, stream: str) -> tuple[Frame | None, str]:
+    for frame in _frames_outwards(machine, task):
+        goes_to = "" if frame.sink is None else frame.sink[stream]
+        if goes_to == "keep":
+            return frame, stream
+        stream = goes_to or stream
+    return None, stream
+
+
+def _frames_outwards(machine: Machine, task: Task) -> Iterator[Frame]:
+    """The frames around what a task does, innermost first, with those of the tasks that it belongs to."""
+    while True:
+        yield from reversed(task.frames)
+        if task.group is None:
+            return
+        task = machine.tasks[machine.groups[task.group].owner]
