@@ -10,6 +10,10 @@ _fmsh() {
     mapfile -t COMPREPLY < <(compgen -W "last $(fmsh jobs list --all --json 2>/dev/null | grep -o '"id": *[0-9]*' | grep -o '[0-9]*') --json" -- "$word")
   elif [[ $command == daemon && $COMP_CWORD -eq 2 ]]; then
     mapfile -t COMPREPLY < <(compgen -W 'start stop status run' -- "$word")
+  elif [[ $command == config && $COMP_CWORD -eq 2 ]]; then
+    mapfile -t COMPREPLY < <(compgen -W 'get set path' -- "$word")
+  elif [[ $command == config && $COMP_CWORD -eq 3 ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$(fmsh config 2>/dev/null | cut -d' ' -f1)" -- "$word")
   elif [[ $command == completion && $COMP_CWORD -eq 2 ]]; then
     mapfile -t COMPREPLY < <(compgen -W 'bash zsh fish' -- "$word")
   elif [[ $word == -* ]]; then
@@ -17,7 +21,7 @@ _fmsh() {
   else
     compopt -o filenames 2>/dev/null
     mapfile -t COMPREPLY < <(compgen -f -- "$word")
-    [[ $COMP_CWORD -eq 1 ]] && mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'jobs daemon help completion secret' -- "$word")
+    [[ $COMP_CWORD -eq 1 ]] && mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'jobs daemon help completion secret config' -- "$word")
   fi
 }
 complete -F _fmsh fmsh

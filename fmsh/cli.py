@@ -22,6 +22,7 @@ HELP = """usage: fmsh [OPTION…] FILE [ARG…]     run a script as one durable 
        fmsh                           the prompt; reads a script where standard input is no terminal
        fmsh jobs [VERB …]             see and steer jobs: list show attach wait output log cancel retry answer …
        fmsh daemon start|stop|status|run
+       fmsh config [get|set|path]     the settings, and where each comes from
        fmsh secret set NAME | list | rm NAME
        fmsh help [NAME]               the commands of the language
        fmsh completion bash|zsh|fish  completion for another shell
@@ -114,6 +115,10 @@ def _show_problems(error: SourceError) -> None:
 
 
 def _dispatch(arguments: list[str]) -> int:
+    if arguments[:1] == ["config"]:
+        from fmsh.shell import config  # before the settings are read, which may be what has to be mended
+
+        return config.main(arguments[1:])
     if arguments and arguments[0] in _COMMANDS:
         return _COMMANDS[arguments[0]](arguments[1:], read_settings(os.environ))
     if arguments in (["--version"], ["-V"]):

@@ -1,6 +1,7 @@
-"""Where things lie: read from the environment, made of plain text, without touching the disk.
+"""Where things lie, and what was chosen: read from the environment, and from `config.toml` if there is one.
 
-`FMSH_*` wins, then the XDG variables, then the platform's own places (platformdirs is asked only where those differ).
+`FMSH_*` wins, then the file or the XDG variables, then the platform's own places (platformdirs is asked only where
+those differ). What can be chosen in the file is the table in `configuration`, which is imported when it is needed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from fmsh.record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
 
 STORE_SCHEME = "sqlite://"
@@ -21,7 +23,10 @@ STORE_NAME = "/store.db"
 
 
 class Settings(Record):
-    """`public_url` and `listen` are None unless set; `may_start_daemon` is false under `FMSH_NO_DAEMON=1`."""
+    """`public_url` and `listen` are None unless set; `may_start_daemon` is false under `FMSH_NO_DAEMON=1`.
+
+    `chosen` is what the file says, as written.
+    """
 
     state_directory: str
     runtime_directory: str
@@ -29,6 +34,13 @@ class Settings(Record):
     listen: str | None
     public_url: str | None
     may_start_daemon: bool
+    chosen: Mapping[str, str] = {}
+
+    def value(self, name: str) -> Any:
+        """Gives the value of a setting of the file: milliseconds of a duration, None for what is forever."""
+        from fmsh import configuration
+
+        return configuration.value(self.chosen, name)
 
     @property
     def fx_directory(self) -> str:
@@ -48,7 +60,7 @@ class Settings(Record):
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
-    """Finds the directories and addresses that hold for a process. Creates nothing. Raises: UsageError."""
+    """Finds the directories and settings that hold for a process. Creates nothing. Raises: UsageError."""
     chosen = _chosen_state(environment)
     state = chosen or _directory(environment, "XDG_STATE_HOME", ".local/state", "user_state_path")
     runtime = environment.get("FMSH_RUNTIME_DIR")
@@ -56,16 +68,28 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         # Two stores must not share a socket, so a store that was chosen keeps it with its locks.
         xdg = None if chosen else environment.get("XDG_RUNTIME_DIR")
         runtime = f"{xdg}/fmsh" if xdg else f"{os.path.abspath(state)}/run"
-    config = environment.get("FMSH_CONFIG_DIR")
-    config = config or _directory(environment, "XDG_CONFIG_HOME", ".config", "user_config_path")
+    path = config_path(environment)
+    file: Mapping[str, str] = {}
+    if os.path.lexists(path):
+        from fmsh import configuration
+
+        file = configuration.read(path)
     return Settings(
         os.path.abspath(state),
         os.path.abspath(runtime),
-        os.path.abspath(config),
-        environment.get("FMSH_LISTEN") or None,
-        environment.get("FMSH_PUBLIC_URL") or None,
+        os.path.dirname(path),
+        environment.get("FMSH_LISTEN") or file.get("listen"),
+        environment.get("FMSH_PUBLIC_URL") or file.get("public_url"),
         environment.get("FMSH_NO_DAEMON") != "1",
+        file,
     )
+
+
+def config_path(environment: Mapping[str, str]) -> str:
+    """Names the file of the settings. It need not exist."""
+    directory = environment.get("FMSH_CONFIG_DIR")
+    directory = directory or _directory(environment, "XDG_CONFIG_HOME", ".config", "user_config_path")
+    return os.path.abspath(directory) + "/config.toml"
 
 
 def _chosen_state(environment: Mapping[str, str]) -> str | None:

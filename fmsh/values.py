@@ -76,6 +76,26 @@ class Duration:
         return written
 
 
+def duration_of(text: str) -> Duration | None:
+    """Reads `1h30m`, `-5s`, `1.5h`, `500ms`, as `str` of a duration writes it; None if it is none."""
+    rest = text.strip()
+    is_negative = rest.startswith("-")
+    rest = rest.removeprefix("-")
+    total = 0
+    last_size: int | None = None
+    while rest or last_size is None:
+        number = rest[: len(rest) - len(rest.lstrip("0123456789."))]
+        rest = rest[len(number) :]
+        unit = "ms" if rest.startswith("ms") else rest[:1]
+        size = NANOSECONDS.get(unit)
+        if size is None or not number.replace(".", "", 1).isdigit() or (last_size is not None and size >= last_size):
+            return None
+        whole, _, fraction = number.partition(".")
+        total += int(whole or "0") * size + (int(fraction) * size // 10 ** len(fraction) if fraction else 0)
+        rest, last_size = rest[len(unit) :], size
+    return Duration(-total if is_negative else total)
+
+
 def text_bytes(text: str) -> bytes:
     """Turns any string into bytes: surrogates that stand for bytes become these, others are written as they are."""
     try:

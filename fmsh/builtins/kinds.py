@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fmsh.builtins.complaints import conversion, mismatch, unreadable
 from fmsh.builtins.declare import builtin
-from fmsh.values import NANOSECONDS, Duration, a_kind, kind_of, text_bytes
+from fmsh.values import Duration, a_kind, duration_of, kind_of, text_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -140,26 +140,10 @@ def read_int(text: str) -> int:
 
 def read_duration(text: str) -> Duration:
     """Reads `1h30m`, `-5s`, `1.5h`, `500ms`; units from large to small. Raises: Raised with kind `parse`."""
-    rest = text.strip()
-    is_negative = rest.startswith("-")
-    rest = rest.removeprefix("-")
-    total = 0
-    last_size: int | None = None
-    while rest or last_size is None:
-        number = rest[: len(rest) - len(rest.lstrip("0123456789."))]
-        rest = rest[len(number) :]
-        unit = "ms" if rest.startswith("ms") else rest[:1]
-        size = NANOSECONDS.get(unit)
-        if size is None or not number.replace(".", "", 1).isdigit() or (last_size is not None and size >= last_size):
-            raise _not_a("duration such as `1h30m`", text)
-        total += _nanoseconds(number, size)
-        rest, last_size = rest[len(unit) :], size
-    return Duration(-total if is_negative else total)
-
-
-def _nanoseconds(number: str, size: int) -> int:
-    whole, _, fraction = number.partition(".")
-    return int(whole or "0") * size + (int(fraction) * size // 10 ** len(fraction) if fraction else 0)
+    found = duration_of(text)
+    if found is None:
+        raise _not_a("duration such as `1h30m`", text)
+    return found
 
 
 def _size(number: str, unit: int) -> int:
