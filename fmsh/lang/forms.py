@@ -15,6 +15,7 @@ from fmsh.lang.expressions import operands, spill, spread
 from fmsh.lang.given import Form, Given, flag, nothing, observation, pair, positional, record, request
 from fmsh.lang.piped import Piped
 from fmsh.lang.pipelines import show
+from fmsh.lang.repeating import REPEATING_FORMS
 from fmsh.lang.requests import REQUEST_FORMS
 from fmsh.lang.statements import compile_block, compile_body
 from fmsh.machine import code as op
@@ -383,7 +384,7 @@ def _forms() -> dict[str, Form]:
             "A random number: from 0 to 1, or a whole number from A to B, B included.",
         ),
     }
-    return made | REQUEST_FORMS
+    return made | REQUEST_FORMS | REPEATING_FORMS
 
 
 FORMS: dict[str, Form] = _forms()
