@@ -18,6 +18,7 @@ import stat
 from time import sleep
 
 from fmsh.connectors.base import Cancelled, Done, Failed
+from fmsh.connectors.replacing import Replacement, write_all
 from fmsh.observing import why_not_writable
 from fmsh.values import Raised, error_value, text_bytes
 
@@ -97,30 +98,24 @@ class FileConnector:
         return Done(None)
 
     def _replace(self, attempt: Attempt, path: str, data: bytes, old: os.stat_result | None, umask: int | None) -> None:
-        above, prefix = os.path.dirname(path), f".fmsh-{attempt.idempotency_key}."
-        if attempt.is_resumed:
-            _remove_beginning(above, prefix)
-        beside = f"{above}/{prefix}{os.urandom(4).hex()}"
         try:
-            fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            made = Replacement(path, attempt.idempotency_key, is_resumed=attempt.is_resumed)
         except OSError as problem:
             if old is None or problem.errno not in _NO_OTHER_FILE:
                 raise
             return self._write_directly(attempt, path, data, old, umask)
         try:
-            try:
-                _write_all(fd, data)
-                _take_over(fd, old, umask)
-                os.fsync(fd)
-            finally:
-                os.close(fd)
-            os.rename(beside, path)
+            made.write(data)
+        except OSError:
+            made.abandon()
+            raise
+        try:
+            made.commit(umask)
         except OSError as problem:
-            os.unlink(beside)
             if old is None or problem.errno != errno.EBUSY:  # the file is a mount of its own
                 raise
             return self._write_directly(attempt, path, data, old, umask)
-        return _sync_directory(above)
+        return None
 
     def _write_directly(
         self, attempt: Attempt, path: str, data: bytes, old: os.stat_result | None, umask: int | None
@@ -133,7 +128,7 @@ class FileConnector:
         try:
             if old is None and umask is not None:
                 os.fchmod(fd, 0o666 & ~umask)
-            _write_all(fd, data)
+            write_all(fd, data)
             os.fsync(fd)
         finally:
             os.close(fd)
@@ -176,39 +171,3 @@ def _as_bytes(data: Value, reveal: Callable[[Secret], str]) -> bytes:
     if isinstance(data, bytes):
         return data
     return text_bytes(data if isinstance(data, str) else reveal(data))
-
-
-def _remove_beginning(directory: str, prefix: str) -> None:
-    """Removes what an attempt that died left beside its file."""
-    for name in os.listdir(directory):
-        if name.startswith(prefix):
-            os.unlink(f"{directory}/{name}")
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(fd, rest) :]
-
-
-def _take_over(fd: int, old: os.stat_result | None, umask: int | None) -> None:
-    """Gives a new file the mode and, if we may, the owner of the one that it replaces."""
-    if old is None:
-        if umask is not None:
-            os.fchmod(fd, 0o666 & ~umask)
-        return
-    made = os.fstat(fd)
-    if (made.st_uid, made.st_gid) != (old.st_uid, old.st_gid):
-        try:
-            os.fchown(fd, old.st_uid, old.st_gid)
-        except PermissionError:
-            pass
-    os.fchmod(fd, stat.S_IMODE(old.st_mode))
-
-
-def _sync_directory(path: str) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

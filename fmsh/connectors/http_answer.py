@@ -44,11 +44,15 @@ TEXT_TYPES = (
 
 
 class Answer(Record):
-    """A whole answer. `headers` by name in lower case; `body` as it was transferred, not yet uncompressed."""
+    """A whole answer. `headers` by name in lower case; `body` as it was transferred, not yet uncompressed.
+
+    `is_saved`: the body went into a file.
+    """
 
     status: int
     headers: dict[str, str]
     body: bytes
+    is_saved: bool = False
 
 
 class Progress:
@@ -97,7 +101,7 @@ def outcome_of(outgoing: Outgoing, answer: Answer, policy: Policy, *, elapsed_ns
     if answer.status >= 400 and answer.status not in policy.accepted:
         return _refused(outgoing, answer, policy, now_s)
     try:
-        body = None if outgoing.method == "HEAD" else decode(answer)
+        body = None if outgoing.method == "HEAD" or answer.is_saved else decode(answer)
     except Raised as failure:
         return Failed(_about(outgoing, failure.error, answer))
     if policy.is_full:
@@ -214,20 +218,36 @@ def decode(answer: Answer, *, limit: int = RESPONSE_BYTES_MAX) -> Value:
     return data
 
 
+def encodings(headers: Mapping[str, str]) -> list[str]:
+    """How a body is compressed, the outermost first. Raises: Raised for a way that is not known."""
+    names = [name.strip().lower() for name in headers.get("content-encoding", "").split(",")]
+    names = [name for name in reversed(names) if name and name != "identity"]
+    for name in names:
+        if name not in ("gzip", "x-gzip", "deflate"):
+            raise raised("parse", f"the answer is encoded as {name}, which was not asked for and is not understood")
+    return names
+
+
 def uncompress(answer: Answer, *, limit: int) -> bytes:
     """Undoes gzip and deflate, never holding more than `limit` bytes. Raises: Raised for more, or for broken data."""
     data = answer.body
-    names = [name.strip().lower() for name in answer.headers.get("content-encoding", "").split(",")]
-    for name in reversed([name for name in names if name and name != "identity"]):
-        if name not in ("gzip", "x-gzip", "deflate"):
-            raise raised("parse", f"the answer is encoded as {name}, which was not asked for and is not understood")
+    for name in encodings(answer.headers):
         try:
             data = _inflate(data, limit)
         except zlib.error:
-            raise raised("parse", f"the answer says that it is encoded as {name}, but it is not") from None
+            raise falsely_encoded(name) from None
     if len(data) > limit:
         raise too_large(limit)
     return data
+
+
+def falsely_encoded(name: str) -> Raised:
+    return raised("parse", f"the answer says that it is encoded as {name}, but it is not")
+
+
+def inflater(beginning: bytes) -> zlib._Decompress:
+    """What undoes gzip or zlib, whichever it is, or deflate without a header, which some servers send as "deflate"."""
+    return zlib.decompressobj(47 if beginning[:1] in (b"\x1f", b"\x78") else -15)
 
 
 def too_large(limit: int = RESPONSE_BYTES_MAX) -> Raised:
@@ -239,16 +259,15 @@ def _inflate(data: bytes, limit: int) -> bytes:
     pieces: list[bytes] = []
     total = 0
     while data:
-        # 47: gzip or zlib, whichever it is; -15: deflate without a header, which some servers send as "deflate".
-        inflater = zlib.decompressobj(47 if data[:1] in (b"\x1f", b"\x78") else -15)
-        piece = inflater.decompress(data, limit - total + 1)
+        member = inflater(data)
+        piece = member.decompress(data, limit - total + 1)
         total += len(piece)
         if total > limit:
             raise too_large(limit)
-        if not inflater.eof:
+        if not member.eof:
             raise zlib.error("cut")
         pieces.append(piece)
-        data = inflater.unused_data.lstrip(b"\0")
+        data = member.unused_data.lstrip(b"\0")
     return b"".join(pieces)
 
 

@@ -126,6 +126,8 @@ def build(
     url = with_query(parse_url(str(revealer(arguments["url"]))), arguments.get("query") or {}, revealer)
     body = _body(arguments, revealer, directory, boundary=f"fmsh-{idempotency_key}")
     own = {"Host": url.authority, "User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
+    if arguments.get("save") is not None:
+        own["Accept-Encoding"] = "identity"
     if body is not None and body.content_type:
         own["Content-Type"] = body.content_type
     if body is not None or method in BODY_METHODS:

@@ -1,11 +1,11 @@
 """HTTP out: operation "request" of the connector "http".
 
 Arguments: `method`, `url` (text or secret), `headers`, `query` (records), `timeout` (a duration for one attempt with
-all its redirects; 30 s; for a file in its body the time in which nothing moves), `retries` (further tries, 2), `full`,
+all its redirects; 30 s; where a file is moved the time in which nothing does), `retries` (further tries, 2), `full`,
 `follow` (true), `pages`, `auth`, `ok` (statuses that raise nothing), `insecure`, `secret` (the paths of the answer
-that are secret, or true: all of it); and of the body `body` (any value), `form`, `multipart` (records), `attach` (a
-record of paths) or `file` (a path). Only `method` and `url` must be there. Proxies are those that the environment of
-the attempt names.
+that are secret, or true: all of it), `save` (a path that the body of a good answer goes to); and of the body `body`
+(any value), `form`, `multipart` (records), `attach` (a record of paths) or `file` (a path). Only `method` and `url`
+must be there. Proxies are those that the environment of the attempt names.
 
 Each attempt runs on one of at most 64 worker threads. A watchdog thread answers an attempt whose time is up, and
 `cancel` a cancelled one, even where its worker is stuck (looking up a name cannot be interrupted). Who answers first
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from fmsh.connectors.base import Attempt, Outcome, Post
     from fmsh.connectors.http_answer import Answer, Policy
     from fmsh.connectors.http_message import Outgoing
+    from fmsh.connectors.http_save import Download
     from fmsh.connectors.sealing import Seal
     from fmsh.values import Secret, Value
 
@@ -51,6 +52,7 @@ class _Exchange:
     __slots__ = (
         "_is_answered",
         "_lock",
+        "download",
         "environment",
         "follows",
         "id",
@@ -75,6 +77,7 @@ class _Exchange:
         self.follows = follow is None or bool(follow)
         self.is_insecure = bool(arguments.get("insecure"))
         self.secret_paths = arguments.get("secret")  # True: all of the answer
+        self.download: Download | None = None
         self.seal: Seal | None = None  # set where the answer may hold a secret
         self.environment: dict[str, str] = {}  # what it says of proxies
         self.line = Line(float("inf"))
@@ -99,7 +102,7 @@ class _Exchange:
     def streams(self) -> bool:
         """Whether it moves a file, which takes as long as it takes: then the time-out is one of silence."""
         body = self.outgoing.body
-        return body is not None and body.whole is None
+        return self.download is not None or (body is not None and body.whole is None)
 
 
 class HttpConnector:
@@ -125,13 +128,14 @@ class HttpConnector:
             policy = http_answer.policy_of(attempt.arguments, attempt.is_once)
             outgoing = http_message.build(attempt.arguments, attempt.idempotency_key, self._reveal, attempt.directory)
             proxies = _proxy_variables(attempt, self._reveal)
+            download = _download(attempt)
         except Raised as failure:
             return post(attempt.id, Failed(failure.error))
         if attempt.is_resumed and attempt.is_once:
             reason = "fmsh ended while it was in flight, so it is not known whether it was done, and it stands in once"
             return post(attempt.id, http_answer.failed_for_good(outgoing, "lost", reason))
         exchange = _Exchange(attempt, post, outgoing, policy)
-        exchange.environment = proxies
+        exchange.environment, exchange.download = proxies, download
         if outgoing.secrets or exchange.secret_paths is not None:
             exchange.seal = self._sealer()
         with self._lock:
@@ -179,9 +183,12 @@ class HttpConnector:
             exchange.line.silence_s = exchange.timeout.seconds
         self._watchdog.add(exchange)
         try:
-            outcome = _without_secrets(exchange, self._outcome(exchange))
+            outcome = _without_secrets(exchange, _saved(exchange, self._outcome(exchange)))
         except Exception as error:  # the border: whatever goes wrong here must be answered
             outcome = http_answer.failed_for_good(exchange.outgoing, "network", f"{type(error).__name__}: {error}")
+        finally:
+            if exchange.download is not None:
+                exchange.download.abandon()
         self._finish(exchange, outcome)
 
     def _outcome(self, exchange: _Exchange) -> Outcome:
@@ -202,7 +209,9 @@ class HttpConnector:
         for _ in range(REDIRECTS_MAX + 1):
             try:
                 route = Route(proxy_for(outgoing.url, exchange.environment), exchange.is_insecure)
-                answer = self._transport.exchange(outgoing, route, exchange.line, is_fresh=exchange.policy.is_once)
+                answer = self._transport.exchange(
+                    outgoing, route, exchange.line, is_fresh=exchange.policy.is_once, download=exchange.download
+                )
                 following = _redirect(outgoing, answer) if exchange.follows else None
             except TransportError as error:
                 raise _NoAnswer(_failure(exchange, outgoing, error)) from None
@@ -248,6 +257,26 @@ class _NoAnswer(Exception):
 
 def _failed(outgoing: Outgoing, failure: Raised) -> Failed:
     return http_answer.failed_for_good(outgoing, failure.error.kind, failure.error.message)
+
+
+def _download(attempt: Attempt) -> Download | None:
+    """Raises: Raised where the file cannot be written."""
+    if attempt.arguments.get("save") is None:
+        return None
+    from fmsh.connectors.http_save import Download
+
+    return Download(attempt)
+
+
+def _saved(exchange: _Exchange, outcome: Outcome) -> Outcome:
+    """Puts the file in its place after a good answer, unless somebody else has answered meanwhile."""
+    if exchange.download is None or not isinstance(outcome, Done) or exchange.is_answered:
+        return outcome
+    try:
+        exchange.download.commit()
+    except Raised as failure:
+        return _failed(exchange.outgoing, failure)
+    return outcome
 
 
 def _proxy_variables(attempt: Attempt, reveal: Callable[[Secret], str]) -> dict[str, str]:

@@ -26,10 +26,11 @@ from fmsh.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from fmsh.connectors.http_message import Url
+    from fmsh.connectors.http_save import Download
 
     Key = tuple[tuple[str, str, int], Url | None, bool]
 
@@ -186,8 +187,12 @@ class Transport:
         self._kept: dict[Key, list[_Connection]] = {}
         self._lock = Lock()
 
-    def exchange(self, outgoing: Outgoing, route: Route, line: Line, *, is_fresh: bool) -> Answer:
+    def exchange(
+        self, outgoing: Outgoing, route: Route, line: Line, *, is_fresh: bool, download: Download | None = None
+    ) -> Answer:
         """Sends a request and reads its whole answer. `is_fresh`: over a new connection.
+
+        The body of a good answer goes into `download`, if there is one.
 
         Raises: TransportError; Raised when the answer is too large.
         """
@@ -195,13 +200,13 @@ class Transport:
         connection = None if is_fresh else self._take(key)
         if connection is not None:
             try:
-                return self._exchange_on(connection, key, outgoing, line)
+                return self._exchange_on(connection, key, outgoing, line, download)
             except TransportError as error:
                 # A kept connection that fails before its first byte was closed under us: not a failure of the server.
                 is_stale = line.status is None and not error.is_timeout and not line.is_cut
                 if not is_stale or outgoing.method not in REPEATABLE_UNSEEN:
                     raise
-        return self._exchange_on(self._make(outgoing.url, route), key, outgoing, line)
+        return self._exchange_on(self._make(outgoing.url, route), key, outgoing, line, download)
 
     def close(self) -> None:
         with self._lock:
@@ -210,13 +215,15 @@ class Transport:
                     connection.close()
             self._kept.clear()
 
-    def _exchange_on(self, connection: _Connection, key: Key, outgoing: Outgoing, line: Line) -> Answer:
+    def _exchange_on(
+        self, connection: _Connection, key: Key, outgoing: Outgoing, line: Line, download: Download | None
+    ) -> Answer:
         connection.line = line
         is_kept = False
         try:
             line.use(connection.sock)
             _connect(connection, outgoing)
-            answer, is_kept = _converse(connection, outgoing, line, key[1])
+            answer, is_kept = _converse(connection, outgoing, line, key[1], download)
             return answer
         finally:
             line.use(None)
@@ -280,7 +287,9 @@ def _connect(connection: _Connection, outgoing: Outgoing) -> None:
         raise TransportError(f"no connection to {host} ({_reason(error)})") from None
 
 
-def _converse(connection: _Connection, outgoing: Outgoing, line: Line, proxy: Url | None) -> tuple[Answer, bool]:
+def _converse(
+    connection: _Connection, outgoing: Outgoing, line: Line, proxy: Url | None, download: Download | None
+) -> tuple[Answer, bool]:
     """Sends and reads: the answer, and whether the connection can be used again. Raises: TransportError, Raised."""
     line.was_sent, line.status = True, None
     host = outgoing.url.authority
@@ -289,10 +298,16 @@ def _converse(connection: _Connection, outgoing: Outgoing, line: Line, proxy: Ur
         connection.sock.settimeout(line.remaining_s())
         response = connection.getresponse()
         line.status = response.status
-        body = _read_body(response, connection, line)
+        headers = _headers(response)
+        is_saved = download is not None and 200 <= response.status < 300
+        if download is not None and is_saved:
+            download.begin(headers)
+            body = _save_body(response, connection, line, download)
+        else:
+            body = _read_body(response, connection, line)
         if response.length:
             raise http.client.IncompleteRead(b"", response.length)
-        return Answer(response.status, _headers(response), body), not response.will_close
+        return Answer(response.status, headers, body, is_saved), not response.will_close
     except TimeoutError:
         raise TransportError(f"no answer from {host} in time", is_timeout=True) from None
     except FileChanged as error:
@@ -333,17 +348,29 @@ def _send(connection: _Connection, outgoing: Outgoing, line: Line, proxy: Url | 
 def _read_body(response: http.client.HTTPResponse, connection: _Connection, line: Line) -> bytes:
     pieces: list[bytes] = []
     total = 0
+    for piece in _pieces(response, connection, line):
+        total += len(piece)
+        if total > RESPONSE_BYTES_MAX:
+            raise too_large()
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _save_body(response: http.client.HTTPResponse, connection: _Connection, line: Line, download: Download) -> bytes:
+    for piece in _pieces(response, connection, line):
+        download.write(piece)
+    return b""
+
+
+def _pieces(response: http.client.HTTPResponse, connection: _Connection, line: Line) -> Iterator[bytes]:
     while True:
         if connection.sock is not None:
             connection.sock.settimeout(line.remaining_s())
         piece = response.read(CHUNK_BYTES)
         if not piece:
-            return b"".join(pieces)
+            return
         line.moved()
-        total += len(piece)
-        if total > RESPONSE_BYTES_MAX:
-            raise too_large()
-        pieces.append(piece)
+        yield piece
 
 
 def _headers(response: http.client.HTTPResponse) -> dict[str, str]:

@@ -39,6 +39,7 @@ _OPTIONS = (
     flag("multipart", "record", "fields to send as a form in parts"),
     flag("attach", "record", "files to send with such a form, such as {photo: ./me.png}"),
     flag("file", "path", "a file to send as the body"),
+    flag("save", "path", "the file that the answer goes to, replaced when it is whole"),
     Parameter("pages", "flag", "bool", False, False, "", "follows the links to further pages; their lists become one"),
     flag("secret", "any", "the field of the answer that is a secret, such as access_token; or a list of such"),
 )
@@ -71,6 +72,8 @@ def _request(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: s
             if given.has(other):
                 c.problem(node, f"`--{other}` is the body already: leave it out, or the pipe")
         fixed["body"] = spill(c, b, piped.node, piped.value)
+    if given.has("save") and given.has("pages"):
+        c.problem(node, "--pages gives one list, and --save keeps one answer", "leave one out")
     options = [parameter.name for parameter in _OPTIONS]
     values = fixed | _renamed(given.values("method", "url", "body", *options))
     if "no_follow" in values:

@@ -75,15 +75,17 @@ def test_what_is_wrong_with_a_request_is_said(shell: Shell, script: str, said: s
 
 def test_bodies_and_pages_from_a_script(shell: Shell, serve: Serve) -> None:
     Path(shell.directory, "photo.png").write_bytes(b"png")
-    server = serve(answer(), answer(), answer(), json_answer("[1]", Link='</2>; rel="next"'), json_answer("[2]"))
+    server = serve(answer(), answer(), answer(), json_answer('{}'), json_answer("[1]", Link='</2>; rel="next"'), json_answer("[2]"))
     script = f"""
       POST {server.url} --form {{a: 1, b: "x y"}}
       POST {server.url} --multipart {{name: me}} --attach {{photo: ./photo.png}}
       PUT {server.url} --file photo.png
+      GET {server.url} --save got.json
       GET {server.url} --pages | sum
     """
     done = shell.run("-c", script)
     assert (done.status, done.out) == (0, "3\n"), done
+    assert Path(shell.directory, "got.json").read_text() == "{}"
     form, parts, file = server.seen[:3]
     assert form.body == b"a=1&b=x+y"
     assert b'name="photo"; filename="photo.png"' in parts.body and b"png\r\n" in parts.body
