@@ -75,7 +75,8 @@ def test_what_is_wrong_with_a_request_is_said(shell: Shell, script: str, said: s
 
 def test_bodies_and_pages_from_a_script(shell: Shell, serve: Serve) -> None:
     Path(shell.directory, "photo.png").write_bytes(b"png")
-    server = serve(answer(), answer(), answer(), json_answer('{}'), json_answer("[1]", Link='</2>; rel="next"'), json_answer("[2]"))
+    pages = json_answer("[1]", Link='</2>; rel="next"'), json_answer("[2]")
+    server = serve(answer(), answer(), answer(), json_answer("{}"), *pages)
     script = f"""
       POST {server.url} --form {{a: 1, b: "x y"}}
       POST {server.url} --multipart {{name: me}} --attach {{photo: ./photo.png}}
