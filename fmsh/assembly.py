@@ -11,7 +11,7 @@ import os
 from fmsh.clock import SystemClock
 from fmsh.engine.engine import Engine
 from fmsh.engine.loop import Loop
-from fmsh.errors import ConnectorError
+from fmsh.errors import ConnectorError, UsageError
 from fmsh.lang.compiler import check_program, compile_program
 from fmsh.lang.parser import parse
 from fmsh.lang.tree import from_data, to_data
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from fmsh.connectors.base import Attempt, AttemptId, Connector, Terminal
     from fmsh.connectors.process import ProcessConnector
     from fmsh.errors import Diagnostic, StoreError
+    from fmsh.lang.modules import Module
+    from fmsh.lang.syntax import Program as Tree
     from fmsh.machine.code import Program
     from fmsh.settings import Settings
     from fmsh.values import Value
@@ -73,30 +75,72 @@ LIBRARY = Library(_find_builtin, _builtin_names, _functions, _display)
 
 
 def make_program(source: Source) -> tuple[NewProgram, Program]:
-    """Parses, checks and compiles a source. Raises: SourceError with every problem found."""
-    tree = parse(source)
-    tree_json = _compact_json(to_data(tree))
+    """Parses, checks and compiles a source with its modules. Raises: SourceError with every problem found."""
+    tree, files = parse_files(source)
+    if files:
+        from fmsh.lang.modules import files_to_data
+
+        tree_json = _compact_json(files_to_data(files))
+    else:
+        tree_json = _compact_json(to_data(tree))
     program_hash = blake2b(
         f"{source.name}\0{source.text}\0{tree_json}".encode("utf-8", "surrogatepass"), digest_size=16
     ).hexdigest()
-    program = compile_program(source, tree, LIBRARY, program_hash=program_hash)
+    program = compile_program(source, tree, LIBRARY, program_hash=program_hash, files=files)
     return NewProgram(program_hash, source.name, source.text, tree_json), program
 
 
 def check(source: Source) -> list[Diagnostic]:
-    """All problems of a source, warnings too. Raises: SourceError when it cannot be parsed."""
-    return check_program(source, parse(source), LIBRARY)[1]
+    """All problems of a source and its modules, warnings too. Raises: SourceError when one cannot be parsed."""
+    tree, files = parse_files(source)
+    return check_program(source, tree, LIBRARY, files=files)[1]
 
 
 def load_program(stored: NewProgram) -> Program:
-    """Compiles a stored program from its tree, so that a newer parser never changes it."""
+    """Compiles a stored program from its trees, so that a newer parser never changes it."""
     import json
 
-    tree = from_data(json.loads(stored.tree_json))
-    return compile_program(Source(stored.name, stored.text), tree, LIBRARY, program_hash=stored.hash)
+    data = json.loads(stored.tree_json)
+    source = Source(stored.name, stored.text)
+    files: list[Module] = []
+    if isinstance(data, dict):
+        from fmsh.lang.modules import files_from_data
+
+        files = files_from_data(data, source)
+    tree = files[0].tree if files else from_data(data)
+    return compile_program(source, tree, LIBRARY, program_hash=stored.hash, files=files)
 
 
-def _compact_json(data: list[Any]) -> str:
+def parse_files(source: Source) -> tuple[Tree, list[Module]]:
+    """Parses a source and, if it uses modules, all files of the program."""
+    tree = parse(source)
+    if "use" not in source.text:
+        return tree, []
+    from fmsh.lang.modules import gather, uses
+
+    return tree, gather(source, tree, read_module) if next(uses(tree), None) else []
+
+
+def read_module(written: str, user: str) -> tuple[str, Source]:
+    """Reads the module that a file names, relative to that file; gives what the module is known by, and its source.
+
+    Raises: UsageError.
+    """
+    path = os.path.join(os.path.dirname(user), os.path.expanduser(written))
+    name = os.path.normpath(path)
+    try:
+        with open(name, "rb") as file:
+            text = file.read().decode().removeprefix("\ufeff")
+    except OSError as problem:
+        reason = os.strerror(problem.errno or 0).lower()
+        message = f"the module {written} cannot be read: {reason}"
+        raise UsageError(message, hint=f"it is looked for at {os.path.abspath(name)}") from problem
+    except UnicodeDecodeError as problem:
+        raise UsageError(f"the module {written} is not UTF-8 text: byte {problem.start} is wrong") from problem
+    return os.path.realpath(name), Source(name, text)
+
+
+def _compact_json(data: list[Any] | dict[str, Any]) -> str:
     """Plain data as JSON, without importing json for a short line."""
     from fmsh import wire
 

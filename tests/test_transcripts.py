@@ -30,7 +30,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from typing import Any
 
 import pytest
@@ -202,7 +202,8 @@ class Run:
 
     def start(self) -> None:
         """Starts the job. Raises: SourceError, UsageError."""
-        stored, program = make_program(self.source)
+        with chdir(self.work):  # modules are found there
+            stored, program = make_program(self.source)
         arguments = self.case.parts.get("args", "").splitlines()
         variables: dict[str, Any] = {}
         if program.parameters.signature.parameters:
@@ -311,7 +312,8 @@ def straight(case: Case) -> dict[str, str]:
         try:
             run.start()
         except (SourceError, UsageError) as problem:
-            return {**_refused(problem), "commits": "0"}
+            refused = {part: text.replace(run.work, "/here") for part, text in _refused(problem).items()}
+            return {**refused, "commits": "0"}
         run.run_on()
         found = run.outcome()
         found["commits"] = str(run.store.commits)

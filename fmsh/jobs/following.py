@@ -169,8 +169,11 @@ def error_text(desk: Desk, job: Job) -> str:
     error = error_of(job)
     if error is None:
         return ""
-    program = desk.store.program(job.program_hash)
-    return render_error(error, {program.name: Source(program.name, program.text)}, color=desk.color)
+    stored = desk.store.program(job.program_hash)
+    sources = {stored.name: Source(stored.name, stored.text)}
+    if desk.load_program is not None and (error.fields.get("where") or {}).get("file") != stored.name:
+        sources = {unit.source.name: unit.source for unit in desk.load_program(stored).units}
+    return render_error(error, sources, color=desk.color)
 
 
 def _follow(desk: Desk, job: Job, keys: Keys) -> int | None:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from fmsh.lang import generated as g
 from fmsh.lang import syntax as s
-from fmsh.lang.bodies import CONCURRENT, Body, find_function, find_variable
-from fmsh.lang.calls import plain_text
+from fmsh.lang.bodies import CONCURRENT, Body, find_variable
 from fmsh.lang.given import request
 from fmsh.lang.statements import chain_statement
 from fmsh.lang.tree import walk
@@ -33,7 +32,7 @@ def start_background(c: Compiler, b: Body, node: s.Chain) -> Piped:
     chain.id = node.id
     chain_statement(c, body, chain, is_last=True)
     labels: dict[str, _ast.expr] = {}
-    _capture(b, node, b, labels, set())
+    _capture(c, b, node, b, labels, set())
     names = g.name(c.generator.bind("k", list(labels)), node.id)
     variables = g.call("captured", [names, g.list_of(list(labels.values()), node.id)], node.id)
     return request(c, b, node, "job", "start", {"entry": g.constant(c.add(body), node.id), "variables": variables})
@@ -49,18 +48,20 @@ def _levels(b: Body) -> list[Body | PythonBody]:
     return levels
 
 
-def _capture(b: Body, node: Node, seen_from: Body, labels: dict[str, _ast.expr], functions: set[int]) -> None:
+def _capture(
+    c: Compiler, b: Body, node: Node, seen_from: Body, labels: dict[str, _ast.expr], functions: set[int]
+) -> None:
     """Collects the variables around `b` that a part of the program reads, also in the functions that it calls."""
-    levels = _levels(b)
+    levels = [level.code if isinstance(level, Body) else None for level in _levels(b)]
     for part in walk(node):
         if isinstance(part, s.Variable) and part.name not in ("env", "job"):
             found = find_variable(seen_from, part.name)
             home = None if found is None else _levels(seen_from)[found.depth]
-            if found is not None and isinstance(home, Body) and home in levels:
-                slot = g.slot_of(levels.index(home), found.slot, node.id)
+            if found is not None and isinstance(home, Body) and home.code in levels:
+                slot = g.slot_of(levels.index(home.code), found.slot, node.id)
                 labels.setdefault(home.code.slots[found.slot], slot)
         elif isinstance(part, s.Command):
-            function = find_function(seen_from, plain_text(part.name) or "")
+            function = c.find_function(seen_from, part)
             if function is not None and function[0].code_id not in functions:
                 functions.add(function[0].code_id)
-                _capture(b, function[0].node, function[0].body, labels, functions)
+                _capture(c, b, function[0].node, function[0].body, labels, functions)

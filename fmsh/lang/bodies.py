@@ -48,7 +48,10 @@ class Body:
         self.kind = kind
         self.parent = parent
         self.names: dict[str, int] = {}
+        self.variables = self.code.variables
         self.functions: dict[str, FunctionInfo] = {}
+        self.own_functions: dict[str, FunctionInfo] = {}  # but those of modules
+        self.modules: dict[str, int] = {}  # by the name that they are used by
         self.hidden: dict[int, int] = {}
         self.fails_softly = False  # it is the left side of `||`: a false condition is a failure
 
@@ -67,7 +70,7 @@ class Body:
         """Declares a variable; a second one of the same name shadows the first from here on."""
         slot = self.slot(f"{name}@{node.id}")
         self.names[name] = slot
-        self.code.variables[name] = slot
+        self.variables[name] = slot
         return slot
 
     def emit(self, operation: int, node: Node, *operands: Any) -> None:
@@ -141,6 +144,16 @@ def find_function(body: Body | PythonBody, name: str) -> tuple[FunctionInfo, int
             if name in current.functions:
                 return current.functions[name], depth
             depth += 1
+        current = current.parent
+    return None
+
+
+def find_module(body: Body | PythonBody, name: str) -> Body | None:
+    """Finds the body that uses a module by that name."""
+    current: Body | PythonBody | None = body
+    while current is not None:
+        if isinstance(current, Body) and name in current.modules:
+            return current
         current = current.parent
     return None
 

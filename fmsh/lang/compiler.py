@@ -20,10 +20,11 @@ from fmsh.machine.signature import Signature
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from fmsh.lang.given import Form
+    from fmsh.lang.modules import Module
     from fmsh.lang.piped import Piped
     from fmsh.machine.library import Library
     from fmsh.spans import Source
@@ -47,6 +48,18 @@ def _redirected(c: Compiler, b: Body, stage: s.Command | s.Group, piped: Piped |
     return redirections.redirected(c, b, stage, piped, mode)
 
 
+def _use(c: Compiler, b: Body, node: s.Use) -> None:
+    from fmsh.lang import using
+
+    using.run(c, b, node)
+
+
+def _announce_use(c: Compiler, b: Body, node: s.Use) -> None:
+    from fmsh.lang import using
+
+    using.announce(c, b, node)
+
+
 PARTS = Parts(
     pipelines.chain,
     statements.compile_block,
@@ -55,13 +68,17 @@ PARTS = Parts(
     statements.control_stage,
     _start_background,
     _redirected,
+    _use,
+    _announce_use,
     _find_form,
 )
 
 
-def compile_program(source: Source, tree: s.Program, library: Library, *, program_hash: str = "") -> Program:
+def compile_program(
+    source: Source, tree: s.Program, library: Library, *, program_hash: str = "", files: Sequence[Module] = ()
+) -> Program:
     """Compiles a numbered tree. Raises: SourceError with every problem that is an error."""
-    program, problems = check_program(source, tree, library, program_hash=program_hash)
+    program, problems = check_program(source, tree, library, program_hash=program_hash, files=files)
     errors = [problem for problem in problems if problem.severity == "error"]
     if errors:
         raise SourceError(errors)
@@ -69,11 +86,14 @@ def compile_program(source: Source, tree: s.Program, library: Library, *, progra
 
 
 def check_program(
-    source: Source, tree: s.Program, library: Library, *, program_hash: str = ""
+    source: Source, tree: s.Program, library: Library, *, program_hash: str = "", files: Sequence[Module] = ()
 ) -> tuple[Program, list[Diagnostic]]:
-    """Compiles a tree and gives all its problems, warnings too. With errors among them the program is not usable."""
-    c = Compiler(source, library, PARTS)
-    main = Body(tree.body.id, "main", None)
+    """Compiles a tree and gives all its problems, warnings too. With errors among them the program is not usable.
+
+    `files`: of a program that uses modules all its files, with the main one first.
+    """
+    c = Compiler(source, library, PARTS, files)
+    main = c.main = Body(tree.body.id, "main", None)
     for name in ("args", "job", "in"):
         main.declare(name, tree.body)
     parameters = statements.script_parameters(c, main, tree)
@@ -82,12 +102,14 @@ def check_program(
     functions = c.generator.finish()
     for code in c.codes.values():
         _finish(code, functions)
-    unit = Unit(source, [node.span for node in walk(tree)], 0)
+    units = [Unit(source, [node.span for node in walk(tree)], 0)]
+    units += [Unit(file.source, [node.span for node in walk(file.tree)], file.tree.id) for file in files[1:]]
     signature = Signature(source.name, tuple(parameters), "any", False, tree.help)
     slots = {parameter.name: main.names[parameter.name] for parameter in parameters}
     script = ScriptParameters(signature, slots)
-    problems = sorted(c.problems, key=lambda problem: problem.span[0])
-    return Program(program_hash, main.code.id, c.codes, (unit,), script), problems
+    order = [unit.source for unit in units]
+    problems = sorted(c.problems, key=lambda problem: (order.index(problem.source), problem.span[0]))
+    return Program(program_hash, main.code.id, c.codes, tuple(units), script), problems
 
 
 def _finish(code: Code, functions: dict[str, Callable[..., Any]]) -> None:

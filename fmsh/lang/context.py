@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from fmsh.errors import Diagnostic
 from fmsh.lang import syntax as s
+from fmsh.lang.bodies import find_function
 from fmsh.lang.calls import plain_text
 from fmsh.lang.generated import Generator
 from fmsh.record import Record
@@ -15,12 +16,14 @@ from fmsh.record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _ast
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from fmsh.lang.bodies import Body
+    from fmsh.lang.bodies import Body, FunctionInfo, PythonBody
     from fmsh.lang.given import Form
+    from fmsh.lang.modules import Module
     from fmsh.lang.piped import Piped
     from fmsh.lang.syntax import Node
+    from fmsh.lang.using import Namespace
     from fmsh.machine.code import Code
     from fmsh.machine.library import Library, PureCommand
     from fmsh.spans import Source
@@ -36,14 +39,19 @@ class Parts(Record):
     control_stage: Callable[..., Piped]
     start_background: Callable[..., Piped]
     redirected: Callable[..., Piped]
+    use: Callable[..., None]
+    announce_use: Callable[..., None]
     find_form: Callable[[str], Form | None]
 
 
 class Compiler:
     """The state of one compilation. Functions of all parts take it first."""
 
-    def __init__(self, source: Source, library: Library, parts: Parts) -> None:
+    def __init__(self, source: Source, library: Library, parts: Parts, files: Sequence[Module]) -> None:
         self.source = source
+        self.files = files  # none but the main one, if the program uses no module
+        self.main: Body | None = None
+        self.namespaces: dict[int, Namespace] = {}
         self.library = library
         self.parts = parts
         self.generator = Generator(library.functions)
@@ -52,6 +60,19 @@ class Compiler:
         self.purity: dict[int, bool] = {}
         self.aliases: dict[str, s.Command] = {}
         self.secret_sources: set[int] = set()  # nodes of stages that feed `secret NAME`
+
+    def enter_file(self, index: int) -> tuple[Source, dict[str, s.Command]]:
+        """Compiles in another file from here on; gives what `leave_file` takes."""
+        before = self.source, self.aliases
+        self.source, self.aliases = self.files[index].source, {}
+        return before
+
+    def leave_file(self, before: tuple[Source, dict[str, s.Command]]) -> None:
+        self.source, self.aliases = before
+
+    def module_of(self, node: s.Use) -> int | None:
+        """The index of the file that a `use` names."""
+        return next((file.by_use[node.id] for file in self.files if node.id in file.by_use), None)
 
     def problem(self, node: Node, message: str, hint: str = "", *, code: str = "check") -> None:
         """Notes an error. Compiling goes on."""
@@ -71,6 +92,17 @@ class Compiler:
         if len(parts) == 1 and isinstance(parts[0], s.Literal):
             return str(parts[0].spelling if not isinstance(parts[0].value, str) else parts[0].value)
         return ""
+
+    def find_function(self, b: Body | PythonBody, command: s.Command) -> tuple[FunctionInfo, int, int] | None:
+        """The `def` that is called, how many scopes up it was defined, and how many arguments belong to its name."""
+        name = self.literal_name(command)
+        if self.namespaces and command.arguments:
+            second = plain_text(command.arguments[0])
+            found = find_function(b, f"{name} {second}") if second else None
+            if found is not None:
+                return *found, 1
+        found = find_function(b, name)
+        return None if found is None else (*found, 0)
 
     def find_builtin(self, command: s.Command) -> tuple[PureCommand, int] | None:
         """The pure command that is called, and how many of the arguments belong to its name (`from json`: one)."""

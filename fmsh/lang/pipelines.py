@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from fmsh.lang import generated as g
 from fmsh.lang import syntax as s
-from fmsh.lang.bodies import Body, Label, PythonBody, find_function
-from fmsh.lang.calls import bind_arguments, checked
+from fmsh.lang.bodies import Body, Label, PythonBody, find_module
+from fmsh.lang.calls import bind_arguments, checked, plain_text
 from fmsh.lang.expressions import block_function, expression, operands, spill
 from fmsh.lang.piped import Piped
 from fmsh.lang.processes import join_alias, processes
@@ -220,7 +220,9 @@ def is_external(c: Compiler, b: AnyBody, command: s.Command) -> bool:
     name = c.literal_name(command)
     if name in c.aliases and c.aliases[name] is not command:
         return is_external(c, b, c.aliases[name])
-    return c.parts.find_form(name) is None and find_function(b, name) is None and c.find_builtin(command) is None
+    if c.parts.find_form(name) is not None or c.find_function(b, command) is not None or find_module(b, name):
+        return False
+    return c.find_builtin(command) is None
 
 
 def _ends_in_secret(c: Compiler, stages: tuple[s.Stage, ...]) -> bool:
@@ -271,10 +273,13 @@ def command(c: Compiler, b: AnyBody, node: s.Command, piped: Piped | None, mode:
         assert isinstance(b, Body)
         return c.parts.redirected(c, b, node, piped, mode)
     name = c.literal_name(node)
-    function = find_function(b, name)
+    function = c.find_function(b, node)
     if function is not None:
         assert isinstance(b, Body)
         return call_function(c, b, node, function, piped, mode)
+    user = find_module(b, name)
+    if user is not None:
+        return _no_such_function(c, node, name, user)
     if name in c.aliases and c.aliases[name] is not node:
         target = c.aliases[name]
         return command(c, b, join_alias(node, target, is_external=target.is_external), piped, mode)
@@ -287,6 +292,20 @@ def command(c: Compiler, b: AnyBody, node: s.Command, piped: Piped | None, mode:
         return form.compile(c, b, node, piped, mode)
     assert found is not None
     return pure_command(c, b, node, found, piped)
+
+
+def _no_such_function(c: Compiler, node: s.Command, name: str, user: Body) -> Piped:
+    """A call of a module without a function of it."""
+    from difflib import get_close_matches
+
+    functions = [known for known in user.functions if known.startswith(f"{name} ")]
+    second = plain_text(node.arguments[0]) if node.arguments else None
+    close = get_close_matches(f"{name} {second}", functions, 1)
+    known = ", ".join(f"`{function}`" for function in functions) or "it has none that is not private"
+    message = f"the module {name} has no function `{second}`" if second else f"`{name}` is a module, not a command"
+    hint = f"did you mean `{close[0]}`?" if close else f"its functions: {known}"
+    c.problem(node, message, hint, code="unknown-function")
+    return Piped(g.constant(None, node.id), node, displays="never")
 
 
 def pure_command(
@@ -364,11 +383,11 @@ def _argument(
 
 
 def call_function(
-    c: Compiler, b: Body, node: s.Command, function: tuple[FunctionInfo, int], piped: Piped | None, mode: str
+    c: Compiler, b: Body, node: s.Command, function: tuple[FunctionInfo, int, int], piped: Piped | None, mode: str
 ) -> Piped:
     """A call of a `def`: its arguments are checked here, at the place of the call."""
-    info, depth = function
-    bound = bind_arguments(c, info.signature, node, node.arguments)
+    info, depth, skipped = function
+    bound = bind_arguments(c, info.signature, node, node.arguments[skipped:])
     values = _function_arguments(c, b, info.signature, bound, piped)
     slot = b.hide(node)
     position = mode if mode in ("capture", "drop") else "tail"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fmsh.lang import syntax as s
-from fmsh.lang.bodies import find_function
+from fmsh.lang.bodies import find_module
 from fmsh.lang.tree import children
 
 TYPE_CHECKING = False
@@ -62,7 +62,7 @@ def _is_pure(c: Compiler, b: Body | PythonBody, node: Node) -> bool:
 def _is_pure_command(c: Compiler, b: Body | PythonBody, command: s.Command) -> bool:
     if command.is_external or command.environment or command.redirections:
         return False
-    if find_function(b, c.literal_name(command)) is not None:
+    if c.find_function(b, command) is not None or find_module(b, c.literal_name(command)):
         return False
     found = c.find_builtin(command)
     if found is None or _has_other_flags(found[0].signature, command):

@@ -29,15 +29,26 @@ if TYPE_CHECKING:
 
 def compile_body(c: Compiler, b: Body, body: s.Body) -> None:
     """Compiles the statements of a body; the value of the last goes to slot 0."""
+    announce_all(c, b, body)
+    for index, statement in enumerate(body.statements):
+        compile_statement(c, b, statement, is_last=index == len(body.statements) - 1)
+
+
+def announce_all(c: Compiler, b: Body, body: s.Body) -> None:
+    """Makes the functions of a body known before its statements are compiled."""
     for statement in body.statements:
         if isinstance(statement, s.Def):
             _announce(c, b, statement)
-    for index, statement in enumerate(body.statements):
-        is_last = index == len(body.statements) - 1
-        if isinstance(statement, s.Chain):
-            chain_statement(c, b, statement, is_last=is_last)
-        else:
-            _STATEMENTS[type(statement)](c, b, statement)
+    for statement in body.statements:
+        if isinstance(statement, s.Use):
+            c.parts.announce_use(c, b, statement)
+
+
+def compile_statement(c: Compiler, b: Body, statement: Node, *, is_last: bool) -> None:
+    if isinstance(statement, s.Chain):
+        chain_statement(c, b, statement, is_last=is_last)
+    else:
+        _STATEMENTS[type(statement)](c, b, statement)
 
 
 def chain_statement(c: Compiler, b: Body, node: s.Chain, *, is_last: bool) -> None:
@@ -148,7 +159,7 @@ def _bind_names(c: Compiler, b: Body, pattern: Node, found: int, names: list[str
     for index, name in enumerate(names):
         item = g.subscript(g.slot_of(0, found, pattern.id), index, pattern.id)
         slot = b.slot(f"{name}@{pattern.id}")
-        b.names[name] = b.code.variables[name] = slot
+        b.names[name] = b.variables[name] = slot
         b.emit(op.EVAL, pattern, slot, c.generator.function(item, pattern.id))
 
 
@@ -352,11 +363,11 @@ def _undo(c: Compiler, b: Body, node: s.Undo) -> None:
 
 
 def _announce(c: Compiler, b: Body, node: s.Def) -> None:
-    """Makes a function known before the statements of its body are compiled."""
     if node.name in b.functions:
         c.problem(node, f"`{node.name}` is defined twice", "give one of them another name")
     parameters = tuple(_parameter(c, parameter) for parameter in node.parameters)
-    b.functions[node.name] = FunctionInfo(node, Signature(node.name, parameters, "any", False, node.help), b)
+    info = FunctionInfo(node, Signature(node.name, parameters, "any", False, node.help), b)
+    b.functions[node.name] = b.own_functions[node.name] = info
 
 
 def _parameter(c: Compiler, node: s.Parameter) -> Parameter:
@@ -454,7 +465,7 @@ def _alias(c: Compiler, b: Body, node: s.Alias) -> None:
 
 
 def _use(c: Compiler, b: Body, node: s.Use) -> None:
-    c.problem(node, "`use` is not part of this version", "put the functions into this file")
+    c.parts.use(c, b, node)
 
 
 _STATEMENTS: dict[type, Callable[..., None]] = {

@@ -1,8 +1,9 @@
 """Operations on the whole tree: ids, walking, and the form in which a tree is stored with its job.
 
-The stored form is `[TREE_VERSION, [node, …]]`, the nodes in preorder, so a node's index is its id. A node is
-`[kind, start, end, field…]`; in a field `[7]` is node 7, `["", item, …]` a tuple, a dict with one `$` key a value that
-JSON lacks, anything else itself. It is flat so that neither side recurses: the depth of a program costs no stack.
+The stored form is `[TREE_VERSION, [node, …]]`, the nodes in preorder, so a node's index is its id; in a module, its id
+is beyond those of the files before it. A node is `[kind, start, end, field…]`; in a field `[7]` is node 7,
+`["", item, …]` a tuple, a dict with one `$` key a value that JSON lacks, anything else itself. It is flat so that
+neither side recurses: the depth of a program costs no stack.
 This module knows the fields of nodes, never what they mean.
 """
 
@@ -46,10 +47,10 @@ def walk(node: Node) -> Iterator[Node]:
         waiting.extend(children(node)[::-1])
 
 
-def number(program: Program) -> tuple[int, Node]:
-    """Gives every node its id: its preorder index. Tells how deep the tree is, and its deepest node."""
+def number(program: Program, first: int = 0) -> tuple[int, Node]:
+    """Gives every node its id: its preorder index, from `first`. Tells how deep the tree is, and its deepest node."""
     waiting: list[tuple[Node, int]] = [(program, 1)]
-    index, deepest, depth_max = 0, waiting[0][0], 0
+    index, deepest, depth_max = first, waiting[0][0], 0
     while waiting:
         node, depth = waiting.pop()
         node.id = index
@@ -65,8 +66,8 @@ def to_data(program: Program) -> list[Any]:
     return [TREE_VERSION, [_node_to_data(node) for node in walk(program)]]
 
 
-def from_data(data: list[Any]) -> Program:
-    """Reads a stored tree back, ids included.
+def from_data(data: list[Any], first: int = 0) -> Program:
+    """Reads a stored tree back, ids included; `first` is that of the program.
 
     Raises: ValueError when it was written in a newer form, or is none.
     """
@@ -77,9 +78,9 @@ def from_data(data: list[Any]) -> Program:
     for index in range(len(rows) - 1, -1, -1):  # a child has a higher index than its parent
         kind, start, end, *fields = rows[index]
         node = NODE_KINDS[kind]((start, end), *(_value_from_data(field, nodes) for field in fields))
-        node.id = index
-        nodes[index] = node
-    program = nodes[0]
+        node.id = first + index
+        nodes[node.id] = node
+    program = nodes[first]
     if not isinstance(program, Program):
         raise ValueError("a stored syntax tree begins with its program")
     return program

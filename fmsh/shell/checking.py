@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import sys
 
-from fmsh.assembly import LIBRARY, check
+from fmsh.assembly import LIBRARY, check, parse_files
 from fmsh.errors import Diagnostic, SourceError
 from fmsh.lang import syntax as s
 from fmsh.lang.diagnostics import render, to_json
 from fmsh.lang.forms import FORMS
-from fmsh.lang.parser import parse
 from fmsh.lang.tree import walk
 from fmsh.shell.terminal import has_colors
 
@@ -26,11 +25,14 @@ FOUND, PROBLEMS = 0, 2
 def run(source: Source, *, is_json: bool) -> int:
     """Shows all problems; 2 if one of them is an error."""
     try:
+        tree, files = parse_files(source)
         problems = check(source)
-        problems += missing_commands(source, parse(source))
+        modules = [(file.source, file.tree) for file in files[1:]]
+        own = {name for _source, each in ((source, tree), *modules) for name in _names(each)}
+        problems += [each for file in ((source, tree), *modules) for each in missing_commands(*file, own)]
     except SourceError as error:
         problems = list(error.diagnostics)
-    problems.sort(key=lambda problem: problem.span)
+    problems.sort(key=lambda problem: (problem.source is not source, problem.source.name, problem.span))
     if is_json:
         import json
 
@@ -41,10 +43,20 @@ def run(source: Source, *, is_json: bool) -> int:
     return PROBLEMS if any(problem.severity == "error" for problem in problems) else FOUND
 
 
-def missing_commands(source: Source, tree: s.Program) -> list[Diagnostic]:
+def _names(tree: s.Program) -> Iterator[str]:
+    """The names that a file gives to commands."""
+    from fmsh.lang.modules import name_of
+
+    for node in walk(tree):
+        if isinstance(node, s.Def | s.Alias):
+            yield node.name
+        elif isinstance(node, s.Use):
+            yield name_of(node)
+
+
+def missing_commands(source: Source, tree: s.Program, own: set[str]) -> list[Diagnostic]:
     """Warns of external commands that are not found now; whether they exist is known for sure when they run."""
     nodes = list(walk(tree))
-    own = {node.name for node in nodes if isinstance(node, s.Def | s.Alias)}
     return [
         Diagnostic(source, command.name.span, f"command not found: {name}", "", "warning", "command-not-found")
         for command, name in _commands(nodes)
