@@ -63,7 +63,7 @@ class Database:
         _require_sqlite()
         self.path = directory + "/store.db"
         is_new = files.prepare_database(self.path)
-        self.gate = Gate(directory + "/store.gate")
+        self.gate = Gate(directory + "/store.gate", self.path + "-wal")
         try:
             self._open(is_new=is_new)
         except BaseException:

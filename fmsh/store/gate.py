@@ -4,7 +4,8 @@ SQLite's own busy handler lets waiters sleep and try again, and under load one o
 `flock` in order of arrival. The lock goes with its open file: a killed process gives it back.
 
 A blocking `flock` knows no time limit. So a contended wait happens in a thread of its own, and whoever asked waits for
-that thread with a limit. A gate belongs to one thread of the program at a time.
+that thread with a limit. The limit is for one holder that is stuck: a queue that moves is waited for, however long it
+is, since a thousand shells at once are each served in turn. A gate belongs to one thread of the program at a time.
 """
 
 from __future__ import annotations
@@ -16,16 +17,21 @@ import os
 from fmsh.errors import StoreBusy, StoreError
 from fmsh.store import faults
 
-GATE_WAIT_S = 5.0  # 1000 commits of 1 ms in front of us take a second; five mean that somebody is stuck
+GATE_WAIT_S = 5.0  # a commit takes milliseconds, and a checkpoint of the whole log less than a second
+QUEUE_WAIT_S_MAX = 60.0  # whatever moves
 
 
 class Gate:
-    """The right to write. Use it in `with`. Raises: StoreBusy, which names the holder, after `wait_s`."""
+    """The right to write to a database with this log. Use it in `with`.
 
-    __slots__ = ("_fd", "path", "wait_s")
+    Raises: StoreBusy: for `wait_s` nobody has written, and one who has the gate keeps it; names them.
+    """
 
-    def __init__(self, path: str, *, wait_s: float = GATE_WAIT_S) -> None:
+    __slots__ = ("_fd", "_log", "path", "wait_s")
+
+    def __init__(self, path: str, log: str, *, wait_s: float = GATE_WAIT_S) -> None:
         self.path = path
+        self._log = log
         self.wait_s = wait_s
         self._fd = _open(path)
 
@@ -48,19 +54,35 @@ class Gate:
     def _queue_up(self) -> None:
         place = _Place(self._fd)
         try:
-            place.wait(self.wait_s)
-        except BaseException:
-            if place.is_ours:
-                os.close(self._fd)
-            self._fd = _open(self.path)  # the old one stays with the thread that still waits in it
-            raise
-        if place.is_ours:
-            return
-        self._fd = _open(self.path)
-        raise StoreBusy(
-            f"{holder_of(self.path)} has kept the store locked for over {self.wait_s:g} s ({self.path})",
-            hint="If it is stopped, continue it or kill it; then try again.",
-        )
+            self._wait(place)
+        finally:
+            place.leave()
+            if not place.is_ours:
+                self._fd = _open(self.path)  # the old one stays with the thread that still waits in it
+        if place.fault is not None:
+            raise StoreError(f"the store's gate cannot be locked: {place.fault}") from place.fault
+        if not place.is_ours:
+            raise StoreBusy(
+                f"{holder_of(self.path)} has kept the store locked for over {self.wait_s:g} s ({self.path})",
+                hint="If it is stopped, continue it or kill it; then try again.",
+            )
+
+    def _wait(self, place: _Place) -> None:
+        """Waits until it is our turn, or until nobody has written to the log for as long as one holder may take."""
+        place.stand_in_line()
+        waited_s, before = 0.0, self._written()
+        while not place.has_come(self.wait_s) and waited_s < QUEUE_WAIT_S_MAX:
+            now = self._written()
+            if now == before:
+                return
+            waited_s, before = waited_s + self.wait_s, now
+
+    def _written(self) -> int:
+        """When the log was last written to, which every commit does."""
+        try:
+            return os.stat(self._log).st_mtime_ns
+        except OSError:
+            return 0
 
 
 class _Place:
@@ -77,15 +99,17 @@ class _Place:
         self.is_left = False
         self.fault: OSError | None = None
 
-    def wait(self, wait_s: float) -> None:
-        try:
-            _thread.start_new_thread(self._stand, ())
-            self._arrival.acquire(timeout=wait_s)
-        finally:
-            with self._mutex:
-                self.is_left = not self.is_ours
-        if self.fault is not None:
-            raise StoreError(f"the store's gate cannot be locked: {self.fault}") from self.fault
+    def stand_in_line(self) -> None:
+        _thread.start_new_thread(self._stand, ())
+
+    def has_come(self, wait_s: float) -> bool:
+        """Waits at most so long; says whether the wait is over."""
+        return self._arrival.acquire(timeout=wait_s)
+
+    def leave(self) -> None:
+        """From here on the lock is ours, or never will be."""
+        with self._mutex:
+            self.is_left = not self.is_ours
 
     def _stand(self) -> None:
         try:
