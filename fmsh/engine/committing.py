@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from fmsh.engine.flight import Flight
     from fmsh.engine.worker import Worker
 
-WAIT_S_MAX = 2.0  # at once: the loop's clock stops in suspend, and does not see wall time being set
+WAIT_S_MAX = 1.8  # at once: the loop's clock stops in suspend, and does not see wall time being set
 EVENTS_MAX = 4096  # recorded in one run without effects before they are committed, so that memory stays bounded
 
 

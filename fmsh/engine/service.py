@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ADOPT_MAX = 100  # at once, so that what is running is served in between
 TROUBLE_RETRY_S = 1.0
+WAIT_S_MAX = 1.8  # due times are wall time, and the loop's clock stops in suspend: 2 s with what a busy machine adds
 OWNER_POLL_S = 1.0  # where a process cannot be watched
 IDLE_CHECK_S = 0.5
 IDLE_S = 1.0  # what waits longer than this leaves the memory; what comes sooner finds the job loaded
@@ -98,8 +99,8 @@ class Service:
     def _set_due_timer(self, wait_s: float | None) -> None:
         if self._due_timer is not None:
             self._due_timer.cancel()
-        # Due times are wall time, and the loop's clock stops in suspend: no single wait is longer than 2 s.
-        self._due_timer = None if wait_s is None else self._engine.loop.after(min(wait_s, 2.0), self._look_for_due)
+        wait_s = None if wait_s is None else min(wait_s, WAIT_S_MAX)
+        self._due_timer = None if wait_s is None else self._engine.loop.after(wait_s, self._look_for_due)
 
     def _look_for_due(self) -> None:
         self._engine.has_released = True
