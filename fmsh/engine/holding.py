@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LISTEN_AFTER_S = 0.1
 RENEWALS_FAILED_MAX = 2  # RELIABILITY 3.8
 POLL_ACTIVE_S = 0.25  # RELIABILITY 2: a datagram may be lost
-POLL_IDLE_S = 10.0
+POLL_IDLE_S = 0.5  # a shell that dies before it has told the daemon of itself is found by this
 
 
 class Holding:
