@@ -1,4 +1,7 @@
-"""A small service that logs what it is asked, checks that each request was recorded first, and calls back."""
+"""A small service that logs what it is asked, checks that each request was recorded first, and calls back.
+
+What it sees in the store while a request arrives is acknowledged: nothing of it may ever be lost or change.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
 from fmsh.engine.dispatcher import idempotency_key
-from fmsh.store.base import Job
+from fmsh.store.base import Job, StoredEvent
 from fmsh.store.sqlite import SqliteStore
 
 CALL_AGAIN_S = 0.05
@@ -25,13 +28,24 @@ class Asked(NamedTuple):
     key: str
 
 
+class QuietServer(ThreadingHTTPServer):
+    request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Says nothing of a client that was killed."""
+
+
 class Service:
-    """`log` holds the requests, `unrecorded` those without an intent in the store of `state`."""
+    """`log` holds the requests, `unrecorded` those without an intent in the store of `state`.
+
+    `seen` holds by case the longest history that was there when a request arrived.
+    """
 
     def __init__(self, state: str) -> None:
         self.state = state
         self.log: list[Asked] = []
         self.unrecorded: list[Asked] = []
+        self.seen: dict[str, list[StoredEvent]] = {}
         service = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -46,7 +60,7 @@ class Service:
             def log_message(self, *_: Any) -> None:
                 """Says nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = QuietServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -58,8 +72,11 @@ class Service:
     def take(self, handler: BaseHTTPRequestHandler, body: Any) -> None:
         _, case, path = handler.path.split("/")
         asked = Asked(case, handler.command, path, handler.headers.get("Idempotency-Key", ""))
-        if not is_recorded(self.state, asked):
+        history, is_recorded = look(self.state, asked)
+        if not is_recorded:
             self.unrecorded.append(asked)
+        if len(history) > len(self.seen.get(case, ())):
+            self.seen[case] = history
         self.log.append(asked)
         if path == "hook":
             threading.Thread(target=_call_back, args=(body["url"],), daemon=True).start()
@@ -82,17 +99,18 @@ def job_of(store: SqliteStore, case: str) -> Job | None:
     return store.job_by_key(case) or next(iter(store.jobs_by_name(case)), None)
 
 
-def is_recorded(state: str, asked: Asked) -> bool:
-    """Whether the store knows, now, of a request that is just arriving."""
+def look(state: str, asked: Asked) -> tuple[list[StoredEvent], bool]:
+    """Reads the history of a request that is just arriving; and says whether its intent is in there."""
     store = SqliteStore.open(state, kind="shell")
     try:
         job = job_of(store, asked.case)
         if job is None:
-            return False
-        made = [event for event in store.events(job.id) if event.type == "RequestMade"]
+            return [], False
+        history = list(store.events(job.id))
+        made = [event for event in history if event.type == "RequestMade"]
         if asked.key:
-            return any(idempotency_key(job.uid, event.step or 0) == asked.key for event in made)
-        return any(f"/{asked.case}/{asked.path}" in event.data_json for event in made)
+            return history, any(idempotency_key(job.uid, event.step or 0) == asked.key for event in made)
+        return history, any(f"/{asked.case}/{asked.path}" in event.data_json for event in made)
     finally:
         store.close()
 

@@ -47,9 +47,13 @@ WITHOUT_DAEMON = 20  # a foreground without a daemon is past its callback later 
 
 
 class World:
-    """One store, one service; each case is a job with its own key."""
+    """One store, one service; each case is a job with its own key.
 
-    def __init__(self, directory: Path) -> None:
+    With `wakes` the daemon is told of a kill, so that a test does not wait until it finds out by itself.
+    """
+
+    def __init__(self, directory: Path, *, wakes: bool = True) -> None:
+        self.wakes = wakes
         self.shell = Shell(directory)
         self.state = str(self.shell.state)
         self.store = SqliteStore.open(self.state, kind="shell")
@@ -117,7 +121,8 @@ class World:
         job = job_of(self.store, case)
         if job is None:
             return None
-        self.store.wake_daemon()
+        if self.wakes:
+            self.store.wake_daemon()
 
         def ended() -> Job | None:
             found = self.store.job(job.id)
@@ -139,6 +144,8 @@ class World:
             assert not asked and self.shell.file(case) is None, f"{case}: effects without a job"
             return False
         history = list(self.store.events(job.id))
+        seen = self.service.seen.get(case, [])
+        assert history[: len(seen)] == seen, f"{case}: an event that others had seen is gone or another one"
         assert job.state == "succeeded", (case, job.state, job.error_json)
         assert job.value_json is not None and wire.decode(job.value_json) == VALUE, (case, job.value_json)
         shown = "".join(event.text for event in _read(history, events.Displayed) if event.stream == "out")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -19,34 +17,12 @@ import pytest
 from fmsh.store.base import Summary
 from fmsh.store.sqlite import SqliteStore
 from tests.conformance.worlds import event, history, job
-from tests.store.processes import BATCH
+from tests.store.started import Processes, line, tell
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-WRITERS = 16
-COMMITS = 40
-KILLS = 25
 ENGINES = 5
 JOBS = 3
 TTL_S = 0.1  # fifteen seconds in earnest; the protocol does not depend on it
 CHAOS_S = 6.0
-
-
-class Processes:
-    """Processes started by a test; all are ended, by their own number, when the test is over."""
-
-    def __init__(self) -> None:
-        self._started: list[subprocess.Popen[bytes]] = []
-
-    def start(self, *arguments: object) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "tests.store.processes", *map(str, arguments)]
-        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self._started.append(process)
-        return process
-
-    def end(self) -> None:
-        for process in self._started:
-            process.kill()
-            process.communicate()
 
 
 @pytest.fixture
@@ -63,17 +39,6 @@ def choose() -> random.Random:
     return random.Random(seed)
 
 
-def line(process: subprocess.Popen[bytes]) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().decode().strip()
-
-
-def tell(process: subprocess.Popen[bytes]) -> None:
-    assert process.stdin is not None
-    process.stdin.write(b"\n")
-    process.stdin.flush()
-
-
 def test_processes_that_make_the_store_at_once_make_one(tmp_path: Path, processes: Processes) -> None:
     started = [processes.start("opener", tmp_path / "state", f"u{number}") for number in range(6)]
     assert [line(process) for process in started] == ["ready"] * 6
@@ -82,48 +47,6 @@ def test_processes_that_make_the_store_at_once_make_one(tmp_path: Path, processe
     assert [line(process) for process in started] == ["done"] * 6
     store = SqliteStore.open(str(tmp_path / "state"), kind="shell")
     assert store.count_by_state()["running"] == 6 and len(store.owners()) == 6
-    store.close()
-
-
-def test_many_writers_at_once_all_get_through(tmp_path: Path, processes: Processes) -> None:
-    writers = [processes.start("appender", tmp_path / "state", f"u{number}", COMMITS) for number in range(WRITERS)]
-    assert [line(process) for process in writers] == ["ready"] * WRITERS
-    for process in writers:
-        tell(process)
-    times = [commit_ms for process in writers for commit_ms in json.loads(line(process))]
-    times.sort()
-    print(f"{WRITERS} writers: median {times[len(times) // 2]:.1f} ms, worst {times[-1]:.0f} ms (at most 2000 ms)")
-    assert len(times) == WRITERS * COMMITS and times[-1] < 2000
-    store = SqliteStore.open(str(tmp_path / "state"), kind="shell")
-    for job_id in range(1, WRITERS + 1):
-        assert len(history(store, job_id)) == 1 + 2 * COMMITS
-    store.close()
-
-
-def test_a_kill_in_mid_commit_loses_nothing_acknowledged_and_tears_nothing(
-    tmp_path: Path, processes: Processes, choose: random.Random
-) -> None:
-    state = str(tmp_path / "state")
-    acknowledged: dict[int, int] = {}
-    for _ in range(KILLS):
-        process = processes.start("acknowledger", state)
-        first = line(process)
-        time.sleep(choose.random() * 0.02)  # where in a commit the kill falls is what is tried here
-        process.kill()
-        output, _ = process.communicate()
-        for text in (first, *output.decode().splitlines()):
-            job_id, head = map(int, text.split())
-            acknowledged[job_id] = head
-    store = SqliteStore.open(state, kind="shell")
-    commits = 0
-    for job_id in acknowledged:
-        found = store.job(job_id)
-        types = Counter(event.type for event in history(store, job_id))
-        assert found is not None and found.head >= acknowledged[job_id]
-        assert types.pop("JobStarted") == 1 and set(types.values()) == {BATCH} and found.steps == len(types)
-        commits += len(types)
-    print(f"{len(acknowledged)} kills among {commits} commits")
-    assert len(acknowledged) == KILLS and set(store.reap()) >= set(acknowledged)
     store.close()
 
 
