@@ -147,6 +147,16 @@ def _compact_json(data: list[Any] | dict[str, Any]) -> str:
     return wire.encode_plain(data)
 
 
+def observe_plainly(operation: str, arguments: dict[str, Value]) -> Value:
+    """Answers what a job observes of this machine: with a value or an error."""
+    from fmsh.observing import observe
+
+    try:
+        return observe(operation, arguments)
+    except Raised as problem:
+        return problem.error
+
+
 # ---- The assembly ----------------------------------------------------------------------------------------------------
 
 
@@ -232,10 +242,10 @@ class Assembly:
         self.store.close()
 
     def _observe(self, operation: str, arguments: dict[str, Value]) -> Value:
-        from fmsh.observing import observe
-
+        if operation not in OPERATIONS:
+            return observe_plainly(operation, arguments)
         try:
-            return (self.secrets.observe if operation in OPERATIONS else observe)(operation, arguments)
+            return self.secrets.observe(operation, arguments)
         except Raised as problem:
             return problem.error
 

@@ -32,6 +32,7 @@ HELP = """usage: fmsh [OPTION…] FILE [ARG…]     run a script as one durable 
   --name NAME      a name for people          --tag K=V   a tag for queries
   --json           print the final value as one JSON document
   --check          parse and check only
+  --plan           do nothing in the world: show what it would ask for
   -v, --verbose    tell of each step as it happens
   --version, --help
 """
@@ -244,6 +245,7 @@ _SWITCHES = {
     "--detach": "is_detached",
     "--json": "is_json",
     "--check": "is_check",
+    "--plan": "is_plan",
     "-v": "is_verbose",
     "--verbose": "is_verbose",
 }

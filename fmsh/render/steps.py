@@ -9,9 +9,10 @@ from fmsh.render.cells import visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from fmsh.connectors.base import Attempt, AttemptId, Connector, Outcome, Post
+    from fmsh.values import Value
 
 LABEL_CHARACTERS_MAX = 100
 
@@ -25,7 +26,7 @@ class Narrated:
         self._say = say
 
     def start(self, attempt: Attempt, post: Post) -> None:
-        label = describe(self._name, attempt)
+        label = describe(self._name, attempt.operation, attempt.arguments)
         again = f" (attempt {attempt.id.attempt})" if attempt.id.attempt > 1 else ""
         self._say(f"  step {attempt.id.step}  {label}{again}\n")
         begun = time.monotonic()
@@ -43,17 +44,18 @@ class Narrated:
         self._connector.close()
 
 
-def describe(name: str, attempt: Attempt) -> str:
+def describe(connector: str, operation: str, arguments: Mapping[str, Value]) -> str:
     """Says in a few words what is asked of the world."""
-    arguments = attempt.arguments
-    if name == "http":
+    if connector == "http":
         text = f"{arguments['method']} {arguments['url']}"
-    elif name == "process":
+    elif connector == "process":
         text = " | ".join(" ".join(map(str, stage["argv"])) for stage in arguments["stages"])
-    elif name == "timer":
+    elif connector == "timer":
         text = f"sleep {arguments.get('duration') or arguments.get('until')}"
+    elif connector == "file":
+        text = f"{'append to' if arguments.get('append') else operation} {arguments['path']}"
     else:
-        text = f"{name} {attempt.operation}"
+        text = f"{connector} {operation}"
     text = visible(text)
     return text if len(text) <= LABEL_CHARACTERS_MAX else text[: LABEL_CHARACTERS_MAX - 1] + "…"
 

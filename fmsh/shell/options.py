@@ -17,4 +17,5 @@ class Options(Record):
     tags: dict[str, str]
     is_json: bool
     is_check: bool
+    is_plan: bool
     is_verbose: bool

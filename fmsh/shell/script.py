@@ -46,6 +46,10 @@ def run(options: Options) -> int:
         sys.stdout.write(help_text(signature))
         return 0
     variables, rest = _bind(program, options)
+    if options.is_plan:
+        from fmsh.shell import plan
+
+        return plan.run(program, rest, variables, _input(source, options), is_json=options.is_json)
     from fmsh.shell.foreground import Foreground, Start
 
     start = Start(
