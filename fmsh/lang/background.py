@@ -60,8 +60,16 @@ def _capture(
             if found is not None and isinstance(home, Body) and home.code in levels:
                 slot = g.slot_of(levels.index(home.code), found.slot, node.id)
                 labels.setdefault(home.code.slots[found.slot], slot)
+                if found.slot in home.own:
+                    _refuse(c, part, home.own[found.slot])
         elif isinstance(part, s.Command):
             function = c.find_function(seen_from, part)
             if function is not None and function[0].code_id not in functions:
                 functions.add(function[0].code_id)
                 _capture(c, b, function[0].node, function[0].body, labels, functions)
+
+
+def _refuse(c: Compiler, node: s.Variable, kind: str) -> None:
+    hint = "await it first, and hand over its value" if kind == "task" else "hand over what it should work on"
+    message = f"${node.name} is a {kind}, which belongs to its job: what runs with `&` cannot have it"
+    c.problem(node, message, hint, code="captured-handle")

@@ -53,6 +53,7 @@ class Body:
         self.own_functions: dict[str, FunctionInfo] = {}  # but those of modules
         self.modules: dict[str, int] = {}  # by the name that they are used by
         self.hidden: dict[int, int] = {}
+        self.own: dict[int, str] = {}  # slots that are known to hold a task or a channel, and which of them
         self.fails_softly = False  # it is the left side of `||`: a false condition is a failure
 
     def slot(self, label: str) -> int:

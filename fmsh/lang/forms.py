@@ -70,7 +70,7 @@ def _callback(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: 
 AWAIT = Signature(
     "await",
     (positional("handle"), flag("timeout", "duration", "how long to wait before it fails")),
-    help="Waits for a callback, a task or a job, or for all of a list of them.",
+    help="Waits for a callback, a task or a job, or for all of a list of them; takes an item from a channel.",
 )
 
 
@@ -100,6 +100,43 @@ def _one_scope_up(value: _ast.expr, line: int) -> _ast.expr:
     if isinstance(value, _ast.Subscript) and isinstance(value.slice, _ast.Constant):
         return g.slot_of(1, int(str(value.slice.value)), line)
     return value
+
+
+CHANNEL = Signature(
+    "channel",
+    (positional("capacity", "int", help="how many items wait in it before `send` waits too"),),
+    help="Makes a channel: a queue between the tasks of a job.",
+)
+
+
+def _channel(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str) -> Piped:
+    values = Given(c, b, CHANNEL, node, piped).values("capacity")
+    slot = b.hide(node)
+    b.emit(op.CHANNEL, node, slot, c.generator.function(values.get("capacity", g.constant(1, node.id)), node.id))
+    return Piped(g.slot_of(0, slot, node.id), node)
+
+
+SEND = Signature("send", (positional("channel"), positional("value")), help="Puts a value into a channel.")
+
+
+def _send(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str) -> Piped:
+    values = Given(c, b, SEND, node, piped).values("channel", "value")
+    if len(values) == len(SEND.parameters):
+        sent = spill(c, b, node, g.list_of([*values.values()], node.id))  # computed once, however long it waits
+        b.emit(op.SEND, node, c.generator.function(sent, node.id))
+    return nothing(node)
+
+
+CLOSE = Signature(
+    "close", (positional("channel"),), help="Ends a channel: what lies in it is still taken, and `for` over it ends."
+)
+
+
+def _close(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str) -> Piped:
+    values = Given(c, b, CLOSE, node, piped).values("channel")
+    if "channel" in values:
+        b.emit(op.CLOSE, node, c.generator.function(values["channel"], node.id))
+    return nothing(node)
 
 
 # ---- Observations ----------------------------------------------------------------------------------------------------
@@ -363,6 +400,9 @@ def _forms() -> dict[str, Form]:
         "sleep": Form(SLEEP, _sleep),
         "callback": Form(CALLBACK, _callback),
         "await": Form(AWAIT, _await),
+        "channel": Form(CHANNEL, _channel),
+        "send": Form(SEND, _send),
+        "close": Form(CLOSE, _close),
         "spawn": Form(SPAWN, _spawn),
         "each": Form(EACH, _each),
         "within": Form(WITHIN, _within),

@@ -23,12 +23,18 @@ def known(value: Value, name: str) -> Value:
 
 
 def loop_items(value: Value) -> Value:
-    """What `for` goes over: a list or range, or the pairs of a record."""
+    """What `for` goes over: a list or range, the pairs of a record, a channel."""
     if type(value) is list or type(value) is range:
+        return value
+    if type(value) is Handle and (value.kind == "channel" or value.fields_.get("many")):
         return value
     if type(value) is dict:
         return [[key, item] for key, item in value.items()]
-    hint = "take its lines with `| lines`" if type(value) is str else "`for` goes over a list, a range or a record"
+    hint = (
+        "take its lines with `| lines`"
+        if type(value) is str
+        else "`for` goes over a list, a range, a record or a channel"
+    )
     raise raised("type", f"`for` cannot go over a {kind_of(value)}", hint=hint)
 
 
@@ -413,10 +419,20 @@ def process_arguments(values: Value, to_text: Callable[[Value], Any]) -> list[st
 def captured(names: list[str], values: Value) -> dict[str, Value]:
     """Copies of variables for a job of its own. One that has no value yet is left out."""
     for value in values:
-        if isinstance(value, Handle) and value.kind == "task":
-            hint = "await it first, and hand over its value"
-            raise raised("type", "a task belongs to its job: what runs with `&` cannot have it", hint=hint)
+        _refuse_own(value)
     return {name: value for name, value in zip(names, values, strict=True) if value is not UNSET}
+
+
+def _refuse_own(value: Value) -> None:
+    """Raises an error for a value that holds what lives in this job only."""
+    if type(value) is dict:
+        value = list(value.values())
+    if type(value) is list:
+        for item in value:
+            _refuse_own(item)
+    elif type(value) is Handle and value.kind in ("task", "channel"):
+        hint = "await it first, and hand over its value" if value.kind == "task" else "hand over what it should work on"
+        raise raised("type", f"a {value.kind} belongs to its job: what runs with `&` cannot have it", hint=hint)
 
 
 def glob_literal(value: Value) -> str:

@@ -139,6 +139,10 @@ def says_emit(body: s.Body) -> bool:
 def _let(c: Compiler, b: Body, node: s.Let) -> None:
     value = pipelines.chain(c, b, node.value, mode="capture")
     bind_pattern(c, b, node.pattern, value)
+    if isinstance(node.pattern, s.NamePattern) and node.pattern.name in b.names:
+        made = node.value.first.stages[-1]
+        if isinstance(made, s.Command) and not node.value.links and c.literal_name(made) in ("channel", "spawn"):
+            b.own[b.names[node.pattern.name]] = "channel" if c.literal_name(made) == "channel" else "task"
 
 
 def bind_pattern(c: Compiler, b: Body, pattern: Node, value: _ast.expr) -> None:

@@ -63,6 +63,9 @@ DIRECTORY = 28  #       slot, fn                            changes the task's d
 RESULT = 29  #          slot, code                          {ok, value, error} of a body
 ONCE = 30  #            slot, code, position
 CAPTURE = 31  #         slot, code, sink, position          {shown: [[stream, text], …], value} of a body; see Frame
+CHANNEL = 32  #         slot, fn                            fn gives how many items it holds
+SEND = 33  #            fn                                  fn gives (channel, value)
+CLOSE = 34  #           fn                                  fn gives the channel
 
 OPERATIONS = tuple(name for name, value in list(globals().items()) if name.isupper() and type(value) is int)
 

@@ -21,6 +21,10 @@ def has_for(machine: Machine, task: Task, handle: Handle, before: list[Handle]) 
             return True
         task.waiting = ("task", handle.id)
         return False
+    if handle.kind == "channel":
+        from fmsh.machine import channels  # few programs have any
+
+        return channels.has_for(machine, task, handle, before.count(handle))
     mailbox = f"{handle.kind}:{handle.id}"
     taken = before.count(handle) if handle.fields_.get("many") else 0
     if len(machine.mailboxes.get(mailbox, ())) > taken:
@@ -33,6 +37,10 @@ def take(machine: Machine, handle: Handle) -> Value:
     """Takes what a handle has. Raises: Raised: the failure of an awaited task or job."""
     if handle.kind == "task":
         return _take_result(machine, handle)
+    if handle.kind == "channel":
+        from fmsh.machine import channels  # few programs have any
+
+        return channels.take(machine, handle)
     box = machine.mailboxes[f"{handle.kind}:{handle.id}"]
     delivery = box.pop(0) if handle.fields_.get("many") else box[0]
     if handle.kind == "job":

@@ -33,6 +33,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from fmsh.machine.channels import Channel
     from fmsh.machine.code import Code, Program
     from fmsh.machine.effects import Effect
     from fmsh.machine.events import Event
@@ -57,6 +58,7 @@ class Machine:
         self.unwanted: set[int] = set()  # pending steps of tasks whose cancel was asked for
         self.observing: dict[int, str] = {}  # number → id of the task
         self.mailboxes: dict[str, list[Value]] = {}
+        self.channels: dict[str, Channel] = {}
         self.results: dict[str, Completion] = {}  # of spawned tasks that ended, until their group is over
         self.tasks: dict[str, Task] = {}
         self.groups: dict[int, Group] = {}
@@ -68,6 +70,7 @@ class Machine:
         self.scopes = 0
         self.serials = 0
         self.groups_made = 0
+        self.channels_made = 0
         self.is_ended = False
         self._start()
 
@@ -125,7 +128,7 @@ class Machine:
         self._run(instruction)
 
     def _run(self, limit: int) -> bool:
-        while self.ready:
+        while self.ready or (self.channels and self._end_channel()):
             task = next(iter(self.ready.values()))
             while task.waiting is None and task.frames:
                 if self.instructions >= limit:
@@ -133,6 +136,12 @@ class Machine:
                 self._step(task)
             self.ready.pop(task.id, None)
         return True
+
+    def _end_channel(self) -> bool:
+        """Nothing more can happen by itself: closes a channel that nobody is left for, if there is one."""
+        from fmsh.machine import channels
+
+        return not self.is_ended and channels.end_one(self)
 
     def _step(self, task: Task) -> None:
         frame = task.frames[-1]
@@ -259,12 +268,12 @@ class Machine:
         elif event.kind in ("callback", "job"):
             mailbox = f"{event.kind}:{event.data['handle']}"
             self.mailboxes.setdefault(mailbox, []).append(event.data["delivery"])
-            self._wake_waiting("mailbox", mailbox)
+            self.wake_waiting("mailbox", mailbox)
 
     def wake(self, task: Task) -> None:
         self.ready.setdefault(task.id, task)
 
-    def _wake_waiting(self, kind: str, id: str) -> None:
+    def wake_waiting(self, kind: str, id: str) -> None:
         for task in self.tasks.values():
             if task.waiting == (kind, id):
                 task.waiting = None
@@ -351,7 +360,7 @@ class Machine:
             if not is_awaited or completion[0] == "exit":
                 interrupts.cancel_children(self, group)
                 interrupts.interrupt(self, owner, group, completion)
-        self._wake_waiting("task", task.id)
+        self.wake_waiting("task", task.id)
         if owner.waiting == ("leave", group.id) and not group.running:
             self._leave_in_turn(owner)
 

@@ -11,20 +11,21 @@ from fmsh.machine.code import UNSET
 from fmsh.machine.effects import Request
 from fmsh.machine.facts import Facts
 from fmsh.machine.state import Frame, Group, Scope, Task
-from fmsh.values import Block, ErrorValue
+from fmsh.values import Block, ErrorValue, Handle
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from fmsh.machine.channels import Channel
     from fmsh.machine.code import Code, Program
     from fmsh.machine.machine import Machine
     from fmsh.machine.state import CleanupEntry
     from fmsh.values import Secret, Value
 
 VERSION = 1
-COUNTERS = ("instructions", "steps", "observations", "scopes", "serials", "groups_made")
+COUNTERS = ("instructions", "steps", "observations", "scopes", "serials", "groups_made", "channels_made")
 
 
 def save(machine: Machine) -> str:
@@ -43,13 +44,20 @@ def save(machine: Machine) -> str:
         "undo_errors": machine.undo_errors,
         "is_ended": machine.is_ended,
     }
-    state["scope_table"] = [_save_scope(scope) for scope in _live_scopes(machine)]
+    scopes = _live_scopes(machine)
+    state["scope_table"] = [_save_scope(scope) for scope in scopes]
+    if machine.channels:
+        state["channels"] = [_save_channel(channel) for channel in machine.channels.values()]
     return wire.encode(state)
 
 
 def _live_scopes(machine: Machine) -> list[Scope]:
-    """Every scope that a frame, a cleanup entry, a group or a block in a live value refers to, by id."""
+    """Every scope that a frame, a cleanup entry, a group or a block in a live value refers to, by id.
+
+    A channel that no live value names any more is forgotten on the way.
+    """
     found: dict[int, Scope] = {}
+    channels: set[str] = set()
     waiting: list[Any] = [machine.mailboxes, list(machine.results.values())]
     for task in machine.tasks.values():
         for frame in task.frames:
@@ -72,10 +80,19 @@ def _live_scopes(machine: Machine) -> list[Scope]:
             waiting.extend(part for part in item.values() if type(part) in _CONTAINERS)
         elif kind is ErrorValue:
             waiting.append(item.fields)
+        elif kind is Handle and item.id in machine.channels and item.kind == "channel" and item.id not in channels:
+            channels.add(item.id)
+            waiting.extend(machine.channels[item.id].items)
+    for id in machine.channels.keys() - channels:
+        del machine.channels[id]
     return [found[id] for id in sorted(found)]
 
 
-_CONTAINERS = (list, tuple, dict, Block, Scope, ErrorValue)
+_CONTAINERS = (list, tuple, dict, Block, Scope, ErrorValue, Handle)
+
+
+def _save_channel(channel: Channel) -> list[Any]:
+    return [channel.id, channel.capacity, channel.is_closed, list(channel.senders), list(channel.items)]
 
 
 def _save_scope(scope: Scope) -> list[Any]:
@@ -163,6 +180,8 @@ def restore(kind: type[Machine], program: Program, environment: Mapping[str, str
     machine.unwanted = set(state["unwanted"])
     machine.mailboxes = state["mailboxes"]
     machine.results = {id: _completion(link, pair) for id, pair in state["results"].items()}
+    for fields in state.get("channels", ()):
+        machine.channels[fields[0]] = _restore_channel(link, fields)
     machine.undo_errors = state["undo_errors"]
     machine.is_ended = state["is_ended"]
     return machine
@@ -189,6 +208,17 @@ class _Linker:
         if type(value) is ErrorValue:
             return ErrorValue(self(value.fields))
         return value
+
+
+def _restore_channel(link: Any, fields: list[Any]) -> Channel:
+    from fmsh.machine.channels import Channel
+
+    id, capacity, is_closed, senders, items = fields
+    channel = Channel(id, capacity)
+    channel.is_closed = is_closed
+    channel.senders = dict.fromkeys(senders)
+    channel.items.extend(map(link, items))
+    return channel
 
 
 def _restore_scopes(program: Program, table: list[Any]) -> dict[int, Scope]:

@@ -82,7 +82,8 @@ class Frame:
 class Task:
     """One thread of a job. `waiting` is None (ready), or one of
 
-    ("request", step) · ("observe", number) · ("mailbox", id) · ("task", id) · ("group", id) · ("leave", group id).
+    ("request", step) · ("observe", number) · ("mailbox", id) · ("task", id) · ("channel", id) for an item ·
+    ("room", channel id) · ("group", id) · ("leave", group id).
     """
 
     __slots__ = (

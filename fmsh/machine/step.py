@@ -116,15 +116,26 @@ def step_for(machine: Machine, task: Task, frame: Frame, instruction: Instructio
         return
     _op, _node, slot, items_slot, code_id, exit, _out = instruction
     slots = frame.scope.slots
-    turn = 0 if slots[slot] is UNSET else slots[slot]
-    if turn >= len(slots[items_slot]):
+    source = slots[items_slot]
+    if type(source) is Handle:
+        if not has_for(machine, task, source, []):
+            return
+        is_over = source.kind == "channel" and not machine.channels[source.id].items
+    else:
+        turn = 0 if slots[slot] is UNSET else slots[slot]
+        is_over = turn >= len(source)
+    if is_over:
         slots[slot] = UNSET
         frame.pc = exit
         return
-    slots[slot] = turn + 1
     body = push(machine, task, frame, code_id, kind="loop", slot=-1, position="drop" if _out < 0 else "capture")
+    if type(source) is Handle:
+        item = take(machine, source)
+    else:
+        slots[slot] = turn + 1
+        item = source[turn]
     for parameter in body.code.parameters:
-        body.scope.slots[parameter] = slots[items_slot][turn]
+        body.scope.slots[parameter] = item
     begin_output(body)
 
 
@@ -273,11 +284,35 @@ def step_await(machine: Machine, task: Task, frame: Frame, instruction: Instruct
     awaited = instruction[3](frame.scope)
     handles = awaited if isinstance(awaited, list) else [awaited]
     if not all(isinstance(handle, Handle) for handle in handles):
-        raise raised("type", "await needs a callback, task or job, or a list of them")
+        raise raised("type", "await needs a callback, task, job or channel, or a list of them")
     if not all(has_for(machine, task, handle, handles[:index]) for index, handle in enumerate(handles)):
         return  # nothing is taken before all is there: this is done again on waking
     values = [take(machine, handle) for handle in handles]
     frame.scope.slots[instruction[2]] = values if isinstance(awaited, list) else values[0]
+    frame.pc += 1
+
+
+def step_channel(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    from fmsh.machine import channels  # few programs have any
+
+    frame.scope.slots[instruction[2]] = channels.make(machine, instruction[3](frame.scope))
+    frame.pc += 1
+
+
+def step_send(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    from fmsh.machine import channels  # few programs have any
+
+    if raise_interrupt(machine, task):
+        return
+    handle, value = instruction[2](frame.scope)
+    if channels.send(machine, task, handle, value):
+        frame.pc += 1
+
+
+def step_close(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    from fmsh.machine import channels  # few programs have any
+
+    channels.close(machine, instruction[2](frame.scope))
     frame.pc += 1
 
 
@@ -358,4 +393,7 @@ STEPS: dict[int, Callable[[Machine, Task, Frame, Instruction], None]] = {
     op.ENVIRONMENT: step_environment,
     op.SET_ENVIRONMENT: step_set_environment,
     op.DIRECTORY: step_directory,
+    op.CHANNEL: step_channel,
+    op.SEND: step_send,
+    op.CLOSE: step_close,
 }

@@ -9,6 +9,8 @@ calls; a task is a generator that yields what it waits for. What it shares is th
 - The failure of a spawned task that nobody awaits is raised in its owner like a cancel, and again at the end of the
   body that spawned it: it is never lost.
 - A task that is asked to stop while an effect is in flight waits for its one outcome; a value that comes counts.
+- When every task waits, and some for channels that only waiting tasks could go on with, one of these channels ends: the
+  oldest whose senders have all ended, else the oldest that nobody has sent into, else the oldest.
 """
 
 from __future__ import annotations
@@ -92,6 +94,17 @@ class Nursery:
         if self.running or self.timer is not None:
             return False
         return self.kind != "each" or self.error is not None or self.stopped is not None or self.started >= self.items
+
+
+class Queue:
+    """A channel. Every task can reach every one: they are made at the top."""
+
+    def __init__(self, number: int, capacity: int) -> None:
+        self.number = number
+        self.capacity = capacity
+        self.items: list[Any] = []
+        self.senders: set[str] = set()
+        self.is_closed = False
 
 
 class Task:
@@ -212,7 +225,7 @@ class Model:
     # -- what drives it
 
     def run(self) -> None:
-        while self.ready or self.observing:
+        while self.ready or self.observing or self._end_queue():
             if not self.ready:
                 self._wake(self.observing.pop(0))
             task = next(iter(self.ready.values()))
@@ -223,6 +236,43 @@ class Model:
                 except StopIteration:
                     task.run = None
             self.ready.pop(task.id, None)
+
+    def _end_queue(self) -> bool:
+        """Ends a channel that nobody is left for."""
+        stuck = dict(self.tasks)
+        while True:
+            awake = [task for task in stuck.values() if self._can_go_on(task, stuck)]
+            if not awake:
+                break
+            for task in awake:
+                del stuck[task.id]
+        queues = {task.waiting[1] for task in stuck.values() if task.waiting and task.waiting[0] in ("items", "room")}
+        if queues:
+            self._close(min(queues, key=self._rank))
+        return bool(queues)
+
+    def _can_go_on(self, task: Task, stuck: dict[str, Task]) -> bool:
+        assert task.waiting is not None
+        kind, what, *_ = (*task.waiting, None)
+        if kind in ("group", "leave"):
+            return what.timer is not None or any(child.id not in stuck for child in what.running)
+        if kind in ("items", "room"):
+            return len(stuck) < len(self.tasks)
+        return what not in stuck if kind == "task" else True
+
+    def _rank(self, queue: Queue) -> tuple[int, int]:
+        alive = any(id in self.tasks for id in queue.senders)
+        return (2 if alive else 0 if queue.senders else 1), queue.number
+
+    def _close(self, queue: Queue) -> None:
+        queue.is_closed = True
+        self._wake_for("items", queue)
+        self._wake_for("room", queue)
+
+    def _wake_for(self, kind: str, queue: Queue) -> None:
+        for task in self.tasks.values():
+            if task.waiting == (kind, queue):
+                self._wake(task)
 
     def answer(self, key: str, outcome: tuple[str, Any]) -> None:
         """The one outcome of a request: ("value", v), ("error", kind) or ("cancelled", None)."""
@@ -323,7 +373,7 @@ class Model:
             if not is_failing(level.completion):
                 level.completion = due
             self._cancel_all(rest[0])
-        elif kind in ("mailbox", "task"):
+        elif kind in ("mailbox", "task", "items", "room"):
             self._wake(task)
 
     # -- bodies
@@ -671,18 +721,28 @@ class Model:
             missing = next((handle for handle in wanted if not self._has(handle, wanted)), None)
             if missing is None:
                 break
-            yield ("task", missing) if isinstance(missing, str) else ("mailbox", missing[0])
+            if isinstance(missing, Queue):
+                yield ("items", missing)
+            else:
+                yield ("task", missing) if isinstance(missing, str) else ("mailbox", missing[0])
         values = [self._taken(task, handle) for handle in wanted]
         return values if len(values) > 1 else values[0]
 
     def _has(self, handle: Any, wanted: list[Any]) -> bool:
         """Whether a handle has something; a task that is not there any more has its error."""
+        if isinstance(handle, Queue):
+            return handle.is_closed or len(handle.items) >= wanted.count(handle)
         if isinstance(handle, str):
             return handle in self.ended or handle not in self.tasks
         needed = wanted.count(handle) if handle[1] else 1
         return len(self.mailboxes.get(handle[0], [])) >= needed
 
     def _taken(self, task: Task, handle: Any) -> Any:
+        if isinstance(handle, Queue):
+            if not handle.items:
+                raise Leaves(("error", "closed"))
+            self._wake_for("room", handle)
+            return handle.items.pop(0)
         if isinstance(handle, str):
             if handle not in self.ended:
                 raise Leaves(("error", "name"))
@@ -702,6 +762,47 @@ class Model:
             for level in task.levels:
                 if level.group is not None:
                     level.group.failures.pop(id, None)
+
+    # -- channels
+
+    def _do_channel(self, task: Task, level: Level, names: Names, number: int, capacity: int) -> Run:
+        names.own[f"q{number}"] = Queue(number, capacity)
+        yield from ()
+
+    def _do_send(self, task: Task, level: Level, names: Names, number: int, name: str, given: Any) -> Run:
+        queue, value = names[name], self._value(names, given)
+        while True:
+            self._check(task)
+            if queue.is_closed:
+                raise Leaves(("error", "closed"))
+            if len(queue.items) < queue.capacity:
+                break
+            yield ("room", queue)
+        queue.items.append(value)
+        queue.senders.add(task.id)
+        self._wake_for("items", queue)
+        self._show(f"{number} sent")
+
+    def _do_close(self, task: Task, level: Level, names: Names, number: int, name: str) -> Run:
+        self._close(names[name])
+        yield from ()
+
+    def _do_take(self, task: Task, level: Level, names: Names, number: int, name: str, body: Body) -> Run:
+        queue = names[name]
+        while True:
+            self._check(task)
+            if not queue.items:
+                if queue.is_closed:
+                    return
+                yield ("items", queue)
+                continue
+            bound = {f"v{number}": self._taken(task, queue)}
+            shown: Body = [("print", number, f"v{number}"), *body]
+            goes_on, _value = yield from self._turn(
+                self._body(task, shown, names, level.cleanup, bind=bound, kind="loop")
+            )
+            if not goes_on:
+                return
 
     # -- calls
 

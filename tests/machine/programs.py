@@ -24,6 +24,8 @@ class Sight:
         self.own: list[str] = []  # the ints that may be assigned here
         self.tasks: list[str] = []
         self.callbacks: list[tuple[str, bool]] = []
+        self.channels: list[str] = []
+        self.sends_above = 0  # in a loop over a channel only into those made after it, so that nothing goes in circles
         self.functions: list[tuple[str, bool]] = []
         self.is_in_loop = False
         self.is_in_function = False
@@ -64,6 +66,10 @@ class Maker:
         body: Body = [("let", first, 1)]
         sight.ints.append(f"v{first}")
         sight.own.append(f"v{first}")
+        for _ in range(self.random.choice([0, 0, 1, 2, 2])):
+            channel = self.number()
+            body.append(("channel", channel, self.random.choice([1, 1, 2, 3])))
+            sight.channels.append(f"q{channel}")
         for _ in range(self.random.choice([0, 0, 1, 2])):
             body.append(self.function(sight))
         body.append(self.make_post(sight))
@@ -174,13 +180,22 @@ class Maker:
         return ("callback", number, is_many)
 
     def make_await(self, sight: Sight) -> Node | None:
-        names = [name for name, _ in sight.callbacks] + sight.tasks * 2
+        names = [name for name, _ in sight.callbacks] + sight.tasks * 2 + sight.channels * 2
         if not names:
             return None
         count = 2 if len(names) > 1 and self.random.random() < 0.2 else 1
         chosen = self.random.sample(names, count) if count > 1 else [self.random.choice(names)]
         timeout = self.random.random() < 0.4
         return ("await", self.number(), chosen, timeout)
+
+    def make_send(self, sight: Sight) -> Node | None:
+        allowed = [name for name in sight.channels if int(name[1:]) > sight.sends_above]
+        if not allowed:
+            return None
+        return ("send", self.number(), self.random.choice(allowed), self.pick(sight))
+
+    def make_close(self, sight: Sight) -> Node | None:
+        return ("close", self.number(), self.random.choice(sight.channels)) if sight.channels else None
 
     def make_call(self, sight: Sight) -> Node | None:
         if not sight.functions:
@@ -205,6 +220,16 @@ class Maker:
         inside = sight.inner(is_in_loop=True)
         inside.ints.append(f"v{number}")
         return ("for", number, self.random.randint(0, 3), self.body(inside))
+
+    def make_take(self, sight: Sight) -> Node | None:
+        """A loop over a channel."""
+        if not sight.channels:
+            return None
+        number = self.number()
+        name = self.random.choice(sight.channels)
+        inside = sight.inner(is_in_loop=True, sends_above=max(sight.sends_above, int(name[1:])))
+        inside.ints.append(f"v{number}")
+        return ("take", number, name, self.body(inside))
 
     def make_while(self, sight: Sight) -> Node:
         number = self.number()
@@ -266,10 +291,10 @@ class Maker:
 
 _SIMPLE_WEIGHTS = {
     "print": 2, "post": 6, "run": 3, "sleep": 3, "set": 2, "fail": 3, "exit": 0.5, "leave": 2, "emit": 2,
-    "callback": 1, "await": 3, "call": 2,
+    "callback": 1, "await": 3, "call": 2, "send": 5, "close": 0.5,
 }  # fmt: skip
 _NESTED_WEIGHTS = {
-    "if": 2, "for": 2, "while": 1, "try": 5, "undo": 4, "defer": 4, "or": 2, "and": 1, "spawn": 5, "each": 4,
+    "if": 2, "for": 2, "take": 3, "while": 1, "try": 5, "undo": 4, "defer": 4, "or": 2, "and": 1, "spawn": 5, "each": 4,
     "turns": 1, "within": 4, "result": 2, "once": 1, "block": 1,
 }  # fmt: skip
 _SIMPLE = (list(_SIMPLE_WEIGHTS), list(_SIMPLE_WEIGHTS.values()))
@@ -394,6 +419,9 @@ _WRITE: dict[str, Any] = {
     "await": lambda n, names, timeout: (
         f'let a{n} = await {_handles(names)}{" --timeout 7s" if timeout else ""}; print "{n} $a{n}"'
     ),
+    "channel": lambda n, capacity: f"let q{n} = channel {capacity}",
+    "send": lambda n, name, given: f'send ${name} {_operand(given)}; print "{n} sent"',
+    "close": lambda n, name: f"close ${name}",
     "call": lambda n, name, given: f'let a{n} = {name} {_operand(given)}; print "{n} $a{n}"',
 }
 
@@ -440,6 +468,7 @@ def _function(number: int, body: Body) -> list[str]:
 _NESTED: dict[str, Any] = {
     "if": _if,
     "try": _try,
+    "take": lambda n, name, body: _block(f"for v{n} in ${name}", [("print", n, f"v{n}"), *body]),
     "for": lambda n, count, body: _block(f"for v{n} in range 1 {count}", body),
     "while": _while,
     "undo": _cleanup("undo"),

@@ -59,12 +59,25 @@ def test_it_survives_a_snapshot_and_runs_functions_after_it() -> None:
     assert shown(restored) == "2 3\n"
 
 
-@pytest.mark.parametrize("text", ["let t = spawn { 1 }\n{ await $t } &", "let f = { 1 }\n{ call $f } &"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "let t = [(spawn { 1 })]\n{ await $t } &",
+        "let f = { 1 }\n{ call $f } &",
+        "let r = {to: (channel 1)}\n{ send $r.to 1 } &",
+    ],
+)
 def test_what_belongs_to_a_job_cannot_be_captured(text: str) -> None:
     machine = Machine(make_program(Source("x", text))[1], Facts(1, None, None, [], "/", "UTC"), {})
     machine.run(1000)
     end: Any = machine.take_effects()[-1]
     assert isinstance(end, End) and end.error is not None and end.error.kind == "type"
+
+
+@pytest.mark.parametrize("made", ["spawn { 1 }", "channel 1"])
+def test_what_is_known_to_belong_to_a_job_is_refused_before_it_runs(made: str) -> None:
+    with pytest.raises(SourceError, match="belongs to its job"):
+        make_program(Source("x", f"let t = {made}\ndef f() {{ print $t }}\nf &"))
 
 
 def test_it_cannot_assign_what_it_has_copies_of() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fmsh.machine import interrupts, saving, unwind
+from fmsh.machine import channels, interrupts, saving, unwind
 from fmsh.machine.machine import Machine
 from tests.machine import fuzz
 
@@ -38,6 +38,11 @@ def _without_mailboxes(machine: Machine) -> str:
     return json.dumps({**state, "mailboxes": {}})
 
 
+def _without_items(machine: Machine) -> str:
+    state = json.loads(_save(machine))
+    return json.dumps({**state, "channels": [[*channel[:4], []] for channel in state.get("channels", ())]})
+
+
 _leave = unwind._leave
 _save = saving.save
 
@@ -46,6 +51,8 @@ FAULTS: dict[str, tuple[Any, str, Any]] = {
     "a group is not waited for": (unwind, "_leave", _not_waited_for),
     "undo is dropped when it should move up": (unwind, "_move_up", lambda entries, undos: None),
     "a snapshot loses what was delivered": (saving, "save", _without_mailboxes),
+    "a snapshot loses what lies in a channel": (saving, "save", _without_items),
+    "a channel that nobody is left for does not end": (channels, "end_one", lambda machine: False),
     "a cancel does not reach what a task waits for": (interrupts, "_stop_group", lambda *_given: None),
     "a cancel does not undo": (unwind, "is_failing", lambda completion: completion[0] == "error"),
 }
