@@ -73,7 +73,11 @@ class StoreFenced(StoreError):
 
 
 class StoreCorrupt(StoreError):
-    pass
+    """`is_local`: one job or value is not what was written, while the store itself works and serves the others."""
+
+    def __init__(self, message: str, *, hint: str = "", is_local: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.is_local = is_local
 
 
 class StoreTooNew(StoreError):

@@ -9,7 +9,7 @@
 3. *History never changes.* No event is updated. Events are deleted only below `trimmed_seq` or of ended jobs. The first
    event that is kept of an active job stands at a sound snapshot, or is the job's first: each can be replayed.
 4. *Chained.* Each event carries a keyed hash over its bytes and the hash before it; reading verifies it and raises
-   `StoreCorrupt` for the job, not for the others.
+   `StoreCorrupt` for the job, not for the others. `verify` looks at everything, and keeps nobody waiting meanwhile.
 5. *Everybody else knocks.* A callback, signal, cancel or answer is a row in the job's inbox, taken by the holder in row
    order, at most once per `dedupe_id`. `deliver` returning means that the row is durable.
 6. *A lease is taken only from nobody or from the dead*: nobody holds it, its holder's boot is over, its holder's lock
@@ -137,6 +137,7 @@ class Job(Record):
     trimmed_seq: int  # events below it are deleted
     trimmed_at_ms: int | None = None
     output_removed_at_ms: int | None = None
+    damage: str | None = None  # in lists only: in what the row is not what was written
 
 
 class JobAge(Record):
@@ -147,6 +148,17 @@ class JobAge(Record):
     ended_at_ms: int | None
     oldest_at_ms: int
     has_output: bool  # its large values were not removed
+
+
+class Damage(Record):
+    """Something that is not what was written. `job_id`: the job that it belongs to, if it is one's.
+
+    `is_derived`: it is a copy of what stands elsewhere, such as an index, and can be made again from that.
+    """
+
+    text: str
+    job_id: int | None = None
+    is_derived: bool = False
 
 
 class Owner(Record):
@@ -318,6 +330,10 @@ class EventStore(Protocol):
 
     def shrink(self) -> None:
         """Gives room that became free back to the file system, but what the next commits will need."""
+        ...
+
+    def verify(self) -> Iterator[Damage]:
+        """Yields what is not as it was written, in the whole store, job by job; what changes meanwhile is no damage."""
         ...
 
     # -- leases

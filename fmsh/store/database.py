@@ -54,10 +54,51 @@ PRAGMA journal_size_limit = 16777216;
 """
 
 
-class Database:
-    """An open database. `path` is its file, `key` keys its hashes (`fmsh.store.chain`)."""
+class Reader:
+    """A connection that reads. `path` is the database's file, `key` keys its hashes (`fmsh.store.chain`)."""
 
-    __slots__ = ("_connection", "_identity", "_log", "gate", "key", "path")
+    __slots__ = ("_connection", "key", "path")
+
+    def __init__(self, path: str) -> None:
+        """Opens a database that is there, of whatever version, and writes nothing to it. It has no key yet."""
+        _require_sqlite()
+        self.path = path
+        self.key = b""
+        self._connect(apsw.SQLITE_OPEN_READONLY)
+
+    def _connect(self, flags: int) -> None:
+        try:
+            self._connection = apsw.Connection(self.path, flags=flags, statementcachesize=200)
+            self._connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+            self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            self._connection.execute(PRAGMAS).fetchall()
+        except FAULTS as fault:
+            raise faults.from_sqlite(fault, self.path) from fault
+
+    def read_key(self) -> None:
+        """Reads the key from the store. Raises: StoreCorrupt: it is damaged, and nothing can be verified."""
+        rows = self.read("SELECT value FROM setting WHERE name = 'chain_key'")
+        key = chain.key_of_text(rows[0][0]) if rows else None
+        if key is None:
+            raise StoreCorrupt(f"the key of the store {self.path} is damaged", hint="Restore a backup.")
+        self.key = key
+
+    def read(self, sql: str, values: Sequence[Any] | dict[str, Any] = ()) -> list[tuple[Any, ...]]:
+        """Gives all rows of a query."""
+        try:
+            return self._connection.execute(sql, values).fetchall()
+        except FAULTS as fault:
+            raise faults.from_sqlite(fault, self.path) from fault
+
+    def close(self) -> None:
+        """Closes the connection. The log stays as it is."""
+        self._connection.close()
+
+
+class Database(Reader):
+    """An open database, also to be written."""
+
+    __slots__ = ("_identity", "_log", "gate")
 
     def __init__(self, directory: str) -> None:
         _require_sqlite()
@@ -71,31 +112,14 @@ class Database:
             raise
 
     def _open(self, *, is_new: bool) -> None:
+        self._connect(apsw.SQLITE_OPEN_READWRITE)
         try:
-            self._connection = apsw.Connection(self.path, flags=apsw.SQLITE_OPEN_READWRITE, statementcachesize=200)
-            self._connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-            self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-            self._connection.execute(PRAGMAS).fetchall()
             migrations.bring_up_to_date(self._connection, self.path, self.gate, is_new=is_new)
-            self.key = self._read_key()
         except FAULTS as fault:
             raise faults.from_sqlite(fault, self.path) from fault
+        self.read_key()
         self._identity = files.Identity(self.path)
         self._log = Log(self._connection, self.path + "-wal")
-
-    def _read_key(self) -> bytes:
-        rows = self.read("SELECT value FROM setting WHERE name = 'chain_key'")
-        key = chain.key_of_text(rows[0][0]) if rows else None
-        if key is None:
-            raise StoreCorrupt(f"the key of the store {self.path} is damaged", hint="Restore a backup.")
-        return key
-
-    def read(self, sql: str, values: Sequence[Any] | dict[str, Any] = ()) -> list[tuple[Any, ...]]:
-        """Gives all rows of a query."""
-        try:
-            return self._connection.execute(sql, values).fetchall()
-        except FAULTS as fault:
-            raise faults.from_sqlite(fault, self.path) from fault
 
     def write(self, work: Callable[[Cursor], Result], *, is_settled: Callable[[], bool] | None = None) -> Result:
         """Runs `work` in one durable transaction and gives its answer; anything that it raises undoes all of it.
@@ -143,8 +167,7 @@ class Database:
         return int(self.read("PRAGMA data_version")[0][0])
 
     def close(self) -> None:
-        """Closes the connection. The log stays as it is."""
-        self._connection.close()
+        super().close()
         self.gate.close()
 
 

@@ -11,6 +11,16 @@ from fmsh.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull
 FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+def changed(what: str) -> StoreCorrupt:
+    """Gives the error for a row that was read and is not the one that was written."""
+    return damaged(f"{what} is not what was written")
+
+
+def damaged(message: str) -> StoreCorrupt:
+    """Gives the error for damage to one job or value; the others are served."""
+    return StoreCorrupt(message, hint="Run `fmsh doctor`.", is_local=True)
+
+
 def from_sqlite(fault: apsw.Error | UnicodeDecodeError, path: str) -> StoreError:
     """Gives the store's error for an error of SQLite. Nothing of the transaction that met it was kept."""
     if isinstance(fault, apsw.FullError):

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import apsw
 
-from fmsh.errors import InternalError, StoreCorrupt, StoreError, StoreFenced, StoreMissing
+from fmsh.errors import InternalError, StoreError, StoreFenced, StoreMissing
 from fmsh.record import Record
-from fmsh.store import chain, leases
+from fmsh.store import chain, faults, leases
 from fmsh.store.base import ENDED_STATES, Job, Lease, Snapshot, StoredEvent
 
 TYPE_CHECKING = False
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fmsh.store.base import Append, NewEvent
-    from fmsh.store.database import Cursor, Database
+    from fmsh.store.database import Cursor, Database, Reader
     from fmsh.store.inbox import Knock
 
 PAGE_EVENTS = 1000  # read at once, so that no statement stays open while the reader works
 
+COLUMNS = ", ".join(field for field in Job.fields if field != "damage")  # of a job's row
 UPDATE_JOB = """
 UPDATE job SET state = ?, wake_at_ms = ?, steps = ?, waiting_for_json = ?, value_json = ?, error_json = ?,
     exit_status = ?, ended_at_ms = ?, at_terminal = ?, is_detached = is_detached OR ?
@@ -46,7 +47,7 @@ def job_of(row: Sequence[Any]) -> Job:
     """Makes a job of its row. Raises: StoreCorrupt: damage made something else of a number by which we go."""
     job = Job(*row)
     if not all(isinstance(number, int) for number in (job.head, job.epoch, job.trimmed_seq)):
-        raise StoreCorrupt(f"the row of job {job.id} is not what was written", hint="Run `fmsh doctor`.")
+        raise faults.changed(f"the row of job {job.id}")
     job.is_detached = bool(job.is_detached)  # type: ignore[misc]  # SQLite has no booleans; nobody else has it yet
     return job
 
@@ -192,7 +193,7 @@ def _keep_snapshot(cursor: Cursor, key: bytes, plan: Plan, snapshot: Snapshot) -
     if not plan.head <= snapshot.seq <= plan.head + len(plan.event_rows):
         raise InternalError(f"a snapshot of job {lease.job_id} after event {snapshot.seq}, which is not of this commit")
     at = plan.event_rows[snapshot.seq - plan.head - 1][-1] if snapshot.seq > plan.head else lease.chain
-    row = cursor.execute(f"SELECT {', '.join(Job.fields)} FROM job WHERE id = ?", (lease.job_id,)).fetchall()[0]
+    row = cursor.execute(f"SELECT {COLUMNS} FROM job WHERE id = ?", (lease.job_id,)).fetchall()[0]
     sum = chain.snapshot_sum(key, chain.identity_hash(key, job_of(row)), snapshot.seq, at, snapshot.state_json)
     values = (lease.job_id, snapshot.seq, snapshot.state_json, at, sum)
     cursor.execute("INSERT OR REPLACE INTO snapshot VALUES (?, ?, ?, ?, ?)", values)
@@ -207,7 +208,7 @@ def quarantine(cursor: Cursor, owner_id: str, job_id: int, error_json: str) -> N
     )
 
 
-def _is_settled(database: Database, plans: list[Plan]) -> bool:
+def _is_settled(database: Reader, plans: list[Plan]) -> bool:
     """Says after a COMMIT of unknown outcome whether it happened: all of it did if one of its events is there."""
     sql = "SELECT 1 FROM event WHERE job_id = ? AND epoch = ? AND seq = ? AND hash = ?"
     for plan in plans:
@@ -217,7 +218,7 @@ def _is_settled(database: Database, plans: list[Plan]) -> bool:
     return False
 
 
-def events(database: Database, job_id: int, after: int, limit: int | None) -> Iterator[StoredEvent]:
+def events(database: Reader, job_id: int, after: int, limit: int | None) -> Iterator[StoredEvent]:
     """Yields verified events from `after` on, or from the first that was not trimmed."""
     start = _start(database, job_id, after)
     seq, before, last = start.after, start.chain, start.head
@@ -236,7 +237,7 @@ def events(database: Database, job_id: int, after: int, limit: int | None) -> It
             if link != hash or event.job_id != job_id:
                 if before == b"":
                     raise _gap(database, job_id, seq - 1)  # the event before it, with which it is linked, is gone
-                raise StoreCorrupt(f"event {seq} of job {job_id} is not what was written", hint="Run `fmsh doctor`.")
+                raise faults.changed(f"event {seq} of job {job_id}")
             before = link
             yield event
 
@@ -249,9 +250,9 @@ class Start(Record):
     head: int
 
 
-def _start(database: Database, job_id: int, after: int) -> Start:
+def _start(database: Reader, job_id: int, after: int) -> Start:
     rows = database.read(
-        f"""SELECT trimmed_chain, (SELECT max(seq) FROM event WHERE job_id = job.id), {", ".join(Job.fields)}
+        f"""SELECT trimmed_chain, (SELECT max(seq) FROM event WHERE job_id = job.id), {COLUMNS}
         FROM job WHERE id = ?""",
         (job_id,),
     )
@@ -260,10 +261,7 @@ def _start(database: Database, job_id: int, after: int) -> Start:
     trimmed_chain, newest, *values = rows[0]
     job = job_of(values)
     if (newest or 0) != job.head:
-        raise StoreCorrupt(
-            f"the history of job {job_id} ends at event {newest}, and its row says {job.head}",
-            hint="Run `fmsh doctor`.",
-        )
+        raise faults.damaged(f"the history of job {job_id} ends at event {newest}, and its row says {job.head}")
     if after < job.trimmed_seq:
         return Start(job.trimmed_seq - 1, chain.link_of(trimmed_chain), job.head)
     if after == 0:
@@ -271,23 +269,23 @@ def _start(database: Database, job_id: int, after: int) -> Start:
     return Start(after, chain.link_of(_hash_at(database, job_id, after)), job.head)
 
 
-def _hash_at(database: Database, job_id: int, seq: int) -> object:
+def _hash_at(database: Reader, job_id: int, seq: int) -> object:
     rows = database.read("SELECT hash FROM event WHERE job_id = ? AND seq = ?", (job_id, seq))
     return rows[0][0] if rows else None
 
 
-def _gap(database: Database, job_id: int, seq: int) -> StoreError:
+def _gap(database: Reader, job_id: int, seq: int) -> StoreError:
     """Tells an event that was lost from one that was removed, with its job or by trimming, while we read."""
     if not database.read("SELECT 1 FROM job WHERE id = ? AND trimmed_seq <= ?", (job_id, seq)):
         return StoreMissing(f"event {seq} of job {job_id} was removed while it was read", hint="Ask again.")
-    return StoreCorrupt(f"event {seq} of job {job_id} is missing", hint="Run `fmsh doctor`.")
+    return faults.damaged(f"event {seq} of job {job_id} is missing")
 
 
-def snapshot(database: Database, job_id: int, at: int | None) -> Snapshot | None:
+def snapshot(database: Reader, job_id: int, at: int | None) -> Snapshot | None:
     """Gives the newest sound snapshot at or before event `at`."""
     seq = at if at is not None else (1 << 62)
     sql = "SELECT seq, state_json, chain, sum FROM snapshot WHERE job_id = ? AND seq <= ? ORDER BY seq DESC LIMIT 1"
-    rows = database.read(f"SELECT {', '.join(Job.fields)} FROM job WHERE id = ?", (job_id,))
+    rows = database.read(f"SELECT {COLUMNS} FROM job WHERE id = ?", (job_id,))
     if not rows:
         return None
     job = job_of(rows[0])
@@ -301,11 +299,11 @@ def snapshot(database: Database, job_id: int, at: int | None) -> Snapshot | None
     return None
 
 
-def blob(database: Database, blob_hash: str) -> bytes:
+def blob(database: Reader, blob_hash: str) -> bytes:
     rows = database.read("SELECT data, sum FROM blob WHERE hash = ?", (blob_hash,))
     if not rows:
         raise StoreMissing(f"the store has no value {blob_hash}", hint="Outputs expire before histories do.")
     data, sum = rows[0]
     if chain.row_sum(database.key, blob_hash, data) != sum:
-        raise StoreCorrupt(f"the value {blob_hash} is not what was written", hint="Run `fmsh doctor`.")
+        raise faults.changed(f"the value {blob_hash}")
     return bytes(data)

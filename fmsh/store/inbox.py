@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from _json import encode_basestring
 
-from fmsh.errors import StoreCorrupt, StoreMissing
-from fmsh.store import chain
+from fmsh.errors import StoreMissing
+from fmsh.store import chain, faults
 from fmsh.store.base import Delivery, InboxRow
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fmsh.store.base import NewCallback, NewInboxRow
-    from fmsh.store.database import Cursor, Database
+    from fmsh.store.database import Cursor, Reader
 
 
 class Knock:
@@ -52,14 +52,14 @@ def callback_json(handle_id: str, data_json: str) -> str:
     return f'{{"handle":{encode_basestring(handle_id)},"delivery":{data_json}}}'
 
 
-def rows(database: Database, job_id: int) -> list[InboxRow]:
+def rows(database: Reader, job_id: int) -> list[InboxRow]:
     """Gives what waits in the inbox of a job, in the order of its arrival."""
     sql = "SELECT id, job_id, at_ms, kind, data_json, sum FROM inbox WHERE job_id = ? ORDER BY id"
     found = []
     for *values, sum in database.read(sql, (job_id,)):
         row = InboxRow(*values)
         if chain.row_sum(database.key, row.job_id, row.kind, row.data_json) != sum:
-            raise StoreCorrupt(f"inbox row {row.id} of job {job_id} is not what was written", hint="Run `fmsh doctor`.")
+            raise faults.changed(f"inbox row {row.id} of job {job_id}")
         found.append(row)
     return found
 
@@ -99,7 +99,7 @@ def deliver_callback(cursor: Cursor, key: bytes, call: Call) -> tuple[Delivery, 
         return None
     *kept, sum, used_by, has_ended = found[0]
     if chain.row_sum(key, *kept) != sum:
-        raise StoreCorrupt("the address that was called is not what was written", hint="Run `fmsh doctor`.")
+        raise faults.changed("the address that was called")
     _, job_id, handle_id, expires_at_ms, methods, is_many = kept
     if call.method not in methods.split():
         return None

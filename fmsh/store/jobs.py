@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fmsh import wire
 from fmsh.errors import StoreCorrupt, StoreMissing
-from fmsh.store import chain, history, leases
+from fmsh.store import chain, faults, history, leases
 from fmsh.store.base import ACTIVE_STATES, ENDED_STATES, Job, JobAge, Lease, NewProgram
 
 TYPE_CHECKING = False
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fmsh.store.base import JobFilter, NewEvent, NewJob, Summary
-    from fmsh.store.database import Cursor, Database
+    from fmsh.store.database import Cursor, Reader
 
-COLUMNS = ", ".join(Job.fields)
+COLUMNS = history.COLUMNS
 IS = {"state": "ended_as IS NULL", "ended_as": "ended_as IS NOT NULL"}  # active, ended: as the indexes say it
 
 INSERT_JOB = """
@@ -25,28 +25,30 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id
 """
 
 
-def find(database: Database, where: str, *values: object) -> list[Job]:
+def find(database: Reader, where: str, *values: object) -> list[Job]:
     """Gives jobs by a condition, newest first. Raises: StoreCorrupt: the outcome of one is not what was written."""
     sql = f"SELECT {COLUMNS}, ended_sum FROM job WHERE {where} ORDER BY id DESC"
-    found = []
-    for *row, ended_sum in database.read(sql, values):
-        job = history.job_of(row)
-        if ended_sum is not None and leases.outcome_sum(database.key, job.id, job) != ended_sum:
-            raise StoreCorrupt(f"the outcome of job {job.id} is not what was written", hint="Run `fmsh doctor`.")
-        found.append(job)
-    return found
+    return [_verified(database, row) for row in database.read(sql, values)]
 
 
-def one(database: Database, where: str, *values: object) -> Job | None:
+def _verified(database: Reader, row: Sequence[Any]) -> Job:
+    *values, ended_sum = row
+    job = history.job_of(values)
+    if ended_sum is not None and leases.outcome_sum(database.key, job.id, job) != ended_sum:
+        raise faults.changed(f"the outcome of job {job.id}")
+    return job
+
+
+def one(database: Reader, where: str, *values: object) -> Job | None:
     found = find(database, where, *values)
     return found[0] if found else None
 
 
-def exists(database: Database, uid: str) -> bool:
+def exists(database: Reader, uid: str) -> bool:
     return bool(database.read("SELECT 1 FROM job WHERE uid = ?", (uid,)))
 
 
-def last(database: Database) -> Job | None:
+def last(database: Reader) -> Job | None:
     rows = database.read(f"SELECT {COLUMNS} FROM job ORDER BY id DESC LIMIT 1")
     return history.job_of(rows[0]) if rows else None
 
@@ -93,7 +95,7 @@ def _keep_program(cursor: Cursor, key: bytes, program: NewProgram) -> None:
     cursor.execute("INSERT OR IGNORE INTO program VALUES (?, ?, ?, ?, ?)", (*values, chain.row_sum(key, *values)))
 
 
-def matching(database: Database, filter: JobFilter) -> list[Job]:
+def matching(database: Reader, filter: JobFilter) -> list[Job]:
     """Gives the jobs that a filter lets through: the active ones, then the ended ones, each newest first."""
     found: list[Job] = []
     for of_all, column in ((ACTIVE_STATES, "state"), (ENDED_STATES, "ended_as")):
@@ -104,38 +106,40 @@ def matching(database: Database, filter: JobFilter) -> list[Job]:
     return found
 
 
-def _matching_in(database: Database, where: str, filter: JobFilter, already: int) -> list[Job]:
+def _matching_in(database: Reader, where: str, filter: JobFilter, already: int) -> list[Job]:
     values: list[object] = []
     for name, value in filter.tags:
         where += " AND EXISTS (SELECT 1 FROM json_each(tags_json) WHERE json_each.key = ? AND json_each.value = ?)"
         values += (name, value)
     limit = -1 if filter.limit is None else filter.limit - already
-    rows = database.read(f"SELECT {COLUMNS} FROM job WHERE {where} ORDER BY id DESC LIMIT ?", (*values, limit))
-    return [job for job in map(_job_or_none, rows) if job is not None]
+    sql = f"SELECT {COLUMNS}, ended_sum FROM job WHERE {where} ORDER BY id DESC LIMIT ?"
+    return [_listed(database, row) for row in database.read(sql, (*values, limit))]
 
 
-def _job_or_none(row: Sequence[Any]) -> Job | None:
-    """A damaged row does not keep the others from being listed; whoever asks for that job is told."""
+def _listed(database: Reader, row: Sequence[Any]) -> Job:
+    """A damaged row does not keep the others from being listed. What it says is not believed, but its number."""
     try:
-        return history.job_of(row)
-    except StoreCorrupt:
-        return None
+        return _verified(database, row)
+    except StoreCorrupt as error:
+        unknown = {"value_json": None, "error_json": None, "exit_status": None, "head": 0, "epoch": 0, "trimmed_seq": 0}
+        job: Job = Job(*row[:-1]).replace(**unknown, waiting_for_json="[]", damage=error.message)
+        return job
 
 
-def count_by_state(database: Database) -> Mapping[str, int]:
+def count_by_state(database: Reader) -> Mapping[str, int]:
     counts = dict.fromkeys(ACTIVE_STATES + ENDED_STATES, 0)
     for column, condition in IS.items():
         counts |= dict(database.read(f"SELECT {column}, count(*) FROM job WHERE {condition} GROUP BY {column}"))
     return counts
 
 
-def program(database: Database, program_hash: str) -> NewProgram:
+def program(database: Reader, program_hash: str) -> NewProgram:
     rows = database.read("SELECT hash, name, text, tree_json, sum FROM program WHERE hash = ?", (program_hash,))
     if not rows:
         raise StoreMissing(f"the store has no program {program_hash}", hint="Run `fmsh doctor`.")
     *values, kept = rows[0]
     if chain.row_sum(database.key, *values) != kept:
-        raise StoreCorrupt(f"the program {program_hash} is not what was written", hint="Run `fmsh doctor`.")
+        raise faults.changed(f"the program {program_hash}")
     return NewProgram(*values)
 
 
@@ -147,16 +151,16 @@ FROM job WHERE id > ? ORDER BY id LIMIT ?
 """
 
 
-def ages(database: Database, after: int, limit: int) -> list[JobAge]:
+def ages(database: Reader, after: int, limit: int) -> list[JobAge]:
     """Gives how old jobs are. No index helps: each commit of a job would have to keep it, for one look an hour."""
     rows = database.read(SELECT_AGES, (after, limit))
     return [JobAge(id, uid, ended_ms, oldest_ms, bool(has)) for id, uid, ended_ms, oldest_ms, has in rows]
 
 
-def existed(database: Database, job_id: int) -> bool:
+def existed(database: Reader, job_id: int) -> bool:
     return bool(database.read("SELECT 1 FROM sqlite_sequence WHERE name = 'job' AND ? BETWEEN 1 AND seq", (job_id,)))
 
 
-def known_uids(database: Database, uids: Sequence[str]) -> set[str]:
+def known_uids(database: Reader, uids: Sequence[str]) -> set[str]:
     sql = "SELECT uid FROM job WHERE uid IN (SELECT value FROM json_each(?))"
     return {row[0] for row in database.read(sql, (wire.encode_plain(list(uids)),))}

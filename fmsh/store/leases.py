@@ -6,14 +6,13 @@ None of this is needed for safety, which lies in the epoch that every append nam
 
 from __future__ import annotations
 
-from fmsh.errors import StoreCorrupt
-from fmsh.store import chain
+from fmsh.store import chain, faults
 from fmsh.store.base import Lease, Owner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fmsh.store.base import Job, Summary
-    from fmsh.store.database import Cursor, Database
+    from fmsh.store.database import Cursor, Reader
     from fmsh.store.presence import Presence
     from fmsh.store.watch import Watch
 
@@ -62,7 +61,7 @@ def acquire(cursor: Cursor, presence: Presence, watch: Watch, job_id: int) -> Le
         return None
     holder_id, head, at_terminal = rows[0]
     if not isinstance(head, int):
-        raise StoreCorrupt(f"the row of job {job_id} is not what was written", hint="Run `fmsh doctor`.")
+        raise faults.changed(f"the row of job {job_id}")
     if holder_id is not None and not _may_take_from(cursor, presence, watch, holder_id, bool(at_terminal)):
         return None
     sql = "UPDATE job SET owner_id = ?, epoch = epoch + 1, due_at_ms = NULL WHERE id = ? RETURNING epoch"
@@ -70,7 +69,7 @@ def acquire(cursor: Cursor, presence: Presence, watch: Watch, job_id: int) -> Le
     return Lease(job_id, epoch, head, _chain_at(cursor, job_id, head))
 
 
-def is_held(database: Database, owner_id: str, job_id: int) -> bool:
+def is_held(database: Reader, owner_id: str, job_id: int) -> bool:
     return bool(database.read("SELECT 1 FROM job WHERE id = ? AND owner_id = ?", (job_id, owner_id)))
 
 
@@ -115,7 +114,7 @@ def outcome_sum(key: bytes, job_id: int, of: Summary | Job) -> bytes:
     return chain.row_sum(key, job_id, of.state, of.value_json, of.error_json, of.exit_status, of.ended_at_ms)
 
 
-def is_anybody_gone(database: Database, presence: Presence, watch: Watch) -> bool:
+def is_anybody_gone(database: Reader, presence: Presence, watch: Watch) -> bool:
     """Looks, without writing, whether there is anything to reap."""
     rows = database.read(f"SELECT {OWNER_COLUMNS}, renewals FROM owner WHERE id <> ?", (presence.owner.id,))
     gone = [not presence.is_alive(Owner(*values)) or watch.has_stalled(values[0], count) for *values, count in rows]
@@ -150,14 +149,14 @@ def _free(cursor: Cursor, owner_id: str, condition: str) -> list[int]:
     return freed
 
 
-def due(database: Database, now_ms: int, limit: int) -> list[int]:
+def due(database: Reader, now_ms: int, limit: int) -> list[int]:
     return [row[0] for row in database.read(DUE, (now_ms, limit))]
 
 
-def next_due_ms(database: Database) -> int | None:
+def next_due_ms(database: Reader) -> int | None:
     found = database.read(NEXT_DUE)[0][0]
     return found if isinstance(found, int) else None
 
 
-def owners(database: Database) -> list[Owner]:
+def owners(database: Reader) -> list[Owner]:
     return [Owner(*row) for row in database.read(f"SELECT {OWNER_COLUMNS} FROM owner ORDER BY id")]

@@ -10,11 +10,12 @@ import os
 import time
 
 from fmsh.errors import InternalError, StoreCorrupt, StoreError, StoreFenced, StoreMissing
-from fmsh.store import chain
+from fmsh.store import chain, faults
 from fmsh.store.base import (
     ACTIVE_STATES,
     ENDED_STATES,
     RENEWAL_TTL_S,
+    Damage,
     Delivery,
     InboxRow,
     Job,
@@ -24,7 +25,7 @@ from fmsh.store.base import (
     StoredEvent,
 )
 from fmsh.store.inbox import callback_json
-from fmsh.store.memory_disk import KEY, KeptCallback, KeptJob, MemoryDisk, apply, kept_job
+from fmsh.store.memory_disk import KEY, KeptCallback, KeptJob, MemoryDisk, apply, damaged_values, kept_job
 from fmsh.store.watch import Watch
 
 TYPE_CHECKING = False
@@ -171,7 +172,9 @@ class MemoryStore:
     def blob(self, blob_hash: str) -> bytes:
         if blob_hash not in self.disk.blobs:
             raise StoreMissing(f"the store has no value {blob_hash}")
-        return self.disk.blobs[blob_hash]
+        if not self.disk.is_sound(blob_hash):
+            raise faults.changed(f"the value {blob_hash}")
+        return self.disk.blobs[blob_hash][0]
 
     # -- history
 
@@ -219,12 +222,23 @@ class MemoryStore:
             if seq < kept.job.trimmed_seq:
                 raise StoreMissing(f"event {seq} of job {job_id} was removed while it was read", hint="Ask again.")
             if seq not in kept.events:
-                raise StoreCorrupt(f"event {seq} of job {job_id} is missing")
+                raise faults.damaged(f"event {seq} of job {job_id} is missing")
             event, hash = kept.events[seq]
             if chain.event_hash(KEY, before, job_id, seq, event.epoch, event) != hash:
-                raise StoreCorrupt(f"event {seq} of job {job_id} is not what was written")
+                raise faults.changed(f"event {seq} of job {job_id}")
             before = hash
             yield event
+
+    def verify(self) -> Iterator[Damage]:
+        for job in reversed(self._jobs()):
+            try:
+                for _ in self.events(job.id):
+                    pass
+            except StoreMissing:
+                continue
+            except StoreCorrupt as error:
+                yield Damage(error.message, job.id)
+        yield from damaged_values(self.disk)
 
     def snapshot(self, job_id: int, *, at: int | None = None) -> Snapshot | None:
         kept = self.disk.jobs.get(job_id)

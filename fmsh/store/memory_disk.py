@@ -6,11 +6,11 @@ import _thread
 import os
 
 from fmsh.store import chain
-from fmsh.store.base import ENDED_STATES, Job, StoredEvent
+from fmsh.store.base import ENDED_STATES, Damage, Job, StoredEvent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from fmsh.errors import StoreError
     from fmsh.store.base import (
@@ -94,7 +94,7 @@ class MemoryDisk:
         self.version = 0
         self.jobs: dict[int, KeptJob] = {}
         self.programs: dict[str, NewProgram] = {}
-        self.blobs: dict[str, bytes] = {}
+        self.blobs: dict[str, tuple[bytes, bytes]] = {}  # each with its hash
         self.blob_uses: dict[tuple[int, str], int | None] = {}  # until which event of the job; None: as long as the job
         self.callbacks: dict[tuple[int, str], KeptCallback] = {}
         self.settings: dict[str, str] = {}
@@ -111,7 +111,7 @@ class MemoryDisk:
 
     def keep_blobs(self, job_id: int, blobs: Sequence[tuple[str, bytes]], until_seq: int | None) -> None:
         for hash, data in blobs:
-            self.blobs.setdefault(hash, data)
+            self.blobs.setdefault(hash, (data, chain.row_sum(KEY, data)))
             before = self.blob_uses.get((job_id, hash), 0)
             is_lasting = before is None or until_seq is None
             self.blob_uses[job_id, hash] = None if is_lasting else max(before or 0, until_seq or 0)
@@ -122,7 +122,11 @@ class MemoryDisk:
         for at in gone:
             del self.blob_uses[at]
         used = {hash for _, hash in self.blob_uses}
-        return sum(len(self.blobs.pop(hash)) for hash in {hash for _, hash in gone} - used)
+        return sum(len(self.blobs.pop(hash)[0]) for hash in {hash for _, hash in gone} - used)
+
+    def is_sound(self, blob_hash: str) -> bool:
+        data, sum = self.blobs[blob_hash]
+        return chain.row_sum(KEY, data) == sum
 
     def damage_event(self, job_id: int, seq: int) -> None:
         """Changes what is kept of an event without its hash, as a flipped bit does."""
@@ -163,3 +167,14 @@ def apply(disk: MemoryDisk, append: Append) -> None:
     if append.snapshot is not None:
         kept.snapshots[append.snapshot.seq] = (append.snapshot, kept.chain_at(append.snapshot.seq))
     disk.keep_blobs(lease.job_id, append.blobs, lease.head)
+
+
+def damaged_values(disk: MemoryDisk) -> Iterator[Damage]:
+    """Finds the snapshots and large values that are not what was written."""
+    for job_id, kept in list(disk.jobs.items()):
+        for seq, (_, link) in list(kept.snapshots.items()):
+            if seq >= kept.job.trimmed_seq and kept.chain_at(seq) != link:
+                yield Damage(f"the snapshot of job {job_id} after event {seq} is not what was written", job_id)
+    for blob_hash in list(disk.blobs):
+        if not disk.is_sound(blob_hash):
+            yield Damage(f"the value {blob_hash} is not what was written")

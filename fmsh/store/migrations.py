@@ -15,7 +15,8 @@ from fmsh.store import chain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from typing import Any
 
     from fmsh.store.database import Cursor
     from fmsh.store.gate import Gate
@@ -85,10 +86,13 @@ def _version(connection: apsw.Connection) -> int:
 
 def _create(connection: apsw.Connection) -> None:
     connection.execute("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL").fetchall()
-    with open(os.path.dirname(__file__) + "/schema.sql") as file:
-        schema = file.read()
     key = chain.new_key_text()
-    _transact(connection, f"{schema};INSERT INTO setting VALUES ('chain_key', '{key}')", SCHEMA_VERSION)
+    _transact(connection, f"{_schema_text()};INSERT INTO setting VALUES ('chain_key', '{key}')", SCHEMA_VERSION)
+
+
+def _schema_text() -> str:
+    with open(os.path.dirname(__file__) + "/schema.sql") as file:
+        return file.read()
 
 
 def _migrate(connection: apsw.Connection, path: str, version: int) -> None:
@@ -120,3 +124,28 @@ def _transact(connection: apsw.Connection, sql: str, version: int) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def schema_of_a_new_store() -> dict[str, object]:
+    """Gives what `schema_of` gives for a store that was made just now."""
+    connection = apsw.Connection(":memory:")
+    try:
+        connection.execute(_schema_text()).fetchall()
+        return schema_of(lambda sql: connection.execute(sql).fetchall())
+    finally:
+        connection.close()
+
+
+def schema_of(read: Callable[[str], list[tuple[Any, ...]]]) -> dict[str, object]:
+    """Gives the schema of a database: the columns of each table, and the text of each index and trigger.
+
+    The text of a table is not told: a migration that adds a column leaves another one than a new store has.
+    """
+    found: dict[str, object] = {
+        f"{kind} {name}": sql
+        for kind, name, sql in read("SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
+    }
+    tables = [name.removeprefix("table ") for name in found if name.startswith("table ")]
+    for table in tables:
+        found[f"table {table}"] = read(f"SELECT name, type, [notnull], pk FROM pragma_table_xinfo('{table}')")
+    return found

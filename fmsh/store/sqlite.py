@@ -7,7 +7,7 @@ One store object belongs to one thread. Another thread takes `reopen()`: the sam
 Nobody forks with an open store. Signal handlers do not raise while a method runs here: a commit cut short in Python may
 have happened in the database.
 
-`deletion` and `inbox` are imported when they are used: a short line does without them.
+`deletion`, `inbox` and `verification` are imported when they are used: a short line does without them.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fmsh.errors import StoreError
     from fmsh.store.base import (
         Append,
+        Damage,
         Delivery,
         InboxRow,
         Job,
@@ -184,6 +185,11 @@ class SqliteStore:
         from fmsh.store import deletion
 
         deletion.shrink(self._database)
+
+    def verify(self) -> Iterator[Damage]:
+        from fmsh.store import verification
+
+        return verification.verify(self._database)
 
     # -- leases
 

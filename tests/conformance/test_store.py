@@ -232,6 +232,63 @@ def test_a_damaged_event_is_found_and_other_jobs_are_served(world: World, store:
     assert types_of(store, sound.job_id) == ["JobStarted", "A"]
 
 
+def rich_store(store: EventStore) -> list[Lease]:
+    """Jobs of which there is something in every part of the store."""
+    leases = [start(store, f"u{number}") for number in range(4)]
+    for lease in leases:
+        commit(store, lease, "A", "B", blobs=[(f"of {lease.job_id}", b"a value")])
+        commit(store, lease, "C", snapshot=Snapshot(4, "s4"))
+        store.deliver(lease.job_id, "signal", "{}", dedupe_id="d")
+        token_hash = b"%032d" % lease.job_id
+        store.open_callback(NewCallback(lease.job_id, "hook", token_hash, None))
+        store.deliver_callback(token_hash, "{}", dedupe_id="x", method="POST", now_ms=1)
+    store.trim(leases[1].job_id, before_ms=99, now_ms=100)
+    commit(store, leases[1], "D", "E", summary=Summary("waiting", wake_at_ms=99), release=True)
+    commit(store, leases[2], "JobEnded", summary=SUCCEEDED)
+    commit(store, leases[3], "Parked", summary=Summary("parked"), release=True)
+    return leases
+
+
+def test_a_sound_store_has_no_damage_whatever_is_in_it(store: EventStore) -> None:
+    assert list(store.verify()) == []
+    leases = rich_store(store)
+    assert list(store.verify()) == []
+    store.remove_jobs([leases[2].job_id], now_ms=100)
+    assert list(store.verify()) == []
+
+
+def test_all_damage_is_found_with_the_job_that_it_belongs_to(world: World, store: EventStore) -> None:
+    leases = rich_store(store)
+    world.damage_event(leases[0].job_id, 2)
+    world.damage_event(leases[2].job_id, 5)
+    world.damage_snapshots(leases[1].job_id, 4)
+    world.damage_blob(f"of {leases[3].job_id}")
+    found = {(damage.job_id, damage.text) for damage in world.open().verify()}
+    a, b, c, d = (lease.job_id for lease in leases)
+    assert found == {
+        (a, f"event 2 of job {a} is not what was written"),
+        (b, f"the snapshot of job {b} after event 4 is not what was written"),
+        (c, f"event 5 of job {c} is not what was written"),
+        (None, f"the value of {d} is not what was written"),
+    }
+    with pytest.raises(StoreCorrupt, match="the value of"):
+        store.blob(f"of {d}")
+
+
+def test_what_changes_while_everything_is_verified_is_no_damage(world: World, store: EventStore) -> None:
+    damaged, busy = start(store, "first"), start(store, "second")
+    rich = rich_store(store)
+    world.damage_event(damaged.job_id, 1)
+    verifying = world.open().verify()
+    assert next(verifying).job_id == damaged.job_id
+    commit(store, busy, "A", "B", snapshot=Snapshot(3, "s3"))
+    commit(store, rich[0], "D", snapshot=Snapshot(5, "s5"))
+    store.trim(rich[0].job_id, before_ms=99, now_ms=100)
+    store.remove_jobs([rich[2].job_id], now_ms=100)
+    start(store, "late")
+    assert list(verifying) == []
+
+
 def test_a_corrupt_job_is_parked_without_an_event(world: World, store: EventStore) -> None:
     lease = start(store)
     world.damage_event(lease.job_id, 1)

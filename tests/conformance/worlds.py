@@ -46,6 +46,7 @@ class World(Protocol):
 
     def damage_event(self, job_id: int, seq: int) -> None: ...
     def damage_snapshots(self, job_id: int, seq: int) -> None: ...
+    def damage_blob(self, blob_hash: str) -> None: ...
     def fill_disk(self, store: EventStore) -> None: ...
     def free_disk(self, store: EventStore) -> None: ...
     def close(self) -> None: ...
@@ -74,6 +75,9 @@ class MemoryWorld:
     def damage_snapshots(self, job_id: int, seq: int) -> None:
         snapshot, _ = self.disk.jobs[job_id].snapshots[seq]
         self.disk.jobs[job_id].snapshots[seq] = (snapshot, b"something else")
+
+    def damage_blob(self, blob_hash: str) -> None:
+        self.disk.blobs[blob_hash] = (b"something else", self.disk.blobs[blob_hash][1])
 
     def fill_disk(self, store: EventStore) -> None:
         self.disk.fault = StoreFull("no room")
@@ -113,6 +117,9 @@ class SqliteWorld:
 
     def damage_snapshots(self, job_id: int, seq: int) -> None:
         self._execute("UPDATE snapshot SET state_json = 'x' WHERE job_id = ? AND seq = ?", job_id, seq)
+
+    def damage_blob(self, blob_hash: str) -> None:
+        self._execute("UPDATE blob SET data = x'00' WHERE hash = ?", blob_hash)
 
     def _damage(self, trigger: str, change: str, job_id: int, seq: int) -> None:
         sql = self._execute("SELECT sql FROM sqlite_schema WHERE name = ?", trigger)[0][0]

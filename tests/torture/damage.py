@@ -7,7 +7,7 @@ from pathlib import Path
 import apsw
 
 from fmsh.errors import StoreCorrupt, StoreError
-from fmsh.store.base import Append, Snapshot, StoredEvent, Summary
+from fmsh.store.base import Append, NewCallback, Snapshot, StoredEvent, Summary
 from fmsh.store.sqlite import SqliteStore
 from tests.conformance.worlds import PROGRAM, RUNNING, commit, event, history, start
 from tests.torture.rows import Counts, Row, Trial, Verdict
@@ -100,6 +100,8 @@ def damaged_store(state: str) -> tuple[dict[int, list[object]], int]:
     for lease in leases[3:5]:
         store.deliver(lease.job_id, "signal", OUTCOME, dedupe_id="d")
         commit(store, lease, summary=Summary("succeeded", value_json=OUTCOME, ended_at_ms=9))
+    commit(store, leases[5], blobs=[("b1", b"a large value")])
+    store.open_callback(NewCallback(leases[0].job_id, "hook", b"t" * 32, None))
     kept: dict[int, list[object]] = {lease.job_id: [*history(store, lease.job_id)] for lease in leases}
     store.close()
     fold(state)
@@ -107,7 +109,10 @@ def damaged_store(state: str) -> tuple[dict[int, list[object]], int]:
 
 
 def flipped_bits(trial: Trial) -> Verdict:
-    """Loads all jobs of a store in which one bit has flipped, as an engine does before it acts."""
+    """Loads all jobs of a store in which one bit has flipped, as an engine does before it acts.
+
+    What is found by that must also be found by verifying everything.
+    """
     state = str(trial.directory / "state")
     kept, size = damaged_store(state)
     path = Path(state + "/store.db")
@@ -120,7 +125,9 @@ def flipped_bits(trial: Trial) -> Verdict:
         for name in ("-wal", "-shm"):
             Path(f"{path}{name}").unlink(missing_ok=True)
         try:
-            found += not loads_the_same(state, kept)
+            is_found = not loads_the_same(state, kept)
+            assert not is_found or verifying_finds_it(state), "found when a job is loaded, and not by verifying"
+            found += is_found
         except AssertionError as difference:
             undetected.append(f"byte {at}, bit {bit}: {difference}")
     harmless = trial.count - found - len(undetected)
@@ -153,6 +160,20 @@ def loads_the_same(state: str, kept: dict[int, list[object]]) -> bool:
     finally:
         store.close()
     return is_same
+
+
+def verifying_finds_it(state: str) -> bool:
+    """Whether verifying everything finds damage, or there is no store to verify any more."""
+    try:
+        store = SqliteStore.open(state, kind="shell")
+    except StoreError:
+        return True
+    try:
+        return any(store.verify())
+    except StoreError:
+        return True
+    finally:
+        store.close()
 
 
 def _load(store: SqliteStore, job_id: int) -> tuple[object, list[object]]:
