@@ -104,10 +104,20 @@ def sleep_due_ms(arguments: Mapping[str, Value], requested_at_ms: int) -> int:
 
 
 class Connector(Protocol):
+    """One that leaves something behind for each attempt also has `settled`, as `Keeper` says."""
+
     def start(self, attempt: Attempt, post: Post) -> None: ...
 
     def cancel(self, id: AttemptId) -> None: ...
 
     def close(self) -> None:
         """Lets go of everything; running processes live on, open requests are dropped without an outcome."""
+        ...
+
+
+class Keeper(Protocol):
+    """A connector that keeps what a crash would need, until the outcome of the step is committed."""
+
+    def settled(self, id: AttemptId, job_uid: str, arguments: Mapping[str, Value], outcome: Value) -> None:
+        """Lets go of it. `outcome` is what was recorded; None for a step that failed or was cancelled."""
         ...

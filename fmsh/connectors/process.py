@@ -36,7 +36,7 @@ from fmsh.values import Raised, error_value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from fmsh.connectors.base import Attempt, Outcome, Post
@@ -49,7 +49,6 @@ KILL_AFTER_S = 5.0
 # sh drops a signal that comes between its fork and the exec of the command; so in a young attempt TERM is sent twice.
 YOUNG_S = 1.0
 YOUNG_TERM_AGAIN_S = 0.1
-STDERR_TAIL_BYTES = 2048
 OUTPUT_BYTES_MAX = 256 * 1024 * 1024
 CHILD_POLL_S = (0.005, 0.1)  # first and longest wait where there is no pidfd
 LOCK_POLL_S = (0.02, 0.25)
@@ -178,6 +177,11 @@ class ProcessConnector:
         self._signal(running, _signal.SIGCONT)
         self._poll_for_stop(running)
 
+    def settled(self, id: AttemptId, job_uid: str, arguments: Mapping[str, Value], outcome: Value) -> None:
+        """Removes the files of an attempt, but what it wrote and its recorded outcome does not hold."""
+        directory = spool.attempt_directory(self._fx_directory, job_uid, id.step, id.attempt)
+        spool.settle(directory, kept=spool.unrecorded(directory, arguments, outcome))
+
     def close(self) -> None:
         for running in self._running.values():
             self._release(running)
@@ -271,7 +275,7 @@ class ProcessConnector:
         if running.attempt.arguments.get("is_secret"):
             assert self._sealer is not None
             value["output"] = self._sealer()(value["output"].rstrip("\n"))
-        tail = spool.read_tail(f"{running.directory}/err", STDERR_TAIL_BYTES)
+        tail = spool.read_tail(f"{running.directory}/err", spool.STDERR_TAIL_BYTES)
         value["stderr"] = tail.decode("utf-8", "surrogateescape")
         return Done(value)
 

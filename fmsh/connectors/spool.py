@@ -9,7 +9,8 @@
         status.new     allocated before the start, so that a full disk cannot lose it; a line per stage: index, status
         status         status.new, moved here after the outputs and it itself were synced
 
-Readers look at the files only; whoever wants to start or settle an attempt takes `wrapper.lock` first.
+Readers look at the files only; whoever wants to start or settle an attempt takes `wrapper.lock` first. When the outcome
+is committed only outputs are kept, and of these only what the outcome does not hold.
 """
 
 from __future__ import annotations
@@ -22,11 +23,17 @@ from fmsh.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from fmsh.values import Value
 
 # A status line is at most "999 255\n"; the least size is one that a file system allocates anyway.
 STATUS_BYTES_PER_STAGE = 8
 STATUS_BYTES_MIN = 512
+OUTPUTS = ("out", "err")
+STDERR_TAIL_BYTES = 2048  # of what a process says on stderr this much is in its outcome
+LOCKS = ("wrapper.lock", "command.lock")
+BLOCK_BYTES = 512  # of `st_blocks`, whatever the file system's own are
 
 
 class SpoolPaths(Record):
@@ -52,17 +59,80 @@ def attempt_directory(fx_directory: str, job_uid: str, step: int, attempt: int) 
     return f"{fx_directory}/{job_uid}/{step}-{attempt}"
 
 
-def remove_attempt(fx_directory: str, job_uid: str, step: int, attempt: int) -> None:
-    """Removes what is left of an ended attempt, when its outcome is committed and its output is not wanted any more."""
-    directory = attempt_directory(fx_directory, job_uid, step, attempt)
+def unrecorded(directory: str, arguments: Mapping[str, Value], outcome: Value) -> set[str]:
+    """Names the outputs of an attempt that its outcome does not hold: what was displayed, and what was too much."""
+    recorded = outcome if isinstance(outcome, dict) else {}
+    is_captured = arguments.get("output") == "capture"
+    kept = set(OUTPUTS)
+    if is_captured and isinstance(recorded.get("output"), str):
+        kept.discard("out")
+    if "errors" in recorded or (is_captured and recorded and size_of(f"{directory}/err") <= STDERR_TAIL_BYTES):
+        kept.discard("err")
+    return kept
+
+
+def settle(directory: str, *, kept: Collection[str]) -> None:
+    """Removes what nobody needs of an attempt once its outcome is committed: all but the outputs that are `kept`."""
     try:
-        for name in os.listdir(directory):
-            os.unlink(f"{directory}/{name}")
-        os.rmdir(directory)
-        os.rmdir(os.path.dirname(directory))
+        names = os.listdir(directory)
+        for name in names:
+            if name not in kept:
+                os.unlink(f"{directory}/{name}")
+        if not any(name in kept for name in names):
+            os.rmdir(directory)
+            os.rmdir(os.path.dirname(directory))
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
             raise
+
+
+def job_directory(fx_directory: str, job_uid: str) -> str:
+    return f"{fx_directory}/{job_uid}"
+
+
+def remove_job(fx_directory: str, job_uid: str, *, is_kept: Callable[[int], bool] | None = None) -> int:
+    """Removes what is left of a job's attempts, but those of steps that are kept; gives the bytes that became free.
+
+    An attempt whose wrapper or command still runs stays.
+    """
+    directory = job_directory(fx_directory, job_uid)
+    freed = 0
+    for name in _names_in(directory):
+        step = name.partition("-")[0]
+        if is_kept is None or (step.isdigit() and not is_kept(int(step))):
+            freed += _remove_attempt(f"{directory}/{name}")
+    try:
+        os.rmdir(directory)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.ENOTDIR):
+            raise
+    return freed
+
+
+def _names_in(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _remove_attempt(directory: str) -> int:
+    if any(os.path.exists(f"{directory}/{name}") and is_locked(directory, name) for name in LOCKS):
+        return 0
+    freed = 0
+    for name in _names_in(directory):
+        path = f"{directory}/{name}"
+        try:
+            freed += os.lstat(path).st_blocks * BLOCK_BYTES
+            os.unlink(path)
+        except FileNotFoundError:  # somebody else removes it too
+            continue
+    try:
+        os.rmdir(directory)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
+            raise
+    return freed
 
 
 def make_directory(directory: str) -> None:
@@ -160,6 +230,14 @@ def adopt_statuses(directory: str, stage_count: int) -> list[int] | None:
         _sync(f"{directory}/{name}")
     os.rename(f"{directory}/status.new", f"{directory}/status")
     return [found[index] for index in range(stage_count)]
+
+
+def size_of(path: str) -> int:
+    """Gives the length of a file; 0 if there is no such file."""
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0
 
 
 def read_tail(path: str, size: int) -> bytes:

@@ -64,6 +64,9 @@ def committed(worker: Worker) -> None:
     assert append is not None
     if append.taken:
         worker.inbox_seen.difference_update(append.taken)
+    settled, worker.settled = worker.settled, []
+    for flight, outcome in settled:
+        worker.surroundings.dispatcher.settled(worker, flight, outcome)
     worker.has_left = append.release
     if append.release or (worker.end is not None and not worker.is_parked):
         worker.drop()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fmsh.engine.flight import Flight
     from fmsh.engine.worker import Worker
     from fmsh.machine.effects import Request
+    from fmsh.values import Value
 
 KEY_BYTES = 16
 
@@ -100,6 +101,17 @@ class Dispatcher:
             connector.cancel(AttemptId(worker.job_id, flight.request.step, flight.attempt))
         except Exception as fault:
             self._report(fault, f"cancel by connector {flight.request.connector} of job {worker.job_id}")
+
+    def settled(self, worker: Worker, flight: Flight, outcome: Value) -> None:
+        """Tells the connector of a step that its outcome is committed, if it keeps anything until then."""
+        request = flight.request
+        settle = getattr(self._connectors.get(request.connector), "settled", None)
+        if settle is None:
+            return
+        try:
+            settle(AttemptId(worker.job_id, request.step, flight.attempt), worker.uid, request.arguments, outcome)
+        except Exception as fault:
+            self._report(fault, f"connector {request.connector} after step {request.step} of job {worker.job_id}")
 
 
 def idempotency_key(job_uid: str, step: int) -> str:

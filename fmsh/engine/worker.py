@@ -97,6 +97,7 @@ class Worker:
         "parked_step",
         "pending",
         "recording",
+        "settled",
         "shown",
         "snapshots",
         "starts",
@@ -134,6 +135,7 @@ class Worker:
         self.inbox_seen: set[int] = set()  # rows taken, until the commit that deletes them
         self.starts: list[Flight] = []  # to be started after the commit
         self.cancels: list[Flight] = []
+        self.settled: list[tuple[Flight, Value]] = []  # with outcomes that are recorded and not committed
         self.pending: Append | None = None  # a commit that was tried, and not made for want of room
         self.shown = Shown()
         self.snapshots = SnapshotPolicy()
@@ -291,6 +293,8 @@ class Worker:
         del self.flights[step]
         self.terminals -= flight.is_terminal
         flight.stop_timer()
+        if flight.has_started or flight.is_resumed:
+            self.settled.append((flight, completed.value))
         self.input(completed, step=step)
 
     def _finish(self, end: End) -> None:

@@ -6,9 +6,12 @@ that made its step and the one that completed it; while it runs they grow. One t
 
 from __future__ import annotations
 
+import os
+
 from fmsh.connectors.spool import spool_paths
 from fmsh.machine.events import AttemptFailed, Displayed, RequestCompleted, RequestMade
 from fmsh.record import Record
+from fmsh.values import text_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +43,12 @@ class Tail:
 
     @property
     def is_there(self) -> bool:
+        """Whether the file was seen."""
         return self.position >= 0
+
+    @property
+    def has_file(self) -> bool:
+        return os.path.exists(self.path)
 
     def read(self) -> Iterator[Chunk]:
         """Gives what was written since the last time."""
@@ -101,15 +109,14 @@ class Output:
         self._running[step] = [Tail(step, stream, getattr(paths, stream)) for stream in streams]
 
     def _end(self, event: RequestCompleted) -> Iterator[Chunk]:
-        """Ends a step. What was captured is still in its recorded outcome when its files are gone."""
-        tails = self._running.pop(event.step)
-        if any(tail.is_there for tail in tails):
-            return
+        """Ends a step. What its recorded outcome holds is taken from there: the files of that are gone by now."""
         result = event.value if isinstance(event.value, dict) else {}
-        captured = result.get("output")
-        if isinstance(captured, str | bytes):
-            yield Chunk("out", captured, event.step)
-            if isinstance(result.get("stderr"), str):
-                yield Chunk("err", result["stderr"], event.step)
-        elif result:
+        held = {"out": result.get("output"), "err": result.get("errors", result.get("stderr"))}
+        is_captured = held["out"] is not None
+        tails = self._running.pop(event.step)
+        for tail in tails:
+            recorded = held[tail.stream]
+            if is_captured and isinstance(recorded, str) and not tail.has_file:
+                yield Chunk(tail.stream, text_bytes(recorded)[max(tail.position, 0) :], event.step)
+        if result and not is_captured and not any(tail.is_there for tail in tails):
             yield Chunk("note", f"what step {event.step} wrote went to the terminal, or has expired", event.step)

@@ -40,6 +40,11 @@ class Narrated:
     def cancel(self, id: AttemptId) -> None:
         self._connector.cancel(id)
 
+    def settled(self, id: AttemptId, job_uid: str, arguments: Mapping[str, Value], outcome: Value) -> None:
+        settle = getattr(self._connector, "settled", None)
+        if settle is not None:
+            settle(id, job_uid, arguments, outcome)
+
     def close(self) -> None:
         self._connector.close()
 

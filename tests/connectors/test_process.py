@@ -119,8 +119,41 @@ def test_a_displayed_command_leaves_its_output_in_files(shell: Shell) -> None:
     assert (Path(paths.out).read_text(), Path(paths.err).read_text()) == ("out\n", "err\n")
     assert stat.S_IMODE(os.stat(paths.out).st_mode) == 0o600
     assert stat.S_IMODE(os.stat(os.path.dirname(paths.out)).st_mode) == 0o700
-    spool.remove_attempt(shell.fx, attempt.job_uid, attempt.id.step, attempt.id.attempt)
-    assert os.listdir(shell.fx) == []
+    shell.connector.settled(attempt.id, attempt.job_uid, attempt.arguments, {"statuses": [0], "output": None})
+    assert sorted(os.listdir(os.path.dirname(paths.out))) == ["err", "out"], "what was displayed is nowhere else"
+    assert spool.remove_job(shell.fx, attempt.job_uid) > 0 and os.listdir(shell.fx) == []
+
+
+@pytest.mark.parametrize(("said", "left"), [(0, set()), (2048, set()), (2049, {"err"})])
+def test_what_an_outcome_holds_is_removed_when_it_is_committed(shell: Shell, said: int, left: set[str]) -> None:
+    attempt = shell.attempt(["sh", "-c", f"echo out; yes | head -c {said} >&2"])
+    shell.connector.start(attempt, shell.loop.post)
+    outcome = shell.loop.outcome_of(attempt.id)
+    assert isinstance(outcome, Done) and outcome.value["output"] == "out\n"
+    directory = spool.attempt_directory(shell.fx, attempt.job_uid, attempt.id.step, attempt.id.attempt)
+    for _ in range(2):
+        shell.connector.settled(attempt.id, attempt.job_uid, attempt.arguments, outcome.value)
+    assert (set(os.listdir(directory)) if left else os.listdir(shell.fx)) == (left or [])
+
+
+def test_an_output_too_large_to_be_recorded_is_kept(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "OUTPUT_BYTES_MAX", 10)
+    attempt = shell.attempt(["echo", "more than that"])
+    shell.connector.start(attempt, shell.loop.post)
+    assert isinstance(shell.loop.outcome_of(attempt.id), Failed)
+    shell.connector.settled(attempt.id, attempt.job_uid, attempt.arguments, None)
+    paths = spool.spool_paths(shell.fx, attempt.job_uid, attempt.id.step, attempt.id.attempt)
+    assert Path(paths.out).read_text() == "more than that\n"
+
+
+def test_an_attempt_that_still_runs_is_not_removed(shell: Shell) -> None:
+    attempt = shell.attempt(["sleep", "60"])
+    shell.connector.start(attempt, shell.loop.post)
+    spool.remove_job(shell.fx, attempt.job_uid)
+    assert os.path.exists(spool.attempt_directory(shell.fx, attempt.job_uid, attempt.id.step, attempt.id.attempt))
+    shell.connector.cancel(attempt.id)
+    assert shell.loop.outcome_of(attempt.id) == Cancelled()
+    assert spool.remove_job(shell.fx, attempt.job_uid) > 0 and os.listdir(shell.fx) == []
 
 
 def test_only_the_tail_of_a_long_stderr_is_told(shell: Shell) -> None:
