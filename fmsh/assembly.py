@@ -235,11 +235,18 @@ class Assembly:
             is_daemon=kind == "daemon",
             report=report,
             stalled=stalled,
+            trim=self._trim,
         )
 
     def close(self) -> None:
         self.connectors.close()
         self.store.close()
+
+    def _trim(self, job_id: int, now_ms: int) -> int:
+        from fmsh import retention
+
+        keep_ms = self.settings.value(retention.EVENTS)
+        return retention.trim_behind(self.store, self.settings.fx_directory, job_id, keep_ms, now_ms=now_ms)
 
     def _observe(self, operation: str, arguments: dict[str, Value]) -> Value:
         if operation not in OPERATIONS:

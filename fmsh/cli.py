@@ -149,6 +149,7 @@ def _prompt() -> int:
 
 
 def _jobs(arguments: list[str], settings: Settings) -> int:
+    from fmsh import retention
     from fmsh.assembly import load_program
     from fmsh.jobs.command import main
     from fmsh.shell import daemon
@@ -162,6 +163,7 @@ def _jobs(arguments: list[str], settings: Settings) -> int:
         stderr=sys.stderr,
         load_program=load_program,
         start_daemon=lambda store: daemon.start(settings, store),
+        limits=lambda: retention.limits_of(settings),
     )
 
 

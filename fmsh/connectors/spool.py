@@ -18,6 +18,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 
 from fmsh.record import Record
 
@@ -110,29 +111,32 @@ def remove_job(fx_directory: str, job_uid: str, *, is_kept: Callable[[int], bool
 
 
 def _names_in(directory: str) -> list[str]:
+    """Lists a directory; nothing if it is none, or a link to one, which is not ours."""
     try:
-        return os.listdir(directory)
+        return [] if os.path.islink(directory) else os.listdir(directory)
     except (FileNotFoundError, NotADirectoryError):
         return []
 
 
 def _remove_attempt(directory: str) -> int:
-    if any(os.path.exists(f"{directory}/{name}") and is_locked(directory, name) for name in LOCKS):
-        return 0
-    freed = 0
-    for name in _names_in(directory):
-        path = f"{directory}/{name}"
-        try:
-            freed += os.lstat(path).st_blocks * BLOCK_BYTES
-            os.unlink(path)
-        except FileNotFoundError:  # somebody else removes it too
-            continue
+    is_running = any(os.path.exists(f"{directory}/{name}") and is_locked(directory, name) for name in LOCKS)
+    return 0 if is_running else _remove_tree(directory)
+
+
+def _remove_tree(path: str) -> int:
+    """Removes a file or directory with all that is in it, following no link; gives the bytes that became free."""
     try:
-        os.rmdir(directory)
-    except OSError as error:
+        found = os.lstat(path)
+        if not stat.S_ISDIR(found.st_mode):
+            os.unlink(path)
+            return found.st_blocks * BLOCK_BYTES
+        freed = sum(_remove_tree(f"{path}/{name}") for name in _names_in(path))
+        os.rmdir(path)
+        return freed + found.st_blocks * BLOCK_BYTES
+    except OSError as error:  # somebody else removes it too, or something has just been put there
         if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
             raise
-    return freed
+        return 0
 
 
 def make_directory(directory: str) -> None:

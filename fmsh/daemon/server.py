@@ -14,6 +14,7 @@ import threading
 import fmsh
 from fmsh.assembly import Assembly
 from fmsh.daemon.http_api import HttpServer, HttpSettings
+from fmsh.daemon.keeping import Keeper
 from fmsh.errors import ConnectorError, DaemonError, FmshError
 
 TYPE_CHECKING = False
@@ -83,8 +84,10 @@ def run(settings: Settings) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     http_settings = HttpSettings(settings.socket_path, fmsh.__version__, settings.listen, settings.public_url)
     server = HttpServer(settings=http_settings, open_store=assembly.store.reopen, on_stop=stop)
+    keeper = Keeper(assembly.store.reopen, settings.fx_directory, log.write)
     try:
         server.start()
+        keeper.start()
         problem = server.listen_problem
         listen = str(server.address) if problem is None else problem.message
         log.write("started", version=fmsh.__version__, listen=listen)
@@ -94,6 +97,7 @@ def run(settings: Settings) -> int:
         log.write("failed", message=error.message, hint=error.hint)
         raise
     finally:
+        keeper.stop(STOP_GRACE_S / 2)
         server.stop(STOP_GRACE_S)
         assembly.close()
         log.write("stopped")

@@ -24,7 +24,7 @@ from fmsh.engine.holding import Holding
 from fmsh.engine.retry import Backoff
 from fmsh.engine.starting import NewRun, Starter
 from fmsh.engine.worker import Surroundings, Worker
-from fmsh.errors import StoreBusy, StoreCorrupt, StoreFenced, StoreFull
+from fmsh.errors import StoreBusy, StoreCorrupt, StoreError, StoreFenced, StoreFull
 from fmsh.values import error_value
 
 TYPE_CHECKING = False
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from fmsh.connectors.base import Connector, Terminal
     from fmsh.engine.loop import Loop
-    from fmsh.errors import StoreError
     from fmsh.machine.code import Program
     from fmsh.store.base import Append, EventStore, Job, NewProgram
     from fmsh.values import Value
@@ -49,6 +48,7 @@ class Engine:
 
     `display(text, stream)` shows what foreground jobs display; `report(text)` takes the account of a fault of ours;
     `stalled(error)` is told that the store has no room or no time for us, and with None that it goes on.
+    `trim(job_id, now_ms)` removes old events behind a snapshot that was just made, and says when to ask again.
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class Engine:
         random: Callable[[], float] | None = None,
         report: Callable[[str], object] | None = None,
         stalled: Callable[[StoreError | None], object] | None = None,
+        trim: Callable[[int, int], int] | None = None,
     ) -> None:
         self.store = store
         self.loop = loop
@@ -78,6 +79,7 @@ class Engine:
         self._programs: dict[str, Program] = {}
         self._report_text = report
         self._tell_stalled = stalled
+        self._trim = trim
         self._stall: StoreError | None = None
         self._ready: dict[Worker, None] = {}
         self._ended: dict[int, Ended] = {}
@@ -251,14 +253,16 @@ class Engine:
             self._ready.update(dict.fromkeys(workers))
             self._begin_stall(error)
             return
-        for worker, answer in zip(workers, answers, strict=True):
+        for worker, append, answer in zip(workers, appends, answers, strict=True):
             if answer is None:
                 self._holding.is_proven(worker)
                 committing.committed(worker)
                 if worker.is_dropped:
                     self._forget(worker)
-                else:
-                    self._act(worker)
+                    continue
+                self._act(worker)
+                if append.snapshot is not None:
+                    self._trim_behind(worker)
             else:
                 self._lose(worker, answer)
 
@@ -267,6 +271,15 @@ class Engine:
             committing.act(worker)
         else:
             self._holding.wait(worker)
+
+    def _trim_behind(self, worker: Worker) -> None:
+        """Removes old events of a job that has just been saved; if that cannot be now, then behind a later snapshot."""
+        if self._trim is None or worker.now_ms < worker.trim_at_ms:
+            return
+        try:
+            worker.trim_at_ms = self._trim(worker.job_id, worker.now_ms)
+        except StoreError as error:
+            self.report(error, f"removing old events of job {worker.job_id}")
 
     def _begin_stall(self, error: StoreError) -> None:
         self._stall = error

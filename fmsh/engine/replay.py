@@ -57,15 +57,7 @@ def load(store: EventStore, job: Job, lease: Lease, *, program: Program, surroun
 
     Raises: StoreCorrupt, StoreMissing; Divergence; and whatever a fault of the machine raises.
     """
-    found = store.snapshot(job.id)
-    if found is not None and found.state_json.startswith(snapshots.PREFIX):
-        saved = snapshots.decode(found.state_json, epoch=lease.epoch if found.seq == lease.head else None)
-        worker = _from_snapshot(store, job, program, saved, surroundings)
-        worker.snapshots.seq = found.seq
-        after = found.seq
-    else:
-        worker = _from_start(store, job, program, surroundings)
-        after = 1
+    worker, after = begin(store, job, at=None, epoch=lease.epoch, program=program, surroundings=surroundings)
     worker.lease = lease
     worker.parent_id = job.parent_id
     replay = Replay(worker)
@@ -73,6 +65,22 @@ def load(store: EventStore, job: Job, lease: Lease, *, program: Program, surroun
         replay.apply(recording.read(store, stored), stored)
     replay.finish()
     return worker
+
+
+def begin(
+    store: EventStore, job: Job, *, at: int | None, epoch: int | None, program: Program, surroundings: Surroundings
+) -> tuple[Worker, int]:
+    """Makes a worker from the newest snapshot (at or before event `at`), or from the start; gives after which event.
+
+    `epoch`: of the lease under which it goes on.
+    """
+    found = store.snapshot(job.id, at=at)
+    if found is None or not found.state_json.startswith(snapshots.PREFIX):
+        return _from_start(store, job, program, surroundings), 1
+    saved = snapshots.decode(found.state_json, epoch=epoch if found.seq == job.head else None)
+    worker = _from_snapshot(store, job, program, saved, surroundings)
+    worker.snapshots.seq = found.seq
+    return worker, found.seq
 
 
 def environment_of(store: EventStore, environment_hash: str) -> Mapping[str, str | Secret]:

@@ -105,6 +105,7 @@ class Worker:
         "surroundings",
         "taken",
         "terminals",
+        "trim_at_ms",
         "uid",
         "umask",
     )
@@ -139,6 +140,7 @@ class Worker:
         self.pending: Append | None = None  # a commit that was tried, and not made for want of room
         self.shown = Shown()
         self.snapshots = SnapshotPolicy()
+        self.trim_at_ms = 0  # when there may be events that are too old
 
         self.end: End | None = None
         self.error: ErrorValue | None = None  # why it is parked

@@ -8,6 +8,7 @@ job has acted on it. Nothing here runs a job.
     documents   jobs and events in JSON   outputs     what a job displayed, with the files of its processes
     showing     list, show, log, output   following   wait, attach, and `--follow`
     acting      cancel, pause, resume, retry, answer
+    removing    gc, rm
 """
 
 from __future__ import annotations

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 JOB_HELP = "a job's number, %%N, its key, its name if unique, or `last`"
 
 
+GC_HELP = """Removes ended jobs, and the output of ended jobs, that are older than the settings retention.history and
+retention.output say (`fmsh config`), and says how many bytes that freed. The daemon does the same once an hour."""
+
+
 class Parser(argparse.ArgumentParser):
     """Reports a wrong command line as an exception."""
 
@@ -53,6 +57,10 @@ def _parser() -> Parser:
     _add(verbs, "resume", "go on with paused jobs", is_many=True)
     _add(verbs, "retry", "do the step again at which a job is parked", is_many=True)
     answer = _add(verbs, "answer", "answer an `ask`, or give the outcome of the step at which a job is parked")
+    _add(verbs, "rm", "remove ended jobs with all that was kept of them", is_many=True)
+    gc = verbs.add_parser("gc", help="remove ended jobs that are too old", description=GC_HELP, allow_abbrev=False)
+    gc.add_argument("--older-than", type=_seconds, metavar="D", help="all that ended longer ago than this, such as 12h")
+    gc.add_argument("--json", action="store_true", help="one JSON document")
     answer.add_argument("value", nargs="?", metavar="VALUE", help="JSON if it parses, else text; null if left out")
     return parser
 

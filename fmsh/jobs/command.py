@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from fmsh.errors import FmshError, StoreError, UsageError
-from fmsh.jobs import acting, following, showing
+from fmsh.jobs import acting, following, removing, showing
 from fmsh.jobs.desk import Desk
-from fmsh.jobs.documents import whole_document
-from fmsh.jobs.finding import find_job
+from fmsh.jobs.documents import lost_value, whole_document
+from fmsh.jobs.finding import NotPossible, find_job
 from fmsh.render.values import to_plain_json
 
 TYPE_CHECKING = False
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from fmsh.machine.code import Program
+    from fmsh.retention import Limits
     from fmsh.store.base import EventStore, NewProgram
 
     Verb = Callable[[Desk, argparse.Namespace], int]
@@ -34,6 +35,8 @@ VERBS: dict[str, Verb] = {
     "resume": acting.resume,
     "retry": acting.retry,
     "answer": acting.answer,
+    "gc": removing.gc,
+    "rm": removing.rm,
 }
 
 
@@ -46,11 +49,13 @@ def main(
     stderr: TextIO,
     load_program: Callable[[NewProgram], Program] | None = None,
     start_daemon: Callable[[EventStore], None] | None = None,
+    limits: Callable[[], Limits] | None = None,
 ) -> int:
     """Runs `fmsh jobs` with the arguments after it and gives the exit status.
 
     `open_store` is called once the arguments are known to be right. `load_program` compiles a stored program, so that
-    events and steps can say where in the source they stand; `start_daemon` is for jobs that nobody holds (see `Desk`).
+    events and steps can say where in the source they stand; `start_daemon` is for jobs that nobody holds, `limits` say
+    how long things are kept (see `Desk`).
     """
     from fmsh.jobs.arguments import parse
 
@@ -66,6 +71,7 @@ def main(
                 is_json=parsed.json,
                 load_program=load_program,
                 start_daemon=start_daemon,
+                limits=limits,
             )
             status = VERBS[parsed.verb](desk, parsed)
             stdout.flush()
@@ -98,6 +104,9 @@ def attach(
         )
         left, ended = following.follow_to_end(desk, find_job(store, f"%{number}"))
         if left is None and is_json and ended.state == "succeeded":
+            lost = lost_value(ended)
+            if lost is not None:
+                raise NotPossible(lost, hint="Start it anew with another --key, or without one.")
             stdout.write(to_plain_json(whole_document(store, ended)["value"]))
         stdout.flush()
         return left if left is not None else ended.exit_status or 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fmsh.builtins.text import plain_json
 from fmsh.errors import DaemonError
 from fmsh.render.cells import visible
+from fmsh.retention import Limits
 from fmsh.values import text_bytes
 
 TYPE_CHECKING = False
@@ -24,10 +25,11 @@ class Desk:
     """The store, the directory with what processes wrote, and the streams.
 
     `load_program` compiles a stored program, for the places of its nodes; without it places are null. `start_daemon`
-    sees to it that jobs which nobody holds are run, and raises DaemonError if it may not, or cannot.
+    sees to it that jobs which nobody holds are run, and raises DaemonError if it may not, or cannot. `limits` gives how
+    long things are kept.
     """
 
-    __slots__ = ("_start_daemon", "fx_directory", "is_json", "load_program", "stderr", "stdout", "store")
+    __slots__ = ("_limits", "_start_daemon", "fx_directory", "is_json", "load_program", "stderr", "stdout", "store")
 
     def __init__(
         self,
@@ -39,6 +41,7 @@ class Desk:
         is_json: bool = False,
         load_program: Callable[[NewProgram], Program] | None = None,
         start_daemon: Callable[[EventStore], None] | None = None,
+        limits: Callable[[], Limits] | None = None,
     ) -> None:
         self.store = store
         self.fx_directory = fx_directory
@@ -47,6 +50,11 @@ class Desk:
         self.is_json = is_json
         self.load_program = load_program
         self._start_daemon = start_daemon
+        self._limits = limits
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(None, None, None) if self._limits is None else self._limits()
 
     def see_to(self, job: Job) -> None:
         """Starts the daemon for a job that nobody holds; says so if that cannot be."""

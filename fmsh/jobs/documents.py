@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-from fmsh import wire
+from fmsh import retention, wire
 from fmsh.engine import recording
 from fmsh.errors import StoreMissing
 from fmsh.machine.events import JobEnded, RequestMade
@@ -58,6 +58,7 @@ def job_json(job: Job, owner: Owner | None = None, *, value: Value = None) -> di
         "value": value if job.value_json is None else wire.decode(job.value_json),
         "error": error_of(job),
         "exit_status": job.exit_status,
+        "expired": "; ".join(filter(None, (retention.about_output(job), retention.about_events(job)))) or None,
     }
 
 
@@ -67,12 +68,27 @@ def documents_of(store: EventStore, jobs: list[Job]) -> list[dict[str, Value]]:
     return [job_json(job, owners.get(job.owner_id or "")) for job in jobs]
 
 
+def whole_documents(store: EventStore, jobs: list[Job]) -> list[dict[str, Value]]:
+    """Gives jobs as documents, with their values also where these are large, as long as they are kept."""
+    documents = documents_of(store, jobs)
+    for job, document in zip(jobs, documents, strict=True):
+        if has_large_value(job):
+            document["value"] = _ended_value(store, job)
+    return documents
+
+
+def has_large_value(job: Job) -> bool:
+    """Whether the value of a job is not in its row."""
+    return job.state == "succeeded" and job.value_json is None
+
+
+def lost_value(job: Job) -> str | None:
+    """Says why the value of a job is not kept any more; None if it is, or there never was one."""
+    return retention.about_output(job) if has_large_value(job) else None
+
+
 def whole_document(store: EventStore, job: Job) -> dict[str, Value]:
-    """Gives one job as a document, with its value also where that is large."""
-    (document,) = documents_of(store, [job])
-    if job.state == "succeeded" and job.value_json is None:
-        document["value"] = _ended_value(store, job)
-    return document
+    return whole_documents(store, [job])[0]
 
 
 def read_event(store: EventStore, stored: StoredEvent) -> Event | None:

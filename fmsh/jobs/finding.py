@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fmsh import retention
 from fmsh.errors import FmshError
 
 TYPE_CHECKING = False
@@ -26,6 +27,8 @@ def find_job(store: EventStore, text: str) -> Job:
         job = store.job(int(number))
         if job is None and not text.startswith("%"):
             job = store.job_by_key(text)
+        if job is None and store.existed(int(number)):
+            raise NoSuchJob(retention.about_removed(int(number)))
         if job is None:
             raise NoSuchJob(f"there is no job {number}", hint="`fmsh jobs list --all` lists all")
         return job

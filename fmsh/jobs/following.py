@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import time
 
-from fmsh import wire
-from fmsh.jobs.documents import documents_of, error_of, has_ended, read_event, whole_document
-from fmsh.jobs.finding import find_job
+from fmsh import retention, wire
+from fmsh.errors import StoreMissing
+from fmsh.jobs.documents import error_of, has_ended, read_event, whole_document, whole_documents
+from fmsh.jobs.finding import NoSuchJob, find_job
 from fmsh.jobs.outputs import Output
 from fmsh.render.errors import render_error
 from fmsh.spans import Source
@@ -57,9 +58,14 @@ def new_events(store: EventStore, job: Job, *, follow: bool) -> Iterator[StoredE
     seq = 0
     while True:
         current = store.job(job.id)  # before its events: then the end is not overtaken
-        for stored in store.events(job.id, after=seq):
-            seq = stored.seq
-            yield stored
+        try:
+            for stored in store.events(job.id, after=seq):
+                seq = stored.seq
+                yield stored
+        except StoreMissing:
+            if store.job(job.id) is None:
+                raise
+            continue  # old events were removed under us: on with the first that is kept
         if not follow or current is None or has_ended(current):
             return
         yield None
@@ -68,8 +74,9 @@ def new_events(store: EventStore, job: Job, *, follow: bool) -> Iterator[StoredE
 
 
 def output(desk: Desk, arguments: argparse.Namespace) -> int:
-    """`fmsh jobs output N`: what it displayed, or what one process wrote."""
+    """`fmsh jobs output N`: what it displayed, or what one process wrote; status 1 if that is not kept any more."""
     job = find_job(desk.store, arguments.jobs[0])
+    is_whole = tell_of_removed(desk, job)
     follower = Output(desk.fx_directory, job.uid, only_step=arguments.step)
     chunks = _chunks(desk, job, follower, follow=arguments.follow)
     if desk.is_json:
@@ -78,9 +85,18 @@ def output(desk: Desk, arguments: argparse.Namespace) -> int:
         for chunk in chunks:
             _pass_on(desk, chunk)
     if arguments.step is not None and not follower.is_step_known:
-        desk.note(f"step {arguments.step} of job {job.id} is no process")
+        rest = "" if is_whole else ", or is not kept any more"
+        desk.note(f"step {arguments.step} of job {job.id} is no process{rest}")
         return 1
-    return 0
+    return 0 if is_whole else 1
+
+
+def tell_of_removed(desk: Desk, job: Job) -> bool:
+    """Says what of a job is not kept any more, and why. True: there is nothing to say."""
+    reasons = [reason for reason in (retention.about_events(job), retention.about_output(job)) if reason is not None]
+    for reason in reasons:
+        desk.note(reason)
+    return not reasons
 
 
 def wait(desk: Desk, arguments: argparse.Namespace) -> int:
@@ -100,13 +116,20 @@ def wait(desk: Desk, arguments: argparse.Namespace) -> int:
         if give_up_at is not None and time.monotonic() >= give_up_at:
             break
         if changes.wait():
-            jobs = [desk.store.job(job.id) or job for job in jobs]
+            jobs = [_still_there(desk.store, job) for job in jobs]
     if desk.is_json:
-        desk.write_document(documents_of(desk.store, jobs))
+        desk.write_document(whole_documents(desk.store, jobs))
     unended = [job for job in jobs if not has_ended(job)]
     for job in unended:
         desk.note(f"job {job.id} has not ended in time: it is {job.state}")
     return TIMED_OUT if unended else jobs[-1].exit_status or 0
+
+
+def _still_there(store: EventStore, job: Job) -> Job:
+    found = store.job(job.id)
+    if found is None and not has_ended(job):
+        raise NoSuchJob(retention.about_removed(job.id))
+    return found or job
 
 
 def attach(desk: Desk, arguments: argparse.Namespace) -> int:
@@ -122,6 +145,8 @@ def follow_to_end(desk: Desk, job: Job) -> tuple[int | None, Job]:
     """Shows what a job displays until it ends, and why it failed. A status, if we left it before that; and its row."""
     if job.state in GOING_ON:
         desk.see_to(job)
+    if not desk.is_json:
+        tell_of_removed(desk, job)
     with Keys() as keys:
         left = _follow(desk, job, keys)
     ended = desk.store.job(job.id) or job

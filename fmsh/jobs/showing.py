@@ -6,7 +6,7 @@ import time
 
 from fmsh.jobs.documents import documents_of, error_of, event_json, places_of, read_event, whole_document
 from fmsh.jobs.finding import find_job
-from fmsh.jobs.following import error_text, new_events
+from fmsh.jobs.following import error_text, new_events, tell_of_removed
 from fmsh.render import jobs as render
 from fmsh.store.base import ACTIVE_STATES, ENDED_STATES, JobFilter
 
@@ -40,6 +40,7 @@ def show(desk: Desk, arguments: argparse.Namespace) -> int:
     if desk.is_json:
         desk.write_document(document)
         return 0
+    tell_of_removed(desk, job)
     desk.say(render.job_page(document, now_ms=_now_ms(), cells_max=desk.width, color=desk.color))
     desk.say(render.step_table(_steps(desk, job), cells_max=desk.width))
     if error_of(job) is not None:
@@ -50,6 +51,7 @@ def show(desk: Desk, arguments: argparse.Namespace) -> int:
 def log(desk: Desk, arguments: argparse.Namespace) -> int:
     """`fmsh jobs log N`"""
     job = find_job(desk.store, arguments.jobs[0])
+    tell_of_removed(desk, job)
     place = places_of(desk, job)
     documents = []
     for stored in new_events(desk.store, job, follow=arguments.follow):

@@ -10,6 +10,7 @@ from typing import Any
 from fmsh import wire
 from fmsh.jobs import main
 from fmsh.machine import events
+from fmsh.retention import Limits
 from fmsh.store.base import Append, EventStore, Job, Lease, NewEvent, NewJob, NewProgram, Summary
 
 AT_MS = 1_795_500_000_000
@@ -87,6 +88,7 @@ class Screen:
     def __init__(self, looking: EventStore, fx_directory: str) -> None:
         self.looking = Unclosed(looking)
         self.fx_directory = fx_directory
+        self.limits = Limits(None, None, None)
         self.out = ""
         self.raw = b""
         self.err = ""
@@ -102,6 +104,7 @@ class Screen:
                 stdout=stdout,
                 stderr=stderr,
                 load_program=load_program,
+                limits=lambda: self.limits,
             )
         finally:
             stdout.flush()

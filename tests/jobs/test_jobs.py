@@ -10,12 +10,15 @@ from typing import Any
 
 import pytest
 
+from fmsh.engine import recording
 from fmsh.errors import StoreFull
 from fmsh.jobs import following, main
+from fmsh.machine import events
 from fmsh.machine.events import AttemptFailed, Paused
-from fmsh.store.base import EventStore
+from fmsh.retention import Limits
+from fmsh.store.base import Append, EventStore, Snapshot, Summary
 from fmsh.values import Duration, Secret, SecretReference, error_value
-from tests.jobs.stories import PERSON, Screen, Story
+from tests.jobs.stories import AT_MS, PERSON, Screen, Story
 
 LOST = error_value("lost", "nobody knows whether step 2 happened")
 JOB_FIELDS = {
@@ -515,3 +518,118 @@ def test_a_reader_that_has_gone_is_no_failure_to_report(holding: EventStore, scr
     err = io.StringIO()
     assert main(["list"], lambda: screen.looking, fx_directory="", stdout=Closed(), stderr=err) == 141  # type: ignore[arg-type,return-value]
     assert err.getvalue() == ""
+
+
+# ---- what is removed, and what is said of it
+
+
+LARGE = "x" * 70_000
+
+
+def ended_with_large_value(store: EventStore) -> Story:
+    """Its value and one displayed text are blobs, as the engine makes them."""
+    story = Story(store)
+    story.display("small\n")
+    end = events.JobEnded(LARGE, None, 0)
+    for event, summary in (
+        (events.Displayed(LARGE, "out"), story.summary),
+        (end, Summary("succeeded", exit_status=0, ended_at_ms=AT_MS)),
+    ):
+        recorded = recording.Recording()
+        recorded.add(event, at_ms=AT_MS)
+        assert store.commit([Append(story.lease, recorded.events, summary, blobs=recorded.blobs)]) == [None]
+    return story
+
+
+def test_a_large_value_is_shown_as_long_as_it_is_kept(holding: EventStore, screen: Screen) -> None:
+    story = ended_with_large_value(holding)
+    assert story.job.value_json is None
+    assert screen.json("show", str(story.id))["value"] == LARGE
+    assert screen.json("wait", str(story.id))[0]["value"] == LARGE
+    assert screen.json("show", str(story.id))["expired"] is None
+
+
+def test_what_has_expired_says_what_when_and_by_which_setting(holding: EventStore, screen: Screen) -> None:
+    story = ended_with_large_value(holding)
+    at_ms = time.time_ns() // 10**6
+    holding.remove_outputs([story.id], now_ms=at_ms)
+    day = time.strftime("%Y-%m-%d", time.localtime(at_ms // 1000))
+    reason = f"the output of job {story.id} was removed on {day}"
+    for arguments in (("show", str(story.id)), ("wait", str(story.id), "--json")):
+        assert screen.run(*arguments) == 0
+    assert screen.json("wait", str(story.id))[0]["value"] is None
+    assert reason in screen.json("wait", str(story.id))[0]["expired"]
+    for arguments, status in ((("output",), 1), (("log",), 0), (("show",), 0)):
+        assert screen.run(*arguments, str(story.id)) == status
+        assert reason in screen.err and "retention.output" in screen.err
+    assert screen.run("output", str(story.id)) == 1 and screen.out == "small\n"
+    assert screen.run("log", str(story.id)) == 0 and screen.out.count("(expired)") == 2
+
+
+def test_trimmed_events_are_named_and_the_others_shown(holding: EventStore, screen: Screen) -> None:
+    story = Story(holding)
+    story.display("one\n")
+    snapshot = Snapshot(story.lease.head, "{}")
+    assert holding.commit([Append(story.lease, [], story.summary, snapshot=snapshot)]) == [None]
+    story.display("two\n")
+    holding.trim(story.id, before_ms=10**15, now_ms=AT_MS)
+    assert screen.run("log", str(story.id)) == 0
+    assert f"the events of job {story.id} before 2" in screen.err and "retention.events" in screen.err
+    assert [line.split()[0] for line in screen.out.splitlines()] == ["2", "3"]
+    assert screen.run("output", str(story.id)) == 1 and screen.out == "one\ntwo\n"
+
+
+def test_following_goes_on_when_events_are_trimmed_under_it(holding: EventStore, screen: Screen) -> None:
+    story = Story(holding)
+    for number in range(1500):  # more than are read at once
+        story.display(f"{number}\n")
+    followed = following.new_events(screen.looking, story.job, follow=False)  # type: ignore[arg-type]
+    read = [next(followed)]
+    snapshot = Snapshot(story.lease.head, "{}")
+    assert holding.commit([Append(story.lease, [], story.summary, snapshot=snapshot)]) == [None]
+    holding.trim(story.id, before_ms=10**15, now_ms=AT_MS)
+    read += followed
+    assert read[-1] is not None and read[-1].seq == 1501
+
+
+def test_rm_removes_ended_jobs_only_and_says_what_that_freed(holding: EventStore, screen: Screen) -> None:
+    gone, active, kept = failed_story(holding), Story(holding), failed_story(holding)
+    directory = spool(screen, gone, 1, out=b"x" * 5000)
+    assert screen.run("rm", str(gone.id), str(active.id), "77") == 1
+    assert screen.out.startswith("removed 1 job, ") and "freed" in screen.out
+    assert f"job {active.id} is running: only ended jobs can be removed" in screen.err
+    assert f"`fmsh jobs cancel {active.id}` ends it" in screen.err and "there is no job 77" in screen.err
+    assert holding.job(gone.id) is None and holding.job(active.id) and holding.job(kept.id)
+    assert not os.path.exists(directory)
+    assert screen.run("show", str(gone.id)) == 1
+    assert f"job {gone.id} is not kept any more" in screen.err and "retention.history" in screen.err
+    assert screen.json("rm", str(kept.id))["removed"] == [kept.id]
+
+
+def test_gc_goes_by_the_age_that_it_is_given_or_by_the_settings(holding: EventStore, screen: Screen) -> None:
+    story, active = failed_story(holding), Story(holding)
+    spool(screen, story, 1, out=b"x" * 5000)
+    assert screen.run("gc") == 0 and screen.out == "removed 0 jobs, the output of 0 jobs: 0 bytes freed\n"
+    screen.limits = Limits(None, None, None)
+    assert screen.json("gc", "--older-than", "100000d")["removed"] == []
+    screen.limits = Limits(0, None, None)
+    found = screen.json("gc")
+    assert found["output_removed"] == [story.id] and found["removed"] == [] and found["bytes"] >= 5000
+    found = screen.json("gc", "--older-than", "0s")
+    assert found["removed"] == [story.id] and holding.job(active.id) is not None
+    assert screen.run("gc", "--older-than", "soon") == 2 and "not a duration" in screen.err
+    assert screen.run("gc", "--help") == 0 and "retention.history" in screen.out
+
+
+def test_waiting_for_a_job_that_is_removed_meanwhile_ends(
+    holding: EventStore, screen: Screen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story = Story(holding)
+
+    def remove(_: object) -> bool:
+        story.end(1)
+        holding.remove_jobs([story.id], now_ms=1)
+        return True
+
+    monkeypatch.setattr(following.Changes, "wait", remove)
+    assert screen.run("wait", str(story.id)) == 1 and "not kept any more" in screen.err
