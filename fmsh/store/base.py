@@ -15,7 +15,8 @@
 6. *A lease is taken only from nobody or from the dead*: nobody holds it, its holder's boot is over, its holder's lock
    can be had, or the contender has itself seen the holder's renewals stand still for a whole TTL of a clock that stops
    in suspend (and then only if the job is not `at_terminal`). Taking it adds one to the epoch.
-7. *A write that cannot be made durable raises* `StoreFull`, `StoreBusy` or `StoreError`, and has no effect.
+7. *A write that cannot be made durable raises* `StoreFull`, `StoreBusy` or `StoreError`, and has no effect. So does one
+   in which a request is made (`RequestMade`) where there is hardly room for its outcome.
 8. *An unlinked or replaced store fails closed*: the next commit raises `StoreError` and has no effect.
 9. *A blob is kept as long as a job uses it*: the job that brought it, in whichever commit, until it is trimmed beyond
    that commit, loses its output or is removed. What is long is deleted in several transactions, each of them short, so

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import stat
 
-from fmsh.errors import StoreError
+from fmsh.errors import StoreError, StoreFull
 from fmsh.store import faults
 
 # Their locks do not reach, or are not kept, across machines; SQLite's shared memory never is.
@@ -21,6 +21,8 @@ NETWORK_FILE_SYSTEMS = frozenset(
     ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "virtiofs", "ceph", "lustre", "afs", "glusterfs", "beegfs",
      "fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.s3fs", "fuse.rclone", "fuse.davfs")
 )  # fmt: skip
+
+FREE_BYTES_MIN = 1 << 20  # for the outcome of what has begun, and for what a process writes before it is heard
 
 
 def prepare_directory(directory: str) -> str:
@@ -83,6 +85,16 @@ def _create_database(path: str) -> bool:
     except OSError as fault:
         raise faults.from_system(fault, path) from fault
     return True
+
+
+def require_room(path: str) -> None:
+    """Raises: StoreFull: so little is free on a disk that nothing new should begin there."""
+    found = os.statvfs(path)
+    if found.f_bavail * found.f_frsize < FREE_BYTES_MIN:
+        raise StoreFull(
+            f"less than {FREE_BYTES_MIN >> 20} MiB is free on the disk of {path}",
+            hint="Free some space on its disk; work then goes on.",
+        )
 
 
 def file_system_of(path: str) -> str:

@@ -166,7 +166,7 @@ def _remove(path: str) -> None:
     if os.path.lexists(path):
         try:
             os.unlink(path)
-        except FileNotFoundError:  # somebody else was faster
+        except OSError:  # somebody else was faster, or the disk is read-only now: what is left is swept by another
             return
 
 

@@ -94,6 +94,7 @@ class SqliteStore:
         lasting: Sequence[tuple[str, bytes]] = (),
     ) -> tuple[Job, Lease | None, bool]:
         owner_id = self.owner.id if lease else None
+        self._require_room_for(append)
         if lease:
             self._presence.hold_lock()
 
@@ -139,6 +140,8 @@ class SqliteStore:
     # -- history
 
     def commit(self, appends: Sequence[Append]) -> list[StoreError | None]:
+        for append in appends:
+            self._require_room_for(append.events)
         answers = history.commit(self._database, self.owner.id, appends, self._poke_holder)
         for append, answer in zip(appends, answers, strict=True):
             if append.release and answer is None and append.summary.wake_at_ms is not None:
@@ -315,6 +318,11 @@ class SqliteStore:
         self._database.close()
         if self._is_first:
             self._presence.end()
+
+    def _require_room_for(self, events: Sequence[NewEvent]) -> None:
+        """Sees to it that no effect begins whose outcome may find no room. Raises: StoreFull."""
+        if any(event.type == "RequestMade" for event in events):
+            files.require_room(self._database.path)
 
     def _register(self, cursor: Cursor) -> None:
         if not self._presence.is_registered:

@@ -294,6 +294,30 @@ def test_a_full_disk_undoes_the_commit_and_work_goes_on_when_there_is_room(state
         subprocess.run(["umount", state], check=True)
 
 
+def test_on_a_nearly_full_disk_nothing_begins_and_what_has_begun_ends(state: str) -> None:
+    os.mkdir(state)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", state], capture_output=True).returncode:
+        pytest.skip("no disk of our own can be mounted here")
+    store = SqliteStore.open(state, kind="shell")
+    try:
+        lease = start(store)
+        commit(store, lease, "RequestMade")
+        with open(state + "/filler", "wb") as filler:
+            os.posix_fallocate(filler.fileno(), 0, os.statvfs(state).f_bavail * 4096 - files.FREE_BYTES_MIN + 4096)
+            with pytest.raises(StoreFull, match="less than 1 MiB is free"):
+                store.commit([append(lease, "RequestCompleted", "RequestMade")])
+            with pytest.raises(StoreFull):
+                store.create_job(job("u2"), [event("JobStarted"), event("RequestMade")], RUNNING, lease=True)
+            commit(store, lease, "RequestCompleted")
+            filler.truncate(0)
+        commit(store, lease, "RequestMade")
+        assert types_of(store, lease.job_id) == ["JobStarted", "RequestMade", "RequestCompleted", "RequestMade"]
+        assert store.last_job() == store.job(lease.job_id)
+    finally:
+        store.close()
+        subprocess.run(["umount", state], check=True)
+
+
 def test_a_file_size_limit_undoes_the_commit(store: SqliteStore, state: str) -> None:
     lease = start(store)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
