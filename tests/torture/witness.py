@@ -27,10 +27,11 @@ class Asked(NamedTuple):
 
 
 class Witness:
-    """Asks the store in `state` about each POST that comes, before it answers. `react` may do something with it."""
+    """Asks the store in `state` about each POST that comes, and tells `react` of it, before it answers."""
 
-    def __init__(self, state: str, react: Callable[[Asked], object] = lambda asked: None) -> None:
+    def __init__(self, state: str) -> None:
         self.log: list[Asked] = []
+        self.react: Callable[[Asked], object] = lambda asked: None
         self._state = state
         witness = self
 
@@ -44,7 +45,7 @@ class Witness:
                 recorded = witness.is_recorded(case, key)
                 asked = Asked(case, path, key, json.loads(body) if body else None, time.monotonic(), recorded)
                 witness.log.append(asked)
-                react(asked)
+                witness.react(asked)
                 answer = json.dumps({"path": path}).encode()
                 self.send_response(200)
                 self.send_header("Content-Type", "application/json")
