@@ -11,6 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fmsh.engine.flight import Flight
     from fmsh.engine.worker import Worker
+    from fmsh.store.base import SessionChange
 
 WAIT_S_MAX = 1.8  # at once: the loop's clock stops in suspend, and does not see wall time being set
 EVENTS_MAX = 4096  # recorded in one run without effects before they are committed, so that memory stays bounded
@@ -35,9 +36,17 @@ def next_append(worker: Worker, *, must: bool = False) -> Append | None:
     worker.recording, worker.taken = Recording(), []
     worker.pending = Append(
         worker.lease, recording.events, summary.of(worker), taken, snapshot, recording.blobs, release,
-        release and worker.is_detaching, news_for_parent(worker),
+        release and worker.is_detaching, news_for_parent(worker), _session_change(worker) if is_over else None,
     )  # fmt: skip
     return worker.pending
+
+
+def _session_change(worker: Worker) -> SessionChange | None:
+    if worker.session_line is None:
+        return None
+    from fmsh.engine import sessions  # only at a prompt
+
+    return sessions.change_of(worker)
 
 
 def _must_commit(worker: Worker) -> bool:

@@ -14,13 +14,17 @@ if TYPE_CHECKING:
 
 
 class Ended(Record):
-    """How a job left this process. `state`: as in its row once it has ended, or `parked`, or `released`."""
+    """How a job left this process. `state`: as in its row once it has ended, or `parked`, or `released`.
+
+    `by_exit`: the program itself ended it with a status.
+    """
 
     job_id: int
     state: str
     value: Value = None
     error: ErrorValue | None = None
     exit_status: int | None = None
+    by_exit: bool = False
 
 
 def ended(worker: Worker) -> Ended:
@@ -30,7 +34,8 @@ def ended(worker: Worker) -> Ended:
         return Ended(worker.job_id, "parked", None, worker.error)
     if end is None:
         return Ended(worker.job_id, "released")
-    return Ended(worker.job_id, summary.ended_state(end), end.value, end.error, summary.exit_status(end))
+    state, status = summary.ended_state(end), summary.exit_status(end)
+    return Ended(worker.job_id, state, end.value, end.error, status, end.status is not None)
 
 
 def news_for_parent(worker: Worker) -> list[NewInboxRow]:

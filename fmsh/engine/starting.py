@@ -20,6 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from fmsh.engine.sessions import SessionLine
     from fmsh.engine.worker import Surroundings
     from fmsh.machine.code import Program
     from fmsh.store.base import EventStore, Job, Lease, NewJob, NewProgram
@@ -39,6 +40,7 @@ class NewRun(Record):
     directory: str
     time_zone: str
     options: dict[str, Value]
+    session_line: SessionLine | None = None
 
 
 def facts_of(job_id: int, key: str | None, name: str | None, started: JobStarted) -> Facts:
@@ -66,7 +68,8 @@ class Starter:
         """
         started, environment = self._started(run)
         is_child = run.job.parent_id is not None  # its end is told to its parent in the commit of the end
-        has_its_row_first = is_child or run.job.key is not None or _may_see_its_number(run.job.program)
+        is_line = run.session_line is not None  # what it leaves behind is told in the commit of its end
+        has_its_row_first = is_child or is_line or run.job.key is not None or _may_see_its_number(run.job.program)
         if not has_its_row_first:
             worker = self._worker(run, started, job_id=0)
             worker.owner, worker.is_foreground = owner, is_foreground
@@ -111,6 +114,7 @@ class Starter:
         worker = Worker(self._surroundings, run.job.uid, Machine(run.program, facts, run.environment))
         worker.environment_hash = started.environment
         worker.umask = started.options.get("umask")
+        worker.session_line = run.session_line
         worker.parent_id = run.job.parent_id
         return worker
 

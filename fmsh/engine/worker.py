@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from fmsh.engine.dispatcher import Dispatcher
     from fmsh.engine.loop import Loop
     from fmsh.engine.retry import Backoff
+    from fmsh.engine.sessions import SessionLine
     from fmsh.machine.effects import Effect, End
     from fmsh.machine.events import Event
     from fmsh.machine.machine import Machine
@@ -97,6 +98,7 @@ class Worker:
         "parked_step",
         "pending",
         "recording",
+        "session_line",
         "settled",
         "shown",
         "snapshots",
@@ -120,6 +122,7 @@ class Worker:
         self.is_foreground = False
         self.environment_hash = ""
         self.umask: int | None = None
+        self.session_line: SessionLine | None = None
         self.owner: Mapping[str, Value] = {}
 
         self.now_ms = surroundings.clock_ms()

@@ -72,6 +72,7 @@ class Machine:
         self.groups_made = 0
         self.channels_made = 0
         self.is_ended = False
+        self.left: tuple[Scope, Task] | None = None  # the main body's scope and its task, once that has ended
         self._start()
 
     def _start(self) -> None:

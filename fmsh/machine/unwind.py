@@ -31,6 +31,8 @@ def complete(machine: Machine, task: Task, completion: Completion) -> None:
         if frame.outside is not None:
             task.environment, task.directory = frame.outside
         if not task.frames:
+            if frame.kind == "main":
+                machine.left = frame.scope, task
             if completion[0] == "return" and frame.output is not None:
                 completion = "return", frame.output
             machine.end_task(task, completion, undos)

@@ -184,6 +184,28 @@ class Lease:
         self.chain = chain  # the hash of the last event
 
 
+class Session(Record):
+    """What the lines at a prompt have in common. `definitions` are the texts of its `def`s and aliases, by name."""
+
+    id: str
+    started_at_ms: int
+    directory: str
+    time_zone: str
+    environment_json: str
+    definitions: dict[str, str]
+
+
+class SessionChange(Record):
+    """What a line leaves behind. `variables` are (name, value as JSON), and `definitions` (name, text)."""
+
+    id: str
+    at_ms: int
+    directory: str
+    environment_json: str
+    variables: tuple[tuple[str, str], ...]
+    definitions: tuple[tuple[str, str], ...]
+
+
 class Append(Record):
     """What one job adds in one commit.
 
@@ -200,6 +222,7 @@ class Append(Record):
     release: bool = False
     detach: bool = False  # also marks the job as detached (its terminal is gone)
     deliveries: tuple[NewInboxRow, ...] | list[NewInboxRow] = ()  # a job that is gone or over takes none
+    session: SessionChange | None = None  # what the line of a session leaves behind at its end
 
 
 class NewInboxRow(Record):
@@ -397,6 +420,20 @@ class EventStore(Protocol):
 
     def remove_secret(self, name: str) -> bool:
         """Whether there was one."""
+        ...
+
+    # -- sessions of interactive shells
+    def create_session(self, session: Session) -> None: ...
+    def session(self, session_id: str | None = None) -> Session | None:
+        """A session, or the one that was used last."""
+        ...
+
+    def session_variables(self, session_id: str, names: Sequence[str] | None = None) -> dict[str, str]:
+        """The values, as JSON, of these variables of a session, or of all."""
+        ...
+
+    def session_names(self, session_id: str) -> list[str]:
+        """The names of all variables of a session."""
         ...
 
     # -- waking

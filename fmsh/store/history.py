@@ -153,6 +153,10 @@ def _append(cursor: Cursor, key: bytes, plans: list[Plan]) -> list[Plan]:
             from fmsh.store import inbox  # a short line delivers nothing
 
             plan.knocks = [inbox.deliver_if_active(cursor, key, row) for row in plan.append.deliveries]
+        if plan.append.session is not None:
+            from fmsh.store import sessions  # most jobs have none
+
+            sessions.change(cursor, plan.append.session)
     return plans
 
 

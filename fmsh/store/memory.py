@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         NewInboxRow,
         NewJob,
         NewProgram,
+        Session,
         Snapshot,
         Summary,
     )
@@ -187,6 +188,8 @@ class MemoryStore:
                 if refusal is None:
                     apply(disk, append)
                     self._deliver_rows(append.deliveries)
+                    if append.session is not None:
+                        disk.change_session(append.session)
         if any(append.release and append.summary.wake_at_ms is not None for append in appends):
             self.wake_daemon()
         return answers
@@ -461,6 +464,25 @@ class MemoryStore:
     def remove_secret(self, name: str) -> bool:
         with Writing(self) as disk:
             return disk.secrets.pop(name, None) is not None
+
+    # -- sessions
+
+    def create_session(self, session: Session) -> None:
+        with Writing(self) as disk:
+            disk.sessions[session.id] = session
+            disk.session_variables[session.id] = {}
+
+    def session(self, session_id: str | None = None) -> Session | None:
+        if session_id is not None:
+            return self.disk.sessions.get(session_id)
+        return next(reversed(self.disk.sessions.values()), None)
+
+    def session_variables(self, session_id: str, names: Sequence[str] | None = None) -> dict[str, str]:
+        kept = self.disk.session_variables.get(session_id, {})
+        return {name: value for name, value in kept.items() if names is None or name in names}
+
+    def session_names(self, session_id: str) -> list[str]:
+        return sorted(self.disk.session_variables.get(session_id, {}))
 
     # -- waking
 

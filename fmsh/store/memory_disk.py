@@ -22,6 +22,8 @@ if TYPE_CHECKING:
         NewJob,
         NewProgram,
         Owner,
+        Session,
+        SessionChange,
         Snapshot,
         Summary,
     )
@@ -99,6 +101,8 @@ class MemoryDisk:
         self.callbacks: dict[tuple[int, str], KeptCallback] = {}
         self.settings: dict[str, str] = {}
         self.secrets: dict[str, bytes] = {}
+        self.sessions: dict[str, Session] = {}  # in order of their last use
+        self.session_variables: dict[str, dict[str, str]] = {}
         self.owners: dict[str, Owner] = {}
         self.renewals: dict[str, int] = {}
         self.alive: set[str] = set()  # the owners whose lock is held
@@ -127,6 +131,18 @@ class MemoryDisk:
     def is_sound(self, blob_hash: str) -> bool:
         data, sum = self.blobs[blob_hash]
         return chain.row_sum(KEY, data) == sum
+
+    def change_session(self, change: SessionChange) -> None:
+        """Notes what a line leaves behind. A session that is gone takes nothing."""
+        session = self.sessions.pop(change.id, None)
+        if session is None:
+            return
+        defined = dict(change.definitions)
+        kept = {name: text for name, text in session.definitions.items() if name not in defined}
+        self.sessions[change.id] = session.replace(
+            directory=change.directory, environment_json=change.environment_json, definitions=kept | defined
+        )
+        self.session_variables[change.id].update(change.variables)
 
     def damage_event(self, job_id: int, seq: int) -> None:
         """Changes what is kept of an event without its hash, as a flipped bit does."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fmsh.store.database import Cursor
     from fmsh.store.gate import Gate
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 INCREMENTAL = 2  # of SQLite's ways to vacuum: room that is free is given back when we say so
 
 # From 1: who uses which blob is found in the events that name them. What only a damaged event names stays for ever.
@@ -48,7 +48,17 @@ INSERT OR IGNORE INTO blob_use
     SELECT job_id, blob.id, max(seq) FROM kept JOIN blob ON blob.hash = kept.hash GROUP BY job_id, blob.id;
 DROP TABLE kept;
 """
-MIGRATIONS: Mapping[int, str] = {1: COUNT_BLOB_USES}  # from that version to the next one: SQL
+# From 2: sessions.
+ADD_SESSIONS = """
+CREATE TABLE session (
+    id TEXT PRIMARY KEY, started_at_ms INTEGER NOT NULL, used_at_ms INTEGER NOT NULL, directory TEXT NOT NULL,
+    time_zone TEXT NOT NULL, environment_json TEXT NOT NULL, definitions_json TEXT NOT NULL
+) STRICT;
+CREATE TABLE session_variable (
+    session_id TEXT NOT NULL, name TEXT NOT NULL, value_json TEXT NOT NULL, PRIMARY KEY (session_id, name)
+) STRICT, WITHOUT ROWID;
+"""
+MIGRATIONS: Mapping[int, str] = {1: COUNT_BLOB_USES, 2: ADD_SESSIONS}  # from that version to the next one: SQL
 
 
 def bring_up_to_date(connection: apsw.Connection, path: str, gate: Gate, *, is_new: bool) -> None:

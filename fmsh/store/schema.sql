@@ -197,3 +197,22 @@ CREATE TABLE secret (
     name TEXT PRIMARY KEY,
     ciphertext BLOB NOT NULL
 ) STRICT;
+
+-- What the lines at a prompt have in common: each starts from it, and leaves its changes behind in the commit of its end.
+
+CREATE TABLE session (
+    id TEXT PRIMARY KEY,
+    started_at_ms INTEGER NOT NULL,
+    used_at_ms INTEGER NOT NULL,
+    directory TEXT NOT NULL,
+    time_zone TEXT NOT NULL,
+    environment_json TEXT NOT NULL,
+    definitions_json TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE session_variable (
+    session_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    value_json TEXT NOT NULL,
+    PRIMARY KEY (session_id, name)
+) STRICT, WITHOUT ROWID;

@@ -7,7 +7,11 @@ One store object belongs to one thread. Another thread takes `reopen()`: the sam
 Nobody forks with an open store. Signal handlers do not raise while a method runs here: a commit cut short in Python may
 have happened in the database.
 
+<<<<<<< HEAD
 `deletion`, `inbox` and `verification` are imported when they are used: a short line does without them.
+=======
+`deletion`, `inbox` and `sessions` are imported when they are used: a short line does without them.
+>>>>>>> 2d7ba31 (sessions: what the lines at a prompt have in common, kept in the commit of each line's end)
 """
 
 from __future__ import annotations
@@ -40,6 +44,7 @@ if TYPE_CHECKING:
         NewJob,
         NewProgram,
         Owner,
+        Session,
         Snapshot,
         StoredEvent,
         Summary,
@@ -291,6 +296,28 @@ class SqliteStore:
     def remove_secret(self, name: str) -> bool:
         sql = "DELETE FROM secret WHERE name = ? RETURNING name"
         return bool(self._database.write(lambda cursor: cursor.execute(sql, (name,)).fetchall()))
+
+    # -- sessions
+
+    def create_session(self, session: Session) -> None:
+        from fmsh.store import sessions
+
+        self._database.write(lambda cursor: sessions.create(cursor, session))
+
+    def session(self, session_id: str | None = None) -> Session | None:
+        from fmsh.store import sessions
+
+        return sessions.find(self._database, session_id)
+
+    def session_variables(self, session_id: str, names: Sequence[str] | None = None) -> dict[str, str]:
+        from fmsh.store import sessions
+
+        return sessions.variables(self._database, session_id, names)
+
+    def session_names(self, session_id: str) -> list[str]:
+        from fmsh.store import sessions
+
+        return sessions.names(self._database, session_id)
 
     # -- waking
 

@@ -19,6 +19,8 @@ from fmsh.store.base import (
     NewCallback,
     NewEvent,
     NewInboxRow,
+    Session,
+    SessionChange,
     Snapshot,
     Summary,
 )
@@ -699,6 +701,40 @@ def test_opening_a_callback_again_replaces_its_token(store: EventStore) -> None:
     for token in (b"t", b"u"):
         store.open_callback(NewCallback(lease.job_id, "h", token, None))
     assert call(store, token=b"t") is None and call(store, token=b"u") == Delivery(lease.job_id, False)
+
+
+# -- sessions
+
+
+def test_a_line_leaves_its_changes_to_the_session_with_its_end(world: World, store: EventStore) -> None:
+    assert store.session() is None and store.session("s1") is None
+    first = Session("s1", 10, "/a", "UTC", "{}", {})
+    store.create_session(first)
+    store.create_session(first.replace(id="s2", started_at_ms=20))
+    other = world.open()
+    assert other.session("s1") == first
+    assert (found := other.session()) is not None and found.id == "s2"
+    lease = start(store, "u1")
+    change = SessionChange("s1", 30, "/b", '{"A":"1"}', (("x", "1"), ("y", "2")), (("f", "def f() {}"), ("g", "alias")))
+    commit(store, lease, "JobEnded", summary=SUCCEEDED, session=change)
+    lease = start(store, "u2")
+    again = change.replace(at_ms=40, variables=(("x", "3"),), definitions=(("f", "def f() { 1 }"),))
+    commit(store, lease, "JobEnded", summary=SUCCEEDED, session=again)
+    found = other.session()
+    assert found == Session("s1", 10, "/b", "UTC", '{"A":"1"}', {"g": "alias", "f": "def f() { 1 }"})
+    assert list(found.definitions) == ["g", "f"]
+    assert other.session_names("s1") == ["x", "y"] and other.session_names("s2") == []
+    assert other.session_variables("s1") == {"x": "3", "y": "2"}
+    assert other.session_variables("s1", ["y", "z"]) == {"y": "2"}
+
+
+def test_a_fenced_line_leaves_nothing_behind(store: EventStore) -> None:
+    store.create_session(Session("s1", 10, "/a", "UTC", "{}", {}))
+    lease = start(store)
+    change = SessionChange("s1", 30, "/b", "{}", (("x", "1"),), ())
+    wrong = Lease(lease.job_id, lease.epoch + 1, lease.head, lease.chain)
+    assert isinstance(store.commit([append(wrong, "JobEnded", summary=SUCCEEDED, session=change)])[0], StoreFenced)
+    assert store.session_names("s1") == []
 
 
 # -- settings, secrets

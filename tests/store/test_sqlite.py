@@ -141,7 +141,7 @@ def test_a_store_of_a_newer_fmsh_is_refused_and_left_alone(state: str) -> None:
     SqliteStore.open(state, kind="shell").close()
     connection = raw(state)
     connection.execute("PRAGMA user_version = 99")
-    with pytest.raises(StoreTooNew, match=r"schema 99.*up to 2") as caught:
+    with pytest.raises(StoreTooNew, match=rf"schema 99.*up to {migrations.SCHEMA_VERSION}") as caught:
         SqliteStore.open(state, kind="shell")
     assert "newer fmsh" in caught.value.hint and connection.pragma("user_version") == 99
     connection.close()
@@ -150,10 +150,10 @@ def test_a_store_of_a_newer_fmsh_is_refused_and_left_alone(state: str) -> None:
 def test_a_store_that_a_newer_fmsh_migrated_meanwhile_takes_nothing_more(state: str, store: SqliteStore) -> None:
     lease = start(store)
     connection = raw(state)
-    connection.execute("PRAGMA user_version = 3")
+    connection.execute(f"PRAGMA user_version = {migrations.SCHEMA_VERSION + 1}")
     with pytest.raises(StoreTooNew):
         store.commit([append(lease, "A")])
-    connection.execute("PRAGMA user_version = 2")
+    connection.execute(f"PRAGMA user_version = {migrations.SCHEMA_VERSION}")
     connection.close()
     assert types_of(store, lease.job_id) == ["JobStarted"]
 
@@ -164,21 +164,24 @@ def test_a_migration_keeps_everything_and_a_backup_of_what_was_before(
     store = SqliteStore.open(state, kind="shell")
     job_id = start(store).job_id
     store.close()
-    monkeypatch.setattr(migrations, "SCHEMA_VERSION", 4)
-    monkeypatch.setattr(migrations, "MIGRATIONS", {2: "CREATE TABLE extra (x)", 3: "INSERT INTO extra VALUES (7)"})
+    now = migrations.SCHEMA_VERSION
+    steps = {now: "CREATE TABLE extra (x)", now + 1: "INSERT INTO extra VALUES (7)"}
+    monkeypatch.setattr(migrations, "SCHEMA_VERSION", now + 2)
+    monkeypatch.setattr(migrations, "MIGRATIONS", steps)
     migrated = SqliteStore.open(state, kind="shell")
     assert types_of(migrated, job_id) == ["JobStarted"] and migrated._database.read("SELECT x FROM extra") == [(7,)]
     migrated.close()
-    backup = apsw.Connection(state + "/store.db.schema-2")
-    assert backup.pragma("user_version") == 2 and backup.execute("SELECT count(*) FROM event").fetchall() == [(1,)]
-    assert stat.S_IMODE(os.stat(state + "/store.db.schema-2").st_mode) == 0o600
+    backup = apsw.Connection(f"{state}/store.db.schema-{now}")
+    assert backup.pragma("user_version") == now and backup.execute("SELECT count(*) FROM event").fetchall() == [(1,)]
+    assert stat.S_IMODE(os.stat(f"{state}/store.db.schema-{now}").st_mode) == 0o600
     backup.close()
 
 
 def test_a_migration_that_fails_changes_nothing(state: str, monkeypatch: pytest.MonkeyPatch) -> None:
     SqliteStore.open(state, kind="shell").close()
-    monkeypatch.setattr(migrations, "SCHEMA_VERSION", 3)
-    monkeypatch.setattr(migrations, "MIGRATIONS", {2: "CREATE TABLE extra (x); INSERT INTO nowhere VALUES (1)"})
+    step = {migrations.SCHEMA_VERSION: "CREATE TABLE extra (x); INSERT INTO nowhere VALUES (1)"}
+    monkeypatch.setattr(migrations, "SCHEMA_VERSION", migrations.SCHEMA_VERSION + 1)
+    monkeypatch.setattr(migrations, "MIGRATIONS", step)
     with pytest.raises(StoreError, match="nowhere"):
         SqliteStore.open(state, kind="shell")
     monkeypatch.undo()
@@ -214,7 +217,8 @@ def test_a_store_of_the_first_schema_is_migrated_with_the_uses_of_its_blobs(stat
 def to_the_first_schema(state: str) -> None:
     connection = raw(state)
     connection.execute(
-        """ALTER TABLE job DROP COLUMN trimmed_at_ms; ALTER TABLE job DROP COLUMN output_removed_at_ms;
+        """DROP TABLE session; DROP TABLE session_variable;
+        ALTER TABLE job DROP COLUMN trimmed_at_ms; ALTER TABLE job DROP COLUMN output_removed_at_ms;
         CREATE TABLE old (hash TEXT PRIMARY KEY, data BLOB NOT NULL, sum BLOB NOT NULL) STRICT;
         INSERT INTO old SELECT hash, data, sum FROM blob; DROP TABLE blob; ALTER TABLE old RENAME TO blob;
         DROP TABLE blob_use; PRAGMA auto_vacuum = NONE; VACUUM; PRAGMA user_version = 1"""
