@@ -94,7 +94,7 @@ def _entries(worker: Worker, wait: Wait) -> list[Value]:
     due = [moment for flight in flights if (moment := flight.due_ms()) is not None]
     until = timestamp(min(due)) if due else None
     kind = "timer" if wait.kind == "request" else wait.kind
-    where = worker.machine.place(wait.node)
+    where = worker.machine.program.place(wait.node)
     return [{"kind": kind, "label": wait.label, "since": timestamp(since_ms), "until": until, "where": where}]
 
 

@@ -485,10 +485,6 @@ class Machine:
             task = self.tasks[group.owner]
         return timers
 
-    def place(self, node: int) -> dict[str, Value]:
-        """`{file, line, column}` of a syntax node."""
-        return self.program.place(node)
-
 
 def _node_of(problem: Raised) -> int | None:
     """The syntax node at which a generated function failed: its line number."""
