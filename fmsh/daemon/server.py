@@ -1,7 +1,8 @@
 """The daemon's process: an engine that serves all jobs that are detached, waiting or orphaned, and the HTTP server.
 
 TERM and INT mean: hand everything back, cancel nothing, end within 2 s. What happens is written to `daemon.log`, one
-JSON object a line.
+JSON object a line. When a newer fmsh has migrated the store, the process becomes the fmsh that is installed now: mostly
+that is the newer one, and otherwise it says what it cannot open, and ends.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import fmsh
 from fmsh.assembly import Assembly
 from fmsh.daemon.http_api import HttpServer, HttpSettings
 from fmsh.daemon.keeping import Keeper
-from fmsh.errors import ConnectorError, DaemonError, FmshError
+from fmsh.errors import ConnectorError, DaemonError, FmshError, StoreTooNew
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ def run(settings: Settings) -> int:
     http_settings = HttpSettings(settings.socket_path, fmsh.__version__, settings.listen, settings.public_url)
     server = HttpServer(settings=http_settings, open_store=assembly.store.reopen, on_stop=stop)
     keeper = Keeper(assembly.store.reopen, settings.fx_directory, log.write)
+    is_outdated = False
     try:
         server.start()
         keeper.start()
@@ -92,7 +94,9 @@ def run(settings: Settings) -> int:
         listen = str(server.address) if problem is None else problem.message
         log.write("started", version=fmsh.__version__, listen=listen)
         assembly.engine.serve(stopping.is_set)
-        return 0
+    except StoreTooNew as error:
+        is_outdated = True
+        log.write("outdated", message=error.message)
     except FmshError as error:
         log.write("failed", message=error.message, hint=error.hint)
         raise
@@ -101,6 +105,10 @@ def run(settings: Settings) -> int:
         server.stop(STOP_GRACE_S)
         assembly.close()
         log.write("stopped")
+    if is_outdated:
+        os.umask(umask)
+        os.execv(sys.executable, [sys.executable, "-m", "fmsh", "daemon", "run"])
+    return 0
 
 
 def _report(text: str) -> None:

@@ -98,11 +98,12 @@ class Reader:
 class Database(Reader):
     """An open database, also to be written."""
 
-    __slots__ = ("_identity", "_log", "gate")
+    __slots__ = ("_identity", "_log", "_schema", "gate")
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, schema: migrations.Schema = migrations.CURRENT) -> None:
         _require_sqlite()
         self.path = directory + "/store.db"
+        self._schema = schema
         is_new = files.prepare_database(self.path)
         self.gate = Gate(directory + "/store.gate", self.path + "-wal")
         try:
@@ -114,7 +115,7 @@ class Database(Reader):
     def _open(self, *, is_new: bool) -> None:
         self._connect(apsw.SQLITE_OPEN_READWRITE)
         try:
-            migrations.bring_up_to_date(self._connection, self.path, self.gate, is_new=is_new)
+            migrations.bring_up_to_date(self._connection, self.path, self.gate, is_new=is_new, schema=self._schema)
         except FAULTS as fault:
             raise faults.from_sqlite(fault, self.path) from fault
         self.read_key()
@@ -131,7 +132,7 @@ class Database(Reader):
             with self.gate:
                 try:
                     cursor.execute("BEGIN IMMEDIATE")
-                    migrations.require_current(cursor, self.path)
+                    migrations.require_current(cursor, self.path, self._schema)
                     result = work(cursor)
                     self._log.make_room(self._identity.check())
                     self._commit(cursor, is_settled)
@@ -164,6 +165,8 @@ class Database(Reader):
             raise faults.from_sqlite(fault, self.path) from fault
 
     def data_version(self) -> int:
+        """See `fmsh.store.base`. Raises: StoreTooNew: a newer fmsh has migrated what we would misread."""
+        migrations.require_not_newer(self.read("PRAGMA user_version")[0][0], self.path, self._schema)
         return int(self.read("PRAGMA data_version")[0][0])
 
     def close(self) -> None:

@@ -1,7 +1,9 @@
 """Brings a database to the schema of this version of fmsh: makes a new one, or migrates an older one after a backup.
 
-A database names its schema by a number, `user_version`. A newer fmsh migrates; an older one refuses, because it would
-not keep promises that it does not know.
+A database names its schema by a number, `user_version`. A newer fmsh migrates, in one transaction; an older one
+refuses, because it would not keep promises that it does not know. Processes that open an old store together wait for
+the first of them. Those that had it open are refused by their next transaction, and by their next look at whether it
+changed.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ import os
 import apsw
 
 from fmsh.errors import StoreError, StoreTooNew
-from fmsh.store import chain
+from fmsh.record import Record
+from fmsh.store import chain, faults
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
     from fmsh.store.database import Cursor
     from fmsh.store.gate import Gate
 
-SCHEMA_VERSION = 3
+BACKUP = ".backup-v"  # the name of a backup: that of the database, this, and the schema that it has
 INCREMENTAL = 2  # of SQLite's ways to vacuum: room that is free is given back when we say so
 
 # From 1: who uses which blob is found in the events that name them. What only a damaged event names stays for ever.
@@ -58,34 +61,47 @@ CREATE TABLE session_variable (
     session_id TEXT NOT NULL, name TEXT NOT NULL, value_json TEXT NOT NULL, PRIMARY KEY (session_id, name)
 ) STRICT, WITHOUT ROWID;
 """
-MIGRATIONS: Mapping[int, str] = {1: COUNT_BLOB_USES, 2: ADD_SESSIONS}  # from that version to the next one: SQL
 
 
-def bring_up_to_date(connection: apsw.Connection, path: str, gate: Gate, *, is_new: bool) -> None:
+class Schema(Record):
+    """A version of the schema, and how older ones become it. `steps`: from each version to the next one, as SQL."""
+
+    version: int
+    steps: Mapping[int, str]
+
+
+CURRENT = Schema(3, {1: COUNT_BLOB_USES, 2: ADD_SESSIONS})
+
+
+def bring_up_to_date(
+    connection: apsw.Connection, path: str, gate: Gate, *, is_new: bool, schema: Schema = CURRENT
+) -> None:
     """Raises: StoreTooNew: a newer fmsh wrote this database."""
     version = _version(connection)
-    if version == SCHEMA_VERSION and not is_new:
+    if version == schema.version and not is_new and connection.pragma("journal_mode") == "wal":
         return
-    _require_not_newer(version, path)
+    require_not_newer(version, path, schema)
     with gate:  # whoever waited here finds it done
         version = _version(connection)
         if version == 0:
-            _create(connection)
-        elif version < SCHEMA_VERSION:
-            _migrate(connection, path, version)
+            _create(connection, schema)
+        elif version < schema.version:
+            _migrate(connection, path, version, schema)
+        else:
+            connection.execute("PRAGMA journal_mode = WAL").fetchall()  # a restored backup has no log
 
 
-def require_current(cursor: Cursor, path: str) -> None:
+def require_current(cursor: Cursor, path: str, schema: Schema = CURRENT) -> None:
     """Refuses a store that a newer fmsh has migrated while it was open here. To be asked in every transaction."""
     version = cursor.execute("PRAGMA user_version").fetchall()[0][0]
-    if version != SCHEMA_VERSION:
-        _require_not_newer(version, path)
+    if version != schema.version:
+        require_not_newer(version, path, schema)
 
 
-def _require_not_newer(version: int, path: str) -> None:
-    if version > SCHEMA_VERSION:
+def require_not_newer(version: int, path: str, schema: Schema) -> None:
+    if version > schema.version:
         raise StoreTooNew(
-            f"the store {path} has schema {version}; this fmsh knows schemas up to {SCHEMA_VERSION}",
+            f"the store {path} has schema {version}; this fmsh knows schemas up to {schema.version}",
             hint="Use the newer fmsh, or set FMSH_STATE_DIR to another directory.",
         )
 
@@ -94,46 +110,68 @@ def _version(connection: apsw.Connection) -> int:
     return int(connection.pragma("user_version"))
 
 
-def _create(connection: apsw.Connection) -> None:
+def _create(connection: apsw.Connection, schema: Schema) -> None:
     connection.execute("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL").fetchall()
     key = chain.new_key_text()
-    _transact(connection, f"{_schema_text()};INSERT INTO setting VALUES ('chain_key', '{key}')", SCHEMA_VERSION)
+    steps = [schema.steps[step] for step in range(CURRENT.version, schema.version)]
+    first = f"{_schema_text()};INSERT INTO setting VALUES ('chain_key', '{key}')"
+    _transact(connection, [first, *steps], schema.version)
 
 
-def _schema_text() -> str:
-    with open(os.path.dirname(__file__) + "/schema.sql") as file:
-        return file.read()
-
-
-def _migrate(connection: apsw.Connection, path: str, version: int) -> None:
-    missing = [step for step in range(version, SCHEMA_VERSION) if step not in MIGRATIONS]
+def _migrate(connection: apsw.Connection, path: str, version: int, schema: Schema) -> None:
+    missing = [step for step in range(version, schema.version) if step not in schema.steps]
     if missing:
-        raise StoreError(f"the store {path} has schema {version}, which this fmsh can no longer migrate")
-    back_up(connection, f"{path}.schema-{version}")
-    for step in range(version, SCHEMA_VERSION):
-        _transact(connection, MIGRATIONS[step], step + 1)
+        raise StoreError(
+            f"the store {path} has schema {version}, which this fmsh, with schema {schema.version}, cannot migrate",
+            hint=f"Open it once with an fmsh that migrates schema {missing[0]}.",
+        )
+    target = f"{path}{BACKUP}{version}"
+    try:
+        back_up(connection, target)
+    except OSError as fault:
+        raise faults.from_system(fault, target) from fault
+    connection.execute("PRAGMA journal_mode = WAL").fetchall()
+    _transact(connection, [schema.steps[step] for step in range(version, schema.version)], schema.version)
     if connection.pragma("auto_vacuum") != INCREMENTAL:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL; VACUUM").fetchall()
 
 
 def back_up(connection: apsw.Connection, target: str) -> None:
-    """Copies the whole database to `target`, which must not exist unless an earlier migration was cut short."""
-    if os.path.lexists(target):
-        os.unlink(target)
-    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-    connection.execute("VACUUM INTO ?", (target,)).fetchall()
-    with open(target, "rb") as file:
-        os.fsync(file.fileno())
+    """Copies the whole database to `target`, in one move once the copy is whole and on the disk."""
+    aside = target + ".new"
+    if os.path.lexists(aside):  # one that was cut short
+        os.unlink(aside)
+    os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    connection.execute("VACUUM INTO ?", (aside,)).fetchall()
+    _sync(aside)
+    os.rename(aside, target)
+    _sync(os.path.dirname(target))
 
 
-def _transact(connection: apsw.Connection, sql: str, version: int) -> None:
+def _sync(path: str) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _transact(connection: apsw.Connection, steps: list[str], version: int) -> None:
+    """Runs all steps in one transaction, so that a database has the one schema or the other, whatever happens."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        connection.execute(f"{sql};PRAGMA user_version = {version};COMMIT").fetchall()
+        for sql in steps:
+            connection.execute(sql).fetchall()
+        connection.execute(f"PRAGMA user_version = {version};COMMIT").fetchall()
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _schema_text() -> str:
+    with open(os.path.dirname(__file__) + "/schema.sql") as file:
+        return file.read()
 
 
 def schema_of_a_new_store() -> dict[str, object]:

@@ -21,6 +21,7 @@ import time
 from fmsh.store import files, history, jobs, leases
 from fmsh.store.base import RENEWAL_TTL_S
 from fmsh.store.database import Database
+from fmsh.store.migrations import CURRENT
 from fmsh.store.presence import Presence
 from fmsh.store.watch import Watch
 
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     )
     from fmsh.store.database import Cursor
     from fmsh.store.inbox import Knock
+    from fmsh.store.migrations import Schema
 
     OwnerKind = Literal["shell", "daemon"]
 
@@ -58,13 +60,14 @@ if TYPE_CHECKING:
 class SqliteStore:
     """See `fmsh.store.base` for what each method guarantees."""
 
-    def __init__(self, directory: str, presence: Presence, watch: Watch, *, is_first: bool) -> None:
+    def __init__(self, directory: str, presence: Presence, watch: Watch, schema: Schema, *, is_first: bool) -> None:
         self.owner: Owner = presence.owner
         self._directory = directory
         self._presence = presence
         self._watch = watch
         self._is_first = is_first
-        self._database = Database(directory)
+        self._schema = schema
+        self._database = Database(directory, schema)
 
     @classmethod
     def open(
@@ -74,17 +77,18 @@ class SqliteStore:
         kind: OwnerKind,
         ttl_s: float = RENEWAL_TTL_S,
         now_s: Callable[[], float] = time.monotonic,
+        schema: Schema = CURRENT,
     ) -> SqliteStore:
         """Opens the store in a state directory, and makes both where they are missing.
 
         Raises: StoreError, StoreTooNew, StoreFull: what is wrong, where, and what to do about it.
         """
         path = files.prepare_directory(directory)
-        return cls(path, Presence(path, kind), Watch(ttl_s, now_s), is_first=True)
+        return cls(path, Presence(path, kind), Watch(ttl_s, now_s), schema, is_first=True)
 
     def reopen(self) -> SqliteStore:
         """Gives a second store object of the same owner, for another thread; to be closed before this one."""
-        return type(self)(self._directory, self._presence, self._watch, is_first=False)
+        return type(self)(self._directory, self._presence, self._watch, self._schema, is_first=False)
 
     # -- jobs
 

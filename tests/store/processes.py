@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from fmsh.errors import StoreBusy, StoreError, StoreFenced
 from fmsh.store.base import Append, Lease, NewEvent, Summary
+from fmsh.store.migrations import CURRENT, Schema
 from fmsh.store.sqlite import SqliteStore
 from tests.conformance.worlds import PROGRAM, RUNNING, event, job
 
@@ -137,7 +138,24 @@ def opener(directory: str, uid: str) -> None:
     sys.stdin.readline()
 
 
-MODES = {mode.__name__: mode for mode in (appender, acknowledger, engine, opener)}
+NEWER = Schema(
+    CURRENT.version + 2,
+    {CURRENT.version: "CREATE TABLE extra (x)", CURRENT.version + 1: "INSERT INTO extra VALUES (7)"},
+)
+FOR_HOURS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) INSERT INTO extra SELECT max(x) FROM n"
+SLOWLY_NEWER = Schema(CURRENT.version + 3, {**NEWER.steps, CURRENT.version + 2: FOR_HOURS})
+
+
+def migrator(directory: str, schema: str) -> None:
+    """Opens a store as an fmsh of a later version does."""
+    print("ready", flush=True)
+    sys.stdin.readline()
+    SqliteStore.open(directory, kind="shell", schema={"newer": NEWER, "slowly newer": SLOWLY_NEWER}[schema])
+    print("open", flush=True)
+    sys.stdin.readline()
+
+
+MODES = {mode.__name__: mode for mode in (appender, acknowledger, engine, opener, migrator)}
 
 if __name__ == "__main__":
     MODES[sys.argv[1]](*sys.argv[2:])

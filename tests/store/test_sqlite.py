@@ -17,8 +17,8 @@ from pathlib import Path
 import apsw
 import pytest
 
-from fmsh.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull, StoreTooNew
-from fmsh.store import files, migrations
+from fmsh.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull
+from fmsh.store import files
 from fmsh.store.base import Append
 from fmsh.store.sqlite import SqliteStore
 from tests.conformance.worlds import RUNNING, SUCCEEDED, append, commit, event, history, job, start, types_of
@@ -134,96 +134,7 @@ def test_the_connection_is_as_durable_and_as_careful_as_promised(store: SqliteSt
     assert {name: store._database.read(f"PRAGMA {name}")[0][0] for name in wanted} == wanted
 
 
-# -- the schema and its versions
-
-
-def test_a_store_of_a_newer_fmsh_is_refused_and_left_alone(state: str) -> None:
-    SqliteStore.open(state, kind="shell").close()
-    connection = raw(state)
-    connection.execute("PRAGMA user_version = 99")
-    with pytest.raises(StoreTooNew, match=rf"schema 99.*up to {migrations.SCHEMA_VERSION}") as caught:
-        SqliteStore.open(state, kind="shell")
-    assert "newer fmsh" in caught.value.hint and connection.pragma("user_version") == 99
-    connection.close()
-
-
-def test_a_store_that_a_newer_fmsh_migrated_meanwhile_takes_nothing_more(state: str, store: SqliteStore) -> None:
-    lease = start(store)
-    connection = raw(state)
-    connection.execute(f"PRAGMA user_version = {migrations.SCHEMA_VERSION + 1}")
-    with pytest.raises(StoreTooNew):
-        store.commit([append(lease, "A")])
-    connection.execute(f"PRAGMA user_version = {migrations.SCHEMA_VERSION}")
-    connection.close()
-    assert types_of(store, lease.job_id) == ["JobStarted"]
-
-
-def test_a_migration_keeps_everything_and_a_backup_of_what_was_before(
-    state: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = SqliteStore.open(state, kind="shell")
-    job_id = start(store).job_id
-    store.close()
-    now = migrations.SCHEMA_VERSION
-    steps = {now: "CREATE TABLE extra (x)", now + 1: "INSERT INTO extra VALUES (7)"}
-    monkeypatch.setattr(migrations, "SCHEMA_VERSION", now + 2)
-    monkeypatch.setattr(migrations, "MIGRATIONS", steps)
-    migrated = SqliteStore.open(state, kind="shell")
-    assert types_of(migrated, job_id) == ["JobStarted"] and migrated._database.read("SELECT x FROM extra") == [(7,)]
-    migrated.close()
-    backup = apsw.Connection(f"{state}/store.db.schema-{now}")
-    assert backup.pragma("user_version") == now and backup.execute("SELECT count(*) FROM event").fetchall() == [(1,)]
-    assert stat.S_IMODE(os.stat(f"{state}/store.db.schema-{now}").st_mode) == 0o600
-    backup.close()
-
-
-def test_a_migration_that_fails_changes_nothing(state: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    SqliteStore.open(state, kind="shell").close()
-    step = {migrations.SCHEMA_VERSION: "CREATE TABLE extra (x); INSERT INTO nowhere VALUES (1)"}
-    monkeypatch.setattr(migrations, "SCHEMA_VERSION", migrations.SCHEMA_VERSION + 1)
-    monkeypatch.setattr(migrations, "MIGRATIONS", step)
-    with pytest.raises(StoreError, match="nowhere"):
-        SqliteStore.open(state, kind="shell")
-    monkeypatch.undo()
-    store = SqliteStore.open(state, kind="shell")
-    assert store._database.read("SELECT name FROM sqlite_schema WHERE name = 'extra'") == []
-    store.close()
-
-
-def test_a_store_of_the_first_schema_is_migrated_with_the_uses_of_its_blobs(state: str) -> None:
-    store = SqliteStore.open(state, kind="shell")
-    inline = '{"environment":"env","arguments":[]}'
-    for uid, started, blobs in (("u1", inline, []), ("u2", '{"$blob":"large"}', [("large", inline.encode())])):
-        first = [event("JobStarted", started), event("Displayed", '{"$blob":"text"}'), event("Displayed", "not JSON")]
-        _, lease, _ = store.create_job(job(uid), first, RUNNING, lease=True, blobs=[*blobs, ("text", b"shown")])
-        assert lease is not None
-        commit(store, lease, "JobEnded", summary=SUCCEEDED, blobs=[("env", b"{}")])
-    everything = history(store, 2)
-    store.close()
-    to_the_first_schema(state)
-    store = SqliteStore.open(state, kind="shell")
-    assert history(store, 2) == everything and store._database.read("PRAGMA auto_vacuum") == [(2,)]
-    store.remove_outputs([1], now_ms=1)
-    assert store.blob("text") == b"shown" and store.blob("large") == inline.encode()
-    store.remove_outputs([2], now_ms=1)
-    assert store._database.read("SELECT hash FROM blob") == [("env",)]
-    store.remove_jobs([1], now_ms=1)
-    assert store.blob("env") == b"{}"
-    store.remove_jobs([2], now_ms=1)
-    assert store._database.read("SELECT hash FROM blob") == []
-    store.close()
-
-
-def to_the_first_schema(state: str) -> None:
-    connection = raw(state)
-    connection.execute(
-        """DROP TABLE session; DROP TABLE session_variable;
-        ALTER TABLE job DROP COLUMN trimmed_at_ms; ALTER TABLE job DROP COLUMN output_removed_at_ms;
-        CREATE TABLE old (hash TEXT PRIMARY KEY, data BLOB NOT NULL, sum BLOB NOT NULL) STRICT;
-        INSERT INTO old SELECT hash, data, sum FROM blob; DROP TABLE blob; ALTER TABLE old RENAME TO blob;
-        DROP TABLE blob_use; PRAGMA auto_vacuum = NONE; VACUUM; PRAGMA user_version = 1"""
-    ).fetchall()
-    connection.close()
+# -- the schema
 
 
 @pytest.mark.parametrize(
