@@ -184,6 +184,9 @@ class ProcessConnector:
 
     def close(self) -> None:
         for running in self._running.values():
+            if running.foreground is not None and not running.is_stopped:  # we go, and it goes on without the terminal
+                running.foreground.take_back(is_restored=True)
+                running.foreground = None
             self._release(running)
         self._running.clear()
 

@@ -14,7 +14,11 @@ from fmsh.spans import Source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Callable
+    from types import FrameType
+else:
+    import _signal as signal
 
 INTERRUPTED = 130
 BANNER = "Each text that you enter is a job of its own; its variables and its directory end with it. Ctrl-D leaves."
@@ -37,7 +41,9 @@ def run(run_text: Callable[[str], int]) -> int:
     status, text = 0, ""
     while True:
         try:
-            text += input("...  " if text else "fmsh> ") + "\n"
+            text += _read("...  " if text else "fmsh> ") + "\n"
+        except _Left as left:
+            return 128 + left.number
         except EOFError:
             sys.stdout.write("\n")
             return _enter(text, run_text) if text.strip() else status
@@ -49,6 +55,30 @@ def run(run_text: Callable[[str], int]) -> int:
             text = ""
         elif is_complete(text):
             status, text = _enter(text, run_text), ""
+
+
+class _Left(Exception):
+    """A signal ends the prompt."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+def _read(shown: str) -> str:
+    """Reads a line. A signal that ends us comes as an exception, so that the editor puts the terminal back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in before.items():
+        if handler != signal.SIG_IGN:
+            signal.signal(number, _leave)
+    try:
+        return input(shown)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    raise _Left(number)
 
 
 def _enter(text: str, run_text: Callable[[str], int]) -> int:

@@ -185,6 +185,24 @@ def test_a_signal_to_fmsh_while_a_command_owns_the_terminal(shell: Shell, number
     assert echoes(child) and shell.file("log") == "undone\n"
 
 
+def test_a_hang_up_of_fmsh_alone_leaves_the_terminal_as_it_was(shell: Shell) -> None:
+    child = shell.terminal("-c", 'sh -c "stty -echo; echo ready; exec sleep 600"')
+    child.expect("ready")
+    assert not echoes(child)
+    os.kill(child.pid, signal.SIGHUP)
+    assert end_of(child) == 129 and echoes(child)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_at_the_prompt_leaves_the_terminal_as_it_was(shell: Shell, number: int, status: int) -> None:
+    child = shell.terminal(TERM="dumb")
+    before = termios.tcgetattr(child.child_fd)
+    child.expect("fmsh> ")
+    until(lambda: termios.tcgetattr(child.child_fd) != before, "the editor's own modes")
+    os.kill(child.pid, number)
+    assert end_of(child) == status and termios.tcgetattr(child.child_fd) == before
+
+
 def test_a_closed_terminal_hands_the_job_over(shell: Shell) -> None:
     child = shell.terminal("-c", "echo begun; sleep 1.5; sh -c 'echo went on > log'")
     child.expect("begun")
