@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from tests.cli.shell import until
 from tests.torture.rows import Counts, Row, Trial, Verdict, over
-from tests.torture.stops import TTL_S, Stage
+from tests.torture.stage import Stage
+from tests.torture.stops import TTL_S
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 SLEEP_S = 4.0
@@ -68,7 +69,7 @@ class Sleeper(NamedTuple):
 
 
 def run(trial: Trial) -> Verdict:
-    stage = Stage(trial)
+    stage = Stage(trial, ttl_s=TTL_S)
     clock = Clock(str(trial.directory / "clock"))
     first = trial.choose.randrange(len(JUMPS))
     violations: list[str] = []

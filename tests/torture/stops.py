@@ -6,13 +6,10 @@ import signal
 import time
 from itertools import pairwise
 
-from fmsh.store.base import Job, StoredEvent
 from fmsh.store.gate import holder_of
-from fmsh.store.sqlite import SqliteStore
-from tests.cli.shell import Shell, until
-from tests.torture.processes import Process, Zygote
+from tests.cli.shell import until
 from tests.torture.rows import Counts, Row, Trial, Verdict
-from tests.torture.witness import Witness
+from tests.torture.stage import Stage
 
 TTL_S = 0.8
 AT_ONCE = 4
@@ -27,40 +24,9 @@ for i in 1..400 {
 """
 
 
-class Stage:
-    """A store, a zygote with a short time to live, a witness, and a daemon."""
-
-    def __init__(self, trial: Trial) -> None:
-        self.shell = Shell(trial.directory)
-        self.zygote = Zygote(trial.directory, self.shell.environment, ttl_s=TTL_S)
-        self.store = SqliteStore.open(str(self.shell.state), kind="shell")
-        self.witness = Witness(str(self.shell.state))
-
-    def start_daemon(self, **environment: str) -> Process:
-        daemon = self.zygote.start("daemon", "run", **environment)
-        until(lambda: daemon.pid in {owner.pid for owner in self.store.owners()}, "the daemon")
-        return daemon
-
-    def job_named(self, name: str) -> Job:
-        found: list[Job] = until(lambda: self.store.jobs_by_name(name), f"job {name}")
-        return found[0]
-
-    def history(self, name: str) -> list[StoredEvent]:
-        return list(self.store.events(self.job_named(name).id))
-
-    def close(self) -> None:
-        self.zygote.close()
-        self.witness.close()
-        self.store.close()
-        self.shell.end()
-
-
-# ---- Stopped for 2 × TTL
-
-
 def stopped(trial: Trial) -> Verdict:
     """Stops shells in the middle of their work for twice the time that their leases last, and lets them go on."""
-    stage = Stage(trial)
+    stage = Stage(trial, ttl_s=TTL_S)
     violations: list[str] = []
     stops = taken = 0
     try:

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from tests.torture import clocks, crowds, damage, disks, kills, stops, writers
+from tests.torture import callbacks, clocks, crowds, daemons, damage, disks, kills, stops, terminals, writers
 
-ROWS = (*kills.ROWS, *writers.ROWS, *crowds.ROWS, *damage.ROWS, *disks.ROWS, *stops.ROWS, *clocks.ROWS)
+ROWS = (
+    *kills.ROWS,
+    *writers.ROWS,
+    *damage.ROWS,
+    *disks.ROWS,
+    *stops.ROWS,
+    *clocks.ROWS,
+    *callbacks.ROWS,
+    *daemons.ROWS,
+    *crowds.ROWS,
+    *terminals.ROWS,
+)
 BY_NAME = {row.name: row for row in ROWS}

@@ -1,0 +1,96 @@
+"""A daemon that is killed all the time, with many jobs to do."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+from fmsh.store.base import JobFilter
+from tests.cli.shell import until
+from tests.torture.rows import Counts, Row, Trial, Verdict
+from tests.torture.stage import Stage
+
+SECONDS_A_JOB = 0.6  # a thousand jobs in ten minutes
+SECONDS_MIN = 4.0
+LIFE_S = (0.1, 0.5)
+ROUNDS = 3
+STARTERS = 4
+DONE_S_MAX = 300.0
+
+SCRIPT = """
+let name = $args[0]
+let url = $args[1]
+for i in 1..3 {
+  POST $url/$name/$i {n: $i}
+  let said = sh -c 'echo "$0 $1" >> ran; echo "$1"' $name $i
+  sleep "PAUSEms"
+}
+"all done"
+"""
+
+
+def killed_again_and_again(trial: Trial) -> Verdict:
+    """Starts detached jobs, and kills each daemon a moment after its start. `count` jobs, for 0.6 s each."""
+    stage = Stage(trial)
+    seconds = max(SECONDS_MIN, trial.count * SECONDS_A_JOB)
+    pause_ms = int(seconds * 1000 / (ROUNDS + 1))
+    names = [f"job-{number}" for number in range(trial.count)]
+    try:
+        stage.shell.script(SCRIPT.replace('"PAUSEms"', f"{pause_ms}ms"), "rounds.fmsh")
+        kills = _kill_while(stage, trial, names, seconds)
+        stage.start_daemon()
+        ended_s = time.monotonic()
+        jobs = stage.store.count_by_state
+        until(lambda: jobs()["succeeded"] >= trial.count, "the end of all jobs", timeout_s=DONE_S_MAX)
+        took_s = time.monotonic() - ended_s
+        violations = _judge(stage, names)
+    finally:
+        stage.close()
+    done = trial.count - sum("did not succeed" in violation for violation in violations)
+    worst = f"{done:,} done in spite of {kills:,} kills, the last one {took_s:.0f} s after them"
+    return Verdict(trial.count, worst, violations)
+
+
+def _kill_while(stage: Stage, trial: Trial, names: list[str], seconds: float) -> int:
+    """Kills one daemon after the other while the jobs are started, and for as long as they should take."""
+    kills, until_s = 0, time.monotonic() + seconds
+
+    def start(name: str) -> None:
+        until(lambda: stage.zygote.run("-d", "--key", name, "rounds.fmsh", name, stage.witness.url)[0] == 0, name)
+
+    with ThreadPoolExecutor(STARTERS) as starters:
+        started = [starters.submit(start, name) for name in names]
+        while time.monotonic() < until_s or not all(each.done() for each in started):
+            daemon = stage.zygote.start("daemon", "run")
+            time.sleep(trial.choose.uniform(*LIFE_S))
+            kills += daemon.kill()
+        for each in started:
+            each.result()
+    return kills
+
+
+def _judge(stage: Stage, names: list[str]) -> list[str]:
+    found = stage.witness.unrecorded()
+    ran = Counter((stage.shell.file("ran") or "").splitlines())
+    jobs = {job.key: job for job in stage.store.jobs(JobFilter())}
+    asked = Counter((each.case, each.path) for each in stage.witness.log)
+    keys = {(each.case, each.path): set[str]() for each in stage.witness.log}
+    for each in stage.witness.log:
+        keys[each.case, each.path].add(each.key)
+    for name in names:
+        job = jobs.get(name)
+        if job is None or job.state != "succeeded" or job.value_json != '"all done"':
+            found.append(f"{name} did not succeed: {job}")
+            continue
+        handovers = sum(event.type == "HandedOver" for event in stage.store.events(job.id))
+        for turn in map(str, range(1, ROUNDS + 1)):
+            times = asked[name, turn]
+            if not 1 <= times <= 1 + handovers or len(keys[name, turn]) != 1:
+                found.append(f"{name}: request {turn} came {times} times over {handovers} takeovers")
+            if ran[f"{name} {turn}"] != 1:
+                found.append(f"{name}: process {turn} ran {ran[f'{name} {turn}']} times")
+    return found
+
+
+ROWS = (Row("daemon-kills", "all done", Counts(8, 60, 1000), killed_again_and_again),)
