@@ -339,6 +339,8 @@ class Assembly:
         options: dict[str, Value] = {"entry": attempt.arguments["entry"], "variables": attempt.arguments["variables"]}
         if attempt.umask is not None:
             options["umask"] = attempt.umask
-        run = NewRun(new, program, [], attempt.environment, attempt.directory, "", options)
+        worker = self.engine.workers.get(parent.id)
+        zone = "" if worker is None else worker.machine.facts.time_zone
+        run = NewRun(new, program, [], attempt.environment, attempt.directory, zone, options)
         job, _is_new = self.engine.submit_elsewhere(run)
         return job.id

@@ -50,15 +50,28 @@ def _uuid(arguments: dict[str, Value]) -> Value:
 
 def _home(arguments: dict[str, Value]) -> Value:
     user = arguments["user"]
-    found = os.path.expanduser(f"~{user}")
+    found = _of_home(f"~{user}", arguments)
     if found.startswith("~"):
         raise raised("name", f"there is no user {user!r}", hint="quote the ~ if it is meant as it is")
     return found
 
 
+def _of_home(path: str, arguments: dict[str, Value]) -> str:
+    """Puts a home for the `~` that a path begins with: the job's own, or that of a user."""
+    user, slash, rest = path.partition("/")
+    if user == "~" and arguments.get("HOME"):
+        return f"{arguments['HOME']}{slash}{rest}"
+    return os.path.expanduser(path)
+
+
 def _directory(arguments: dict[str, Value]) -> Value:
-    """The absolute path of a directory to change to, from the task's own."""
-    path = os.path.normpath(os.path.join(arguments["base"], os.path.expanduser(arguments["path"])))
+    """The absolute path of a directory to change to, from the task's own; `-` is the one before."""
+    wanted = arguments["path"]
+    if wanted == "-":
+        wanted = arguments.get("OLDPWD")
+        if wanted is None:
+            raise raised("path", "there is no directory before this one", hint="`cd -` goes back to it")
+    path = os.path.normpath(os.path.join(arguments["base"], _of_home(wanted, arguments)))
     if not os.path.isdir(path):
         kind = "is not a directory" if os.path.exists(path) else "does not exist"
         raise raised("path", f"cannot change to {arguments['path']}: it {kind}")

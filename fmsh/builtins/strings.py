@@ -251,7 +251,7 @@ def _expanded(template: str, match: Any, text: str) -> str:
 
 
 BUILTINS: tuple[Builtin, ...] = (
-    builtin("echo", echo, rest("values"), input="none"),
+    builtin("echo", echo, rest("values", "word"), input="none"),
     builtin("lines", lines, input="text"),
     builtin("words", words, input="text"),
     builtin("str", str_),

@@ -97,6 +97,8 @@ def _literal(kind: str) -> Callable[[str], Value]:
         found = read_run(text) if text[:1].isdigit() else None
         if found is None or literal_kind(found) != kind:
             raise ValueError(text)
+        if kind == "datetime" and found.tzinfo is None:
+            return found.astimezone()  # where the script is started, the zone is that of the job
         return found
 
     return read

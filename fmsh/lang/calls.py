@@ -56,8 +56,21 @@ def bind_arguments(
         for index, argument in enumerate(nodes):
             if parameter.type_name == "block":
                 nodes[index] = argument = _empty_block(argument)
+            nodes[index] = argument = _as_spelled(parameter, argument)
             _check_literal(c, signature, parameter, argument)
     return bound
+
+
+def _as_spelled(parameter: Parameter, argument: Node) -> Node:
+    """A bare number, duration, size or date is a word where a string is wanted: `--version 1.10`."""
+    literal = argument.parts[0] if isinstance(argument, s.Word) and len(argument.parts) == 1 else argument
+    if parameter.type_name not in ("string", "path", "word") or not isinstance(literal, s.Literal):
+        return argument
+    if isinstance(literal.value, str | bool) or literal.value is None:
+        return argument
+    text = s.Literal(literal.span, literal.spelling, literal.spelling)
+    text.id = literal.id
+    return text
 
 
 def _as_text(c: Compiler, argument: Node) -> Node:
@@ -169,7 +182,7 @@ def _usage(signature: Signature) -> str:
 
 def checked(c: Compiler, signature: Signature, parameter: Parameter, argument: Node, value: _ast.expr) -> _ast.expr:
     """Adds the check of a value's kind that only the run can make."""
-    if parameter.type_name in ("any", "block") or literal_kind(argument) is not None:
+    if parameter.type_name in ("any", "word", "block") or literal_kind(argument) is not None:
         return value
     line = argument.id
     texts = [parameter.type_name, parameter.name, signature.usage()]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fmsh.lang.modules import Module
     from fmsh.lang.piped import Piped
     from fmsh.machine.library import Library
+    from fmsh.machine.signature import Parameter
     from fmsh.spans import Source
 
 
@@ -46,6 +47,24 @@ def _redirected(c: Compiler, b: Body, stage: s.Command | s.Group, piped: Piped |
     from fmsh.lang import redirections  # nor these
 
     return redirections.redirected(c, b, stage, piped, mode)
+
+
+def _announce_function(c: Compiler, b: Body, node: s.Def) -> None:
+    from fmsh.lang import functions
+
+    functions.announce(c, b, node)
+
+
+def _define_function(c: Compiler, b: Body, node: s.Def) -> None:
+    from fmsh.lang import functions
+
+    functions.define(c, b, node)
+
+
+def _check_type_name(c: Compiler, node: s.Parameter) -> None:
+    from fmsh.lang import functions
+
+    functions.check_type_name(c, node)
 
 
 def _use(c: Compiler, b: Body, node: s.Use) -> None:
@@ -68,6 +87,10 @@ PARTS = Parts(
     statements.control_stage,
     _start_background,
     _redirected,
+    statements.set_environment,
+    _announce_function,
+    _define_function,
+    _check_type_name,
     _use,
     _announce_use,
     _find_form,
@@ -96,7 +119,11 @@ def check_program(
     main = c.main = Body(tree.body.id, "main", None)
     for name in ("args", "job", "in"):
         main.declare(name, tree.body)
-    parameters = statements.script_parameters(c, main, tree)
+    parameters: list[Parameter] = []
+    if any(isinstance(statement, s.Param) for statement in tree.body.statements):
+        from fmsh.lang.functions import script_parameters
+
+        parameters = script_parameters(c, main, tree)
     statements.compile_body(c, main, tree.body)
     c.add(main)
     functions = c.generator.finish()

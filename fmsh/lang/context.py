@@ -39,6 +39,10 @@ class Parts(Record):
     control_stage: Callable[..., Piped]
     start_background: Callable[..., Piped]
     redirected: Callable[..., Piped]
+    set_environment: Callable[..., None]
+    announce_function: Callable[..., None]
+    define_function: Callable[..., None]
+    check_type_name: Callable[..., None]
     use: Callable[..., None]
     announce_use: Callable[..., None]
     find_form: Callable[[str], Form | None]
@@ -73,6 +77,13 @@ class Compiler:
     def module_of(self, node: s.Use) -> int | None:
         """The index of the file that a `use` names."""
         return next((file.by_use[node.id] for file in self.files if node.id in file.by_use), None)
+
+    def zone_slot(self, name: str) -> int:
+        """The slot of the main program that holds the job's time zone."""
+        assert self.main is not None
+        if name not in self.main.names:
+            self.main.names[name] = self.main.slot(name)
+        return self.main.names[name]
 
     def problem(self, node: Node, message: str, hint: str = "", *, code: str = "check") -> None:
         """Notes an error. Compiling goes on."""

@@ -68,4 +68,6 @@ def _literal(c: Compiler, value: Node) -> Any:
         c.problem(value, "a range in a pattern needs two whole numbers", "such as 200..299")
         return None
     assert isinstance(value, s.Literal)
+    if getattr(value.value, "tzinfo", "none needed") is None:
+        c.problem(value, "a date in a pattern needs its offset", "such as 2026-12-24T18:00Z")
     return value.value

@@ -12,6 +12,8 @@ from fmsh.lang.bodies import Body, Label, PythonBody, find_variable, visible_nam
 from fmsh.lang.destructuring import pattern_data
 from fmsh.lang.purity import is_pure
 from fmsh.machine import code as op
+from fmsh.machine.code import ZONE
+from fmsh.values import Duration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,7 +82,28 @@ def spill(c: Compiler, b: AnyBody, node: Node, value: _ast.expr) -> _ast.expr:
 
 
 def _literal(c: Compiler, b: AnyBody, node: s.Literal) -> _ast.expr:
-    return c.generator.value(node.value, node.id)
+    value = c.generator.value(node.value, node.id)
+    if isinstance(node.value, _SIMPLE) or node.value.tzinfo is not None:
+        return value
+    return g.call("in_zone_of_job", [value, _time_zone(c, b, node)], node.id)
+
+
+_SIMPLE = (type(None), bool, int, float, str, Duration)
+
+
+def _time_zone(c: Compiler, b: AnyBody, node: s.Literal) -> _ast.expr:
+    """The zone of the job, which says what a date without an offset means: a slot of the main program."""
+    found = find_variable(b, ZONE)
+    if found is None:
+        slot = c.zone_slot(ZONE)
+        top: AnyBody = b
+        while top.parent is not None:
+            top = top.parent
+        assert isinstance(top, Body)
+        top.names[ZONE] = slot
+        found = find_variable(b, ZONE)
+    assert found is not None
+    return g.slot_of(found.depth, found.slot, node.id)
 
 
 def _template(c: Compiler, b: AnyBody, node: s.Template) -> _ast.expr:

@@ -293,6 +293,19 @@ def _result(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: st
     return Piped(g.call("with_elapsed", [g.slot_of(0, slot, line), elapsed], line), node)
 
 
+CAPTURE = Signature(
+    "capture",
+    (positional("block", "block"),),
+    help="Runs a block; gives {stdout, stderr, status} of what its commands wrote and it displayed. Never fails.",
+)
+
+
+def _capture(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str) -> Piped:
+    from fmsh.lang.capturing import compile_capture
+
+    return compile_capture(c, b, node, piped, CAPTURE)
+
+
 ONCE = Signature("once", (positional("block", "block"),), help="Runs a block whose effects are never repeated.")
 
 
@@ -408,6 +421,7 @@ def _forms() -> dict[str, Form]:
         "within": Form(WITHIN, _within),
         "call": Form(CALL, _call),
         "result": Form(RESULT, _result),
+        "capture": Form(CAPTURE, _capture),
         "once": Form(ONCE, _once),
         "print": Form(PRINT, _print),
         "fail": Form(FAIL, _fail),

@@ -191,9 +191,10 @@ class Generator:
             return {}
         from types import CodeType, FunctionType
 
-        from fmsh.lang.runtime import FUNCTIONS
+        from fmsh.lang import matching, runtime
 
-        self.namespace.update(FUNCTIONS)
+        self.namespace.update(runtime.FUNCTIONS)
+        self.namespace.update(matching.FUNCTIONS)
         self.namespace.update(self._functions())
         module = compile(_ast.Module(body=self.definitions, type_ignores=[]), FILE_NAME, "exec", dont_inherit=True)
         codes = [constant for constant in module.co_consts if isinstance(constant, CodeType)]

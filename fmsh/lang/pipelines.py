@@ -274,6 +274,8 @@ def command(c: Compiler, b: AnyBody, node: s.Command, piped: Piped | None, mode:
         return c.parts.redirected(c, b, node, piped, mode)
     name = c.literal_name(node)
     function = c.find_function(b, node)
+    if function is not None and node.environment:
+        return _in_environment(c, b, node, piped, mode)
     if function is not None:
         assert isinstance(b, Body)
         return call_function(c, b, node, function, piped, mode)
@@ -292,6 +294,24 @@ def command(c: Compiler, b: AnyBody, node: s.Command, piped: Piped | None, mode:
         return form.compile(c, b, node, piped, mode)
     assert found is not None
     return pure_command(c, b, node, found, piped)
+
+
+def _in_environment(c: Compiler, b: AnyBody, node: s.Command, piped: Piped | None, mode: str) -> Piped:
+    """`NAME=value function`: the call in a frame of its own, at whose end the environment is as it was."""
+    assert isinstance(b, Body)
+    plain = node.replace(environment=())
+    plain.id = node.id
+    inner = Body(node.environment[0].id, "body", b)
+    if piped is not None:
+        slot = b.hide(node)
+        b.emit(op.EVAL, node, slot, c.generator.function(piped.value, node.id))
+        piped = Piped(g.slot_of(1, slot, node.id), piped.node, is_output=piped.is_output, displays=piped.displays)
+    c.parts.set_environment(c, inner, node, node.environment)
+    _into(c, inner, command(c, inner, plain, piped, "tail"), 0, "tail")
+    slot = b.hide(node)
+    position = mode if mode in ("capture", "drop") else "tail"
+    b.emit(op.CALL, node, slot, c.add(inner), 0, g.constant_function([]), position)
+    return Piped(g.slot_of(0, slot, node.id), node, displays="never")
 
 
 def _no_such_function(c: Compiler, node: s.Command, name: str, user: Body) -> Piped:

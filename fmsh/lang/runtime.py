@@ -52,7 +52,7 @@ _ACCEPTED: dict[str, tuple[str, ...]] = {
 
 def accepts(type_name: str, kind: str) -> bool:
     """Whether a parameter of a type takes a value of a kind."""
-    return type_name in ("any", kind) or kind in _ACCEPTED.get(type_name, ())
+    return type_name in ("any", "word", kind) or kind in _ACCEPTED.get(type_name, ())
 
 
 def check_argument(value: Value, type_name: str, parameter: str, usage: str) -> Value:
@@ -72,6 +72,20 @@ def as_function(value: Value) -> Callable[..., Value]:
             "type", "this command takes a block that only computes; this block has effects", hint="use `each` or `for`"
         )
     return value.code.make_function(value.scope)  # type: ignore[no-any-return]
+
+
+def in_zone_of_job(value: Value, zone: str) -> Value:
+    """The moment that a date or time without an offset names in the job's time zone."""
+    from datetime import UTC, timedelta, timezone
+    from zoneinfo import ZoneInfo
+
+    try:
+        moment = value.replace(tzinfo=ZoneInfo(zone or "UTC"))
+    except (KeyError, ValueError, OSError):
+        hint = "write the offset (`2026-12-24T18:00+01:00`), or set TZ to a name such as Europe/Berlin"
+        raise raised("type", f"the time zone {zone!r} of the job is not known here", hint=hint) from None
+    offset = moment.utcoffset() or timedelta()
+    return moment.replace(tzinfo=timezone(offset) if offset else UTC)
 
 
 # ---- External commands -----------------------------------------------------------------------------------------------
@@ -182,6 +196,19 @@ def captured_output(result: dict[str, Value], streams: list[str], rest: Value) -
     """All that a stage said, as the output of a command is a value."""
     text = captured_text(result, streams, rest)
     return text.rstrip("\n") if isinstance(text, str) else text
+
+
+def captured_record(result: dict[str, Value]) -> dict[str, Value]:
+    """What `capture` gives; the value of its body is the error that ended it, or null."""
+    error = result["value"]
+    status = 0
+    if error is not None:
+        status = error.fields.get("status") if error.kind == "exit" else 1
+    return {
+        "stdout": captured_text(result, ["out"]),
+        "stderr": captured_text(result, ["err"]),
+        "status": status if type(status) is int else 1,
+    }
 
 
 # ---- Errors ----------------------------------------------------------------------------------------------------------
@@ -320,68 +347,7 @@ def is_found(value: Value) -> bool:
     return value is not None and value is not False
 
 
-# ---- Patterns --------------------------------------------------------------------------------------------------------
-
-
-def match_pattern(pattern: tuple[Any, ...], value: Value, equal: Callable[[Value, Value], bool]) -> list[Value] | None:
-    """Matches a value: gives what the pattern's names bind, in the order of the names; None if it does not match."""
-    kind = pattern[0]
-    if kind == "name":
-        return [value]
-    if kind == "ignore":
-        return []
-    if kind == "literal":
-        return [] if _is_same(pattern[1], value, equal) else None
-    if kind == "any":
-        return next(
-            (found for option in pattern[1] if (found := match_pattern(option, value, equal)) is not None), None
-        )
-    if kind == "list":
-        return _match_list(pattern, value, equal)
-    return _match_record(pattern, value, equal)
-
-
-def _is_same(wanted: Value, value: Value, equal: Callable[[Value, Value], bool]) -> bool:
-    if isinstance(wanted, range):
-        return type(value) is int and value in wanted
-    return kind_of(wanted) == kind_of(value) and equal(wanted, value)
-
-
-def _match_list(pattern: tuple[Any, ...], value: Value, equal: Callable[[Value, Value], bool]) -> list[Value] | None:
-    _kind, items, rest = pattern
-    if not isinstance(value, list | range) or len(value) < len(items) or (len(value) > len(items) and not rest):
-        return None
-    bound: list[Value] = []
-    for option, item in zip(items, value, strict=False):
-        found = match_pattern(option, item, equal)
-        if found is None:
-            return None
-        bound += found
-    return [*bound, list(value[len(items) :])] if rest else bound
-
-
-def _match_record(pattern: tuple[Any, ...], value: Value, equal: Callable[[Value, Value], bool]) -> list[Value] | None:
-    _kind, fields, rest = pattern
-    if isinstance(value, ErrorValue):
-        value = value.fields
-    if not isinstance(value, dict):
-        return None
-    bound: list[Value] = []
-    for key, option in fields:
-        found = match_pattern(option, value[key], equal) if key in value else None
-        if found is None:
-            return None
-        bound += found
-    taken = {key for key, _option in fields}
-    return [*bound, {key: item for key, item in value.items() if key not in taken}] if rest else bound
-
-
-def destructure(pattern: tuple[Any, ...], value: Value, equal: Callable[[Value, Value], bool]) -> list[Value]:
-    """Like `match_pattern`, where it must match (`let`, `for`, parameters)."""
-    bound = match_pattern(pattern, value, equal)
-    if bound is None:
-        raise raised("type", f"the {kind_of(value)} does not have the shape that is asked for here")
-    return bound
+# ---- Values of several kinds -----------------------------------------------------------------------------------------
 
 
 def spread_record(value: Value) -> dict[str, Value]:
@@ -456,6 +422,7 @@ FUNCTIONS: dict[str, Any] = {
         loop_items,
         check_argument,
         as_function,
+        in_zone_of_job,
         process_argument,
         process_input,
         process_value,
@@ -465,6 +432,7 @@ FUNCTIONS: dict[str, Any] = {
         captured_value,
         captured_text,
         captured_output,
+        captured_record,
         failure,
         exit_status,
         soft_failure,
@@ -481,8 +449,6 @@ FUNCTIONS: dict[str, Any] = {
         poll_pause,
         poll_failure,
         is_found,
-        match_pattern,
-        destructure,
         spread_record,
         spread_list,
         environment_items,

@@ -5,18 +5,15 @@ from __future__ import annotations
 from fmsh.lang import generated as g
 from fmsh.lang import pipelines
 from fmsh.lang import syntax as s
-from fmsh.lang.bodies import CONCURRENT, EACH, Body, FunctionInfo, Label, find_variable
-from fmsh.lang.calls import literal_kind, plain_text
+from fmsh.lang.bodies import CONCURRENT, EACH, Body, Label, find_variable
+from fmsh.lang.calls import plain_text
 from fmsh.lang.destructuring import pattern_data
 from fmsh.lang.expressions import OPERATORS, block_function, expression, operands, spill
 from fmsh.lang.piped import Piped
 from fmsh.lang.processes import expand_word
 from fmsh.lang.purity import is_pure_block
-from fmsh.lang.runtime import accepts
 from fmsh.lang.tree import children
 from fmsh.machine import code as op
-from fmsh.machine.signature import TYPE_NAMES, Parameter, Signature
-from fmsh.values import a_kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +35,7 @@ def announce_all(c: Compiler, b: Body, body: s.Body) -> None:
     """Makes the functions of a body known before its statements are compiled."""
     for statement in body.statements:
         if isinstance(statement, s.Def):
-            _announce(c, b, statement)
+            c.parts.announce_function(c, b, statement)
     for statement in body.statements:
         if isinstance(statement, s.Use):
             c.parts.announce_use(c, b, statement)
@@ -97,7 +94,7 @@ def _make_function(c: Compiler, b: Body, node: s.BlockLiteral, body: Body) -> No
 
 
 def _check_type(c: Compiler, b: Body, parameter: s.Parameter, slot: int) -> None:
-    _known_type(c, parameter)
+    c.parts.check_type_name(c, parameter)
     texts = [parameter.type_name, parameter.name, "the block's parameters"]
     value = g.call(
         "check_argument",
@@ -363,93 +360,24 @@ def _undo(c: Compiler, b: Body, node: s.Undo) -> None:
     b.emit(op.UNDO, node, plain_body(c, b, node.body, kind="defer"))
 
 
-# ---- Functions and parameters ----------------------------------------------------------------------------------------
-
-
-def _announce(c: Compiler, b: Body, node: s.Def) -> None:
-    if node.name in b.functions:
-        c.problem(node, f"`{node.name}` is defined twice", "give one of them another name")
-    parameters = tuple(_parameter(c, parameter) for parameter in node.parameters)
-    info = FunctionInfo(node, Signature(node.name, parameters, "any", False, node.help), b)
-    b.functions[node.name] = b.own_functions[node.name] = info
-
-
-def _parameter(c: Compiler, node: s.Parameter) -> Parameter:
-    _known_type(c, node)
-    is_switch = node.kind == "flag" and not node.type_name and node.default is None
-    type_name = "bool" if is_switch else node.type_name or "any"
-    is_required = node.kind == "positional" and node.default is None
-    given = None if node.default is None else literal_kind(node.default)
-    if given is not None and given != "null" and not accepts(type_name, given):
-        c.problem(node.default or node, f"{node.name} must be {a_kind(type_name)}, its default is {a_kind(given)}")
-    return Parameter(node.name, node.kind, type_name, is_required, None, node.short, node.help)
-
-
-def _known_type(c: Compiler, node: s.Parameter) -> None:
-    if node.type_name and node.type_name not in TYPE_NAMES:
-        from difflib import get_close_matches
-
-        close = get_close_matches(node.type_name, TYPE_NAMES, 1)
-        hint = f"did you mean {close[0]}?" if close else "types are " + ", ".join(TYPE_NAMES)
-        c.problem(node, f"there is no type {node.type_name}", hint)
-
-
-def _def(c: Compiler, b: Body, node: s.Def) -> None:
-    body = Body(node.id, "def", b, node.name)
-    body.code.emits = says_emit(node.body)
-    slots = [body.declare(parameter.name, parameter) for parameter in node.parameters]
-    slots.append(body.declare("in", node))
-    body.code.parameters = slots
-    for parameter, slot in zip(node.parameters, slots, strict=False):
-        _default(c, body, parameter, slot)
-    compile_body(c, body, node.body)
-    c.add(body)
-
-
-def _default(c: Compiler, b: Body, parameter: s.Parameter, slot: int) -> None:
-    """Computes the value of a parameter that was not given."""
-    given = Label()
-    b.emit(op.UNLESS_SET, parameter, slot, given)
-    is_switch = parameter.kind == "flag" and not parameter.type_name
-    value = g.constant(False if is_switch else None, parameter.id)
-    if parameter.kind == "rest":
-        value = g.list_of([], parameter.id)
-    if parameter.default is not None:
-        value = expression(c, b, parameter.default)
-    b.emit(op.EVAL, parameter, slot, c.generator.function(value, parameter.id))
-    b.mark(given)
-
-
-def script_parameters(c: Compiler, b: Body, tree: s.Program) -> list[Parameter]:
-    """Declares the `param`s of a script, which must stand before its other statements."""
-    found: list[Parameter] = []
-    for statement in tree.body.statements:
-        if isinstance(statement, s.Param):
-            node = statement.parameter
-            slot = b.declare(node.name, node)
-            _default(c, b, node, slot)
-            found.append(_parameter(c, node))
-    return found
-
-
-def _param(c: Compiler, b: Body, node: s.Param) -> None:
-    if b.kind != "main":
-        c.problem(node, "`param` belongs to a script, not into a block", "a function's parameters stand in its ( )")
-
-
 # ---- Environment -----------------------------------------------------------------------------------------------------
 
 
 def _export(c: Compiler, b: Body, node: s.Export) -> None:
+    set_environment(c, b, node, node.items)
+
+
+def set_environment(c: Compiler, b: Body, node: Node, items: Sequence[s.EnvironmentItem | s.Spread]) -> None:
+    """Sets variables of the task's environment from here on."""
     import _ast
 
-    values = operands(c, b, [item.value for item in node.items])
+    values = operands(c, b, [item.value for item in items])
     keys: list[_ast.expr | None] = [
-        None if isinstance(item, s.Spread) else g.constant(item.name, item.id) for item in node.items
+        None if isinstance(item, s.Spread) else g.constant(item.name, item.id) for item in items
     ]
     values = [
         g.call("spread_record", [value], item.id) if isinstance(item, s.Spread) else value
-        for item, value in zip(node.items, values, strict=True)
+        for item, value in zip(items, values, strict=True)
     ]
     record = g.at(_ast.Dict(keys=keys, values=values), node.id)
     _set_environment(c, b, node, record)
@@ -470,6 +398,15 @@ def _alias(c: Compiler, b: Body, node: s.Alias) -> None:
 
 def _use(c: Compiler, b: Body, node: s.Use) -> None:
     c.parts.use(c, b, node)
+
+
+def _def(c: Compiler, b: Body, node: s.Def) -> None:
+    c.parts.define_function(c, b, node)
+
+
+def _param(c: Compiler, b: Body, node: s.Param) -> None:
+    if b.kind != "main":
+        c.problem(node, "`param` belongs to a script, not into a block", "a function's parameters stand in its ( )")
 
 
 _STATEMENTS: dict[type, Callable[..., None]] = {

@@ -70,6 +70,9 @@ CLOSE = 34  #           fn                                  fn gives the channel
 OPERATIONS = tuple(name for name, value in list(globals().items()) if name.isupper() and type(value) is int)
 
 
+ZONE = "%zone"  # the slot of the main code that holds the job's time zone, where a date without an offset needs it
+
+
 class Unset:
     """What a slot holds before it has a value; also an argument that was not given."""
 

@@ -19,6 +19,7 @@ cancelled; cancel is raised before the next effect, wait or turn of a loop, once
 from __future__ import annotations
 
 from fmsh.machine import interrupts
+from fmsh.machine.code import ZONE
 from fmsh.machine.effects import CancelRequest, End, Observe, Request
 from fmsh.machine.events import InboxTaken, Observed, RequestCompleted
 from fmsh.machine.facts import Facts, Wait
@@ -97,6 +98,8 @@ class Machine:
         for name, value in {"args": facts.arguments, "job": job, "in": facts.input}.items():
             if parent is None and name in code.variables:
                 scope.slots[code.variables[name]] = value
+        if parent is None and ZONE in code.slots:
+            scope.slots[code.slots.index(ZONE)] = facts.time_zone
         for name, value in facts.variables.items():
             if facts.entry == 0 and name in code.variables:
                 scope.slots[code.variables[name]] = value
@@ -198,7 +201,11 @@ class Machine:
         self.observations += 1
         self.observing[self.observations] = task.id
         task.waiting = ("observe", self.observations)
-        self.effects.append(Observe(self.observations, operation, {"base": task.directory, **arguments}))
+        given = {"base": task.directory, **arguments}
+        if operation in ("home", "directory"):
+            environment = self.environment_of(task)
+            given |= {name: str(environment[name]) for name in ("HOME", "OLDPWD") if name in environment}
+        self.effects.append(Observe(self.observations, operation, given))
 
     # -- feeding
 

@@ -42,7 +42,7 @@ class Parameter(Record):
 
     name: str
     kind: str = "positional"
-    type_name: str = "any"
+    type_name: str = "any"  # of TYPE_NAMES, or "word": any value, but a bare number is as it was typed
     is_required: bool = True
     default: Value = None
     short: str = ""

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from fmsh.values import Value
 
 
-def say(machine: Machine, task: Task, text: str, stream: str) -> None:
-    """Shows a text, or keeps it."""
-    frame, stream = _destination(machine, task, stream)
+def say(machine: Machine, task: Task, text: str, stream: str, beyond: Frame | None = None) -> None:
+    """Shows a text, or keeps it in a frame, which may have to lie beyond another."""
+    frame, stream = _destination(machine, task, stream, beyond)
     if frame is None:
         machine.effects.append(Display(text, stream))
     else:
@@ -50,8 +50,11 @@ def take_output(machine: Machine, task: Task, value: Value) -> Value:
     return {name: item for name, item in value.items() if name != "errors"}
 
 
-def _destination(machine: Machine, task: Task, stream: str) -> tuple[Frame | None, str]:
+def _destination(machine: Machine, task: Task, stream: str, beyond: Frame | None = None) -> tuple[Frame | None, str]:
     for frame in _frames_outwards(machine, task):
+        if beyond is not None:
+            beyond = None if frame is beyond else beyond
+            continue
         goes_to = "" if frame.sink is None else frame.sink[stream]
         if goes_to == "keep":
             return frame, stream

@@ -234,18 +234,21 @@ def step_undo(machine: Machine, task: Task, frame: Frame, instruction: Instructi
 
 def step_display(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
     _op, _node, fn, when = instruction
+    beyond = None
     if when == "uncaptured":
         is_shown = frame.position != "capture"
     elif when == "always":
         is_shown = True
     else:  # the value of a function, block or script, which is what it emits if it emits
-        owner = next(other for other in _frames_around(machine, task) if _is_returned_from(other))
+        found = (other for other in _frames_around(machine, task) if _is_returned_from(other))
+        owner = next(other for other in found if when == "show" or other.sink is None)
+        beyond = owner if when == "returned" else None  # what is kept on the way there is not kept for this
         position = frame.position if when == "show" else owner.position
         is_shown = position == "show" and (owner.output is None) == (when != "emitted")
     if is_shown:
         text, stream = fn(frame.scope)
         if text:
-            say(machine, task, text, stream)
+            say(machine, task, text, stream, beyond)
     frame.pc += 1
 
 
@@ -355,8 +358,9 @@ def step_set_environment(machine: Machine, task: Task, frame: Frame, instruction
 
 def step_directory(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
     _op, _node, slot, fn = instruction
-    frame.scope.slots[slot] = task.directory
+    old = frame.scope.slots[slot] = task.directory
     task.directory = fn(frame.scope)
+    task.environment = {**task.environment, "PWD": task.directory, "OLDPWD": old}
     frame.pc += 1
 
 

@@ -126,7 +126,7 @@ def _deliver(machine: Machine, task: Task, frame: Frame, below: Frame, completio
         value = value if frame.output is None else frame.output
         _store(below, frame.slot, value if frame.sink is None else {"shown": frame.shown, "value": value})
         return None
-    if kind == "error" and frame.kind == "call":
+    if kind == "error" and frame.kind == "call" and frame.code.name:
         return kind, with_call(machine, value, frame, below)
     return completion
 

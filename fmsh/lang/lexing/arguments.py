@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fmsh.lang.lexing import hints, numbers, operands, records, words
-from fmsh.lang.lexing.frames import ARGUMENT_PATH, ARGUMENTS, BODY, OPERAND, STATEMENT, Pending
+from fmsh.lang.lexing.frames import ARGUMENT_PATH, ARGUMENTS, BODY, ENVIRONMENT, OPERAND, STATEMENT, Pending
 from fmsh.lang.lexing.marks import LITERALS, punctuation
 from fmsh.lang.tokens import COMMAND_CHARS, DIGITS, NAME_START, WORD_END, Token, name_end
 
@@ -185,7 +185,8 @@ def _argument_minus(lexer: Lexer) -> bool:
 
 def spread(lexer: Lexer) -> bool:
     text, begin = lexer.text, lexer.pos
-    if not text.startswith("...", begin) or text[begin + 3 : begin + 4] not in ("$", "(", "["):
+    starts = ("$", "(", "[", "{") if lexer.frame.mode == ENVIRONMENT else ("$", "(", "[")
+    if not text.startswith("...", begin) or text[begin + 3 : begin + 4] not in starts:
         return False
     lexer.emit("SPREAD", begin, begin + 3)
     return True
