@@ -34,6 +34,8 @@ _TRANSPARENT = (
 
 def is_pure(c: Compiler, b: Body | PythonBody, node: Node) -> bool:
     """Whether evaluating a node asks nothing of the world and runs no code of the machine."""
+    if isinstance(node, s.Command | s.Group) and (node.redirections or getattr(node, "environment", ())):
+        return False  # without them it may be pure, and has the same id
     known = c.purity.get(node.id)
     if known is None:
         known = c.purity[node.id] = _is_pure(c, b, node)
@@ -60,7 +62,7 @@ def _is_pure(c: Compiler, b: Body | PythonBody, node: Node) -> bool:
 
 
 def _is_pure_command(c: Compiler, b: Body | PythonBody, command: s.Command) -> bool:
-    if command.is_external or command.environment or command.redirections:
+    if command.is_external:
         return False
     if c.find_function(b, command) is not None or find_module(b, c.literal_name(command)):
         return False
