@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from fmsh.machine.code import ZONE
 from fmsh.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from fmsh.machine.state import Scope
     from fmsh.values import Value
 
 
@@ -26,6 +28,22 @@ class Facts(Record):
     variables: dict[str, Value] = {}  # noqa: RUF012 - a default that is never changed
     input: Value = None
     entry: int = 0
+
+
+def fill_first_scope(facts: Facts, scope: Scope) -> None:
+    """Puts what is known into a scope that the job starts with: the main code's, or one around a detached part."""
+    code = scope.code
+    job = {"id": facts.job_id, "key": facts.key, "name": facts.name}
+    for name, value in {"args": facts.arguments, "job": job, "in": facts.input}.items():
+        if scope.parent is None and name in code.variables:
+            scope.slots[code.variables[name]] = value
+    if scope.parent is None and ZONE in code.slots:
+        scope.slots[code.slots.index(ZONE)] = facts.time_zone
+    for name, value in facts.variables.items():
+        if facts.entry == 0 and name in code.variables:
+            scope.slots[code.variables[name]] = value
+        elif facts.entry != 0 and name in code.slots:
+            scope.slots[code.slots.index(name)] = value
 
 
 class Wait(Record):

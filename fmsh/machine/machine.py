@@ -19,10 +19,9 @@ cancelled; cancel is raised before the next effect, wait or turn of a loop, once
 from __future__ import annotations
 
 from fmsh.machine import interrupts
-from fmsh.machine.code import ZONE
 from fmsh.machine.effects import CancelRequest, End, Observe, Request
 from fmsh.machine.events import InboxTaken, Observed, RequestCompleted
-from fmsh.machine.facts import Facts, Wait
+from fmsh.machine.facts import Facts, Wait, fill_first_scope
 from fmsh.machine.handles import holds_block, refuse_blocks
 from fmsh.machine.sinks import take_output
 from fmsh.machine.state import Frame, Group, Scope, Task
@@ -81,7 +80,8 @@ class Machine:
         code = self.program.codes[facts.entry or self.program.main]
         scope = None
         for level in [*(self.program.codes[id] for id in code.outer), code]:
-            scope = self._first_scope(level, scope)
+            scope = Scope(self.new_scope_id(), level, scope)
+            fill_first_scope(facts, scope)
         assert scope is not None
         task = Task("0", group=None, index=0, environment={}, directory=facts.directory)
         frame = Frame(code, scope, kind="main", position="show")
@@ -89,23 +89,6 @@ class Machine:
         task.frames.append(frame)
         self.tasks[task.id] = task
         self.ready[task.id] = task
-
-    def _first_scope(self, code: Code, parent: Scope | None) -> Scope:
-        """A scope that the job starts with: the main code's, or one around a detached part, with what that captured."""
-        facts = self.facts
-        scope = Scope(self.new_scope_id(), code, parent)
-        job = {"id": facts.job_id, "key": facts.key, "name": facts.name}
-        for name, value in {"args": facts.arguments, "job": job, "in": facts.input}.items():
-            if parent is None and name in code.variables:
-                scope.slots[code.variables[name]] = value
-        if parent is None and ZONE in code.slots:
-            scope.slots[code.slots.index(ZONE)] = facts.time_zone
-        for name, value in facts.variables.items():
-            if facts.entry == 0 and name in code.variables:
-                scope.slots[code.variables[name]] = value
-            elif facts.entry != 0 and name in code.slots:
-                scope.slots[code.slots.index(name)] = value
-        return scope
 
     @classmethod
     def restore(cls, program: Program, environment: Mapping[str, str | Secret], state_json: str) -> Machine:
