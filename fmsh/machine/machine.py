@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fmsh.machine.channels import Channel
-    from fmsh.machine.code import Code, Program
+    from fmsh.machine.code import Program
     from fmsh.machine.effects import Effect
     from fmsh.machine.events import Event
     from fmsh.machine.state import CleanupEntry, Completion
