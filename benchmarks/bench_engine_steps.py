@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fmsh.assembly import load_program, make_program
 from fmsh.connectors.base import Attempt, AttemptId, Done
@@ -91,7 +91,7 @@ def report_grouped(store: SqliteStore) -> bool:
     return judge("steps per second", steps_per_s, steps_per_s >= STEPS_PER_S_MIN, STEPS_PER_S_MIN)
 
 
-def make_engine(store: SqliteStore) -> Engine:
+def make_engine(store: SqliteStore, **options: Any) -> Engine:
     return Engine(
         store,
         {"process": Nothing()},
@@ -100,6 +100,7 @@ def make_engine(store: SqliteStore) -> Engine:
         observe=lambda operation, arguments: None,
         clock_ms=lambda: time.time_ns() // 10**6,
         report=print,
+        **options,
     )
 
 

@@ -57,6 +57,7 @@ def _replayed(store: EventStore, job: Job, seq: int, program: Program) -> Worker
         if worker.is_quiescent or worker.is_held:
             break
         worker.is_quiescent = worker.machine.run(SLICE_INSTRUCTIONS)
+        worker.machine.take_effects()  # what it asks for beyond the history is asked of nobody
     return worker
 
 
