@@ -23,13 +23,13 @@ LOG_TAIL_BYTES = 2000
 def spawn(settings: Settings) -> int:
     """Starts a daemon process in a session of its own, without waiting for it; gives its pid.
 
-    If one is running already the new one finds that out and ends.
+    If one is running already the new one finds that out and ends. Raises: DaemonError: it cannot be started.
     """
     os.makedirs(settings.state_directory, mode=0o700, exist_ok=True)
     log = _errors_path(settings)
     actions = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+        (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600),
         (os.POSIX_SPAWN_DUP2, 1, 2),
     ]
     argv = [sys.executable, "-m", "fmsh", "daemon", "run"]
@@ -38,7 +38,11 @@ def spawn(settings: Settings) -> int:
         "FMSH_RUNTIME_DIR": settings.runtime_directory,
         "FMSH_CONFIG_DIR": settings.config_directory,
     }
-    return os.posix_spawn(sys.executable, argv, environment, file_actions=actions, setsid=True)
+    try:
+        return os.posix_spawn(sys.executable, argv, environment, file_actions=actions, setsid=True)
+    except OSError as fault:
+        reason = os.strerror(fault.errno or 0).lower()
+        raise DaemonError(f"the daemon cannot be started, with {log} for its errors: {reason}") from fault
 
 
 def _errors_path(settings: Settings) -> str:

@@ -33,12 +33,15 @@ INHERITED_FDS_MAX = 1024  # by whom we were started; shells rarely use numbers a
 
 
 class Log:
-    """The daemon's log: rotated, private, safe to call from any thread."""
+    """The daemon's log: rotated, private, safe to call from any thread. Raises: DaemonError: it cannot be written."""
 
     def __init__(self, path: str) -> None:
         import logging.handlers
 
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600))
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+        except OSError as fault:
+            raise DaemonError(f"{path} cannot be written: {os.strerror(fault.errno or 0).lower()}") from fault
         handler = logging.handlers.RotatingFileHandler(path, maxBytes=LOG_BYTES_MAX, backupCount=LOG_FILES_MAX)
         handler.setFormatter(logging.Formatter("%(message)s"))
         self._logger = logging.Logger("fmsh.daemon")

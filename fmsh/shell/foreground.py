@@ -249,7 +249,7 @@ class Foreground:
     def _report(self, text: str) -> None:
         path = self.settings.state_directory + "/faults.log"
         try:
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             with open(fd, "a", encoding="utf-8") as log:
                 log.write(text + "\n")
         except OSError as error:  # the disk may be full, which must not end the job
