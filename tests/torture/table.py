@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.torture import callbacks, clocks, crowds, daemons, damage, disks, kills, stops, terminals, writers
+from tests.torture import callbacks, clocks, crowds, daemons, damage, disks, kills, stops, strangers, terminals, writers
 
 ROWS = (
     *kills.ROWS,
@@ -15,5 +15,6 @@ ROWS = (
     *daemons.ROWS,
     *crowds.ROWS,
     *terminals.ROWS,
+    *strangers.ROWS,
 )
 BY_NAME = {row.name: row for row in ROWS}
