@@ -13,6 +13,7 @@ from fmsh.errors import StoreError
 from fmsh.store.base import RENEWAL_TTL_S, Append, Delivery, Job, Lease, NewCallback, NewEvent, NewJob, Summary
 from fmsh.store.memory import MemoryStore
 from fmsh.store.memory_disk import MemoryDisk
+from fmsh.store.migrations import CURRENT
 from fmsh.store.presence import Presence
 from fmsh.store.sqlite import SqliteStore
 from fmsh.store.watch import Watch
@@ -184,7 +185,7 @@ class SimulatedSqliteStore(Seam, SqliteStore):
     def __init__(self, sim: Owner, directory: str) -> None:
         self.sim = sim
         watch = Watch(RENEWAL_TTL_S, sim.world.time.monotonic_s)
-        super().__init__(directory, SimulatedPresence(sim, directory), watch, is_first=True)
+        super().__init__(directory, SimulatedPresence(sim, directory), watch, CURRENT, is_first=True)
 
     def kill(self) -> None:
         self._database.close()
