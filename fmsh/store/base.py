@@ -374,7 +374,10 @@ class EventStore(Protocol):
         ...
 
     def reap(self) -> list[int]:
-        """Frees the jobs of dead or stalled owners (guarantee 6), makes them due at once, and gives their ids."""
+        """Frees the jobs of dead or stalled owners (guarantee 6), and gives their ids.
+
+        They are due at once; those that only waited are due when they would have been.
+        """
         ...
 
     def due(self, now_ms: int, *, limit: int) -> list[int]:

@@ -143,7 +143,8 @@ def reap(cursor: Cursor, presence: Presence, watch: Watch) -> list[int]:
 
 
 def _free(cursor: Cursor, owner_id: str, condition: str) -> list[int]:
-    sql = f"UPDATE job SET wake_at_ms = 0 WHERE owner_id = ? {condition} RETURNING id"
+    at_once = "wake_at_ms = CASE WHEN state = 'waiting' THEN wake_at_ms ELSE 0 END"
+    sql = f"UPDATE job SET {at_once} WHERE owner_id = ? {condition} RETURNING id"
     freed = [row[0] for row in cursor.execute(sql, (owner_id,)).fetchall()]
     free(cursor, freed)
     return freed

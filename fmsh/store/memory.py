@@ -347,7 +347,7 @@ class MemoryStore(Drawer):
             stalled = {owner_id for owner_id in others if self._has_stalled(owner_id)}
             for kept in disk.jobs.values():
                 if kept.job.owner_id in dead or (kept.job.owner_id in stalled and not kept.at_terminal):
-                    kept.set(owner_id=None, wake_at_ms=0)
+                    kept.set(owner_id=None, wake_at_ms=kept.job.wake_at_ms if kept.job.state == "waiting" else 0)
                     freed.append(kept.job.id)
             for owner_id in dead:
                 del disk.owners[owner_id], disk.renewals[owner_id]

@@ -596,6 +596,20 @@ def test_reaping_frees_the_jobs_of_the_dead_and_strikes_out_their_names(world: W
     assert lease is not None and lease.epoch == 2 and [owner.id for owner in other.owners()] == [other.owner.id]
 
 
+def test_of_the_jobs_of_the_dead_those_that_only_wait_go_on_waiting(world: World) -> None:
+    store, other = world.open(), world.open()
+    busy, sleeping, called = start(store, "busy"), start(store, "sleeping"), start(store, "called")
+    commit(store, sleeping, "A", summary=Summary("waiting", wake_at_ms=5000))
+    commit(store, called, "A", summary=Summary("waiting"))
+    world.kill(store)
+    assert other.reap() == [busy.job_id, sleeping.job_id, called.job_id]
+    assert other.due(4999, limit=9) == [busy.job_id]
+    assert set(other.due(5000, limit=9)) == {busy.job_id, sleeping.job_id}
+    other.deliver(called.job_id, "callback", "{}", dedupe_id="1")
+    assert called.job_id in other.due(0, limit=9)
+
+
+
 def test_reaping_frees_the_jobs_of_a_stalled_owner(world: World, store: EventStore) -> None:
     lease, other = start(store), world.open()
     assert other.reap() == []
