@@ -37,7 +37,7 @@ from fmsh.lang.lexing.frames import (
     Frame,
     Pending,
 )
-from fmsh.lang.tokens import Problem, Token
+from fmsh.lang.tokens import WORD_END, Problem, Token
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -128,7 +128,11 @@ def lex(text: str) -> list[Token]:
 
 
 class Lexer:
-    """The state of reading one text. `comments` gathers (start, end) of every comment."""
+    """The state of reading one text.
+
+    `comments` gathers (start, end) of every comment; `heredoc_bodies`, of every heredoc, where its tag stands, and
+    where its text starts and the line after it begins.
+    """
 
     def __init__(self, text: str, start: int = 0, end: int | None = None) -> None:
         self.text = text
@@ -139,6 +143,7 @@ class Lexer:
         self.frames = [self.frame]
         self.comments: list[tuple[int, int]] = []
         self.heredocs: list[Heredoc] = []
+        self.heredoc_bodies: list[tuple[int, int, int]] = []
         self.heredoc_depth = 0
         self.heredoc_indentation = ""
         self.depth = 0
@@ -446,6 +451,11 @@ class Lexer:
                 pairs[opener] = (pos, is_list)
                 if not waiting:
                     return
+
+    def is_word_end(self, pos: int) -> bool:
+        """Whether no word goes on at `pos`. A `{` with white space before its `}` is a block, or a body."""
+        following = self.text[pos : pos + 1]
+        return not following or following in WORD_END or (following == "{" and self.brace_pair(pos)[0] < 0)
 
     def word_limit(self, pos: int) -> int:
         """Gives where the next white space stands."""

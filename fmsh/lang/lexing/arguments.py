@@ -5,7 +5,7 @@ from __future__ import annotations
 from fmsh.lang.lexing import hints, numbers, operands, records, words
 from fmsh.lang.lexing.frames import ARGUMENT_PATH, ARGUMENTS, BODY, ENVIRONMENT, OPERAND, STATEMENT, Pending
 from fmsh.lang.lexing.marks import LITERALS, punctuation
-from fmsh.lang.tokens import COMMAND_CHARS, DIGITS, NAME_START, WORD_END, Token, name_end
+from fmsh.lang.tokens import COMMAND_CHARS, DIGITS, NAME_START, Token, name_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ def _argument_word(lexer: Lexer) -> None:
 
 
 def _word_text(lexer: Lexer) -> str:
-    """Gives the text up to the next white space or bracket."""
+    """Gives the text up to the next white space or bracket that does not belong to it."""
     text, end = lexer.text, lexer.pos
-    while end < lexer.size and text[end] not in WORD_END:
+    while not lexer.is_word_end(end):
         end += 1
     return text[lexer.pos : end]
 
@@ -87,7 +87,7 @@ def literal(lexer: Lexer) -> bool:
     c = text[begin]
     if c in "tfn":
         end = name_end(text, begin)
-        if text[begin:end] not in LITERALS or not is_word_end(text, end):
+        if text[begin:end] not in LITERALS or not lexer.is_word_end(end):
             return False
         lexer.emit("LIT", begin, end, LITERALS[text[begin:end]])
     else:
@@ -95,16 +95,12 @@ def literal(lexer: Lexer) -> bool:
         if text[first : first + 1] not in DIGITS:
             return False
         end = numbers.run_end(text, first)
-        value = numbers.read_run(text[first:end]) if is_word_end(text, end) else numbers.NOT_A_NUMBER
+        value = numbers.read_run(text[first:end]) if lexer.is_word_end(end) else numbers.NOT_A_NUMBER
         if value is numbers.NOT_A_NUMBER or (first > begin and not hasattr(value, "__neg__")):
             return False
         lexer.emit("LIT", begin, end, operands.negated(value) if first > begin else value)
     lexer.frame.arguments += 1
     return True
-
-
-def is_word_end(text: str, pos: int) -> bool:
-    return text[pos : pos + 1] in WORD_END or pos >= len(text)
 
 
 def _argument_brace(lexer: Lexer) -> bool:
@@ -124,7 +120,9 @@ def _argument_parenthesis(lexer: Lexer) -> bool:
 
 
 def _argument_bracket(lexer: Lexer) -> bool:
-    """A list, unless text follows its `]` directly: `[ab]*.txt`."""
+    """A list, unless text follows its `]` directly, as in `[ab]*.txt`, or an address is taken here."""
+    if lexer.frame.takes_url:
+        return False
     text, pos, depth = lexer.text, lexer.pos, 0
     limit = lexer.word_limit(pos)
     for at in range(pos, limit):
@@ -132,7 +130,7 @@ def _argument_bracket(lexer: Lexer) -> bool:
             break
         depth += (text[at] == "[") - (text[at] == "]")
         if depth == 0:
-            if at + 1 < limit and text[at + 1] not in WORD_END and text[at + 1] != "]":
+            if at + 1 < limit and text[at + 1] != "]" and not lexer.is_word_end(at + 1):
                 return False
             break
     lexer.frame.arguments += 1
@@ -172,11 +170,11 @@ def _argument_minus(lexer: Lexer) -> bool:
     message_and_hint = hints.FIRST_ARGUMENTS.get((lexer.frame.command, name)) if lexer.frame.arguments == 0 else None
     if message_and_hint is not None:
         lexer.report(begin, end, *message_and_hint)
-    if is_word_end(text, end):
+    if lexer.is_word_end(end):
         lexer.emit("FLAG", begin, end, name)
     elif text[end] == "=" and dashes == 2:
         lexer.emit("FLAGEQ", begin, end + 1, name)
-        if is_word_end(text, end + 1) and text[end + 1 : end + 2] not in ("(", "{"):
+        if lexer.is_word_end(end + 1) and text[end + 1 : end + 2] not in ("(", "{"):
             lexer.emit("WORD", end + 1, end + 1, "")
     else:
         return False
@@ -298,7 +296,7 @@ def _check_target(lexer: Lexer, operator: str) -> None:
         target += 1
     if lexer.text[target : target + 1] in DIGITS and operator != "<<<":
         end = numbers.run_end(lexer.text, target)
-        if is_word_end(lexer.text, end):
+        if lexer.is_word_end(end):
             hint = "to compare, put the left side in ( ); to write to a file of that name, quote it"
             lexer.report(target, end, f"`{operator}` to a number", hint)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fmsh.lang.lexing import arguments, records, words
-from fmsh.lang.lexing.arguments import is_word_end
 from fmsh.lang.lexing.frames import ARGUMENTS, BODY, ENVIRONMENT, STAGE, STATEMENT, VALUE
 from fmsh.lang.lexing.marks import open_body, punctuation
 from fmsh.lang.tokens import COMMAND_CHARS, NAME_START, name_end
@@ -185,7 +184,7 @@ def use(lexer: Lexer) -> None:
         return
     text, begin = lexer.text, lexer.pos
     last = lexer.last.type if lexer.last is not None else ""
-    if text[begin] == "*" and last != "USE" and is_word_end(text, begin + 1):
+    if text[begin] == "*" and last != "USE" and lexer.is_word_end(begin + 1):
         lexer.emit("STAR", begin, begin + 1)
     else:
         words.begin(lexer, "environment")

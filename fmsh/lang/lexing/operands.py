@@ -35,7 +35,7 @@ def operand(lexer: Lexer) -> None:
     text, c = lexer.text, lexer.text[lexer.pos]
     if c == "," and lexer.frame.kind in ("list", "record", "parameters", "bars"):
         marks.comma(lexer)
-    elif c == "!" and text[lexer.pos + 1 : lexer.pos + 2] not in ("", " "):
+    elif c == "!" and text[lexer.pos + 1 : lexer.pos + 2] not in WORD_END:
         lexer.report(lexer.pos, lexer.pos + 1, "`!` stands before a command", "before an expression write `not`")
         lexer.pos += 1
     elif text.startswith("@(", lexer.pos):

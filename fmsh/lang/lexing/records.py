@@ -16,7 +16,7 @@ from fmsh.lang.lexing.frames import (
     STATEMENT,
     VALUE,
 )
-from fmsh.lang.tokens import COMMAND_CHARS, NAME_START, name_end
+from fmsh.lang.tokens import COMMAND_CHARS, NAME_START, WORD_END, name_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _is_record(lexer: Lexer) -> bool:
     if text[end : end + 1] == ":":
         return not text.startswith("://", end)
     colon = lexer.next_significant(end)
-    return text[colon : colon + 1] == ":" and text[colon + 1 : colon + 2] in (" ", "\t", "\n")  # to say what is wrong
+    return text[colon : colon + 1] == ":" and text[colon + 1 : colon + 2] in WORD_END  # to say what is wrong
 
 
 def open_brace(lexer: Lexer, position: str) -> None:

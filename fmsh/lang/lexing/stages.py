@@ -25,7 +25,7 @@ from fmsh.lang.lexing.frames import (
     VALUE,
 )
 from fmsh.lang.lexing.marks import LITERALS, punctuation
-from fmsh.lang.tokens import COMMAND_CHARS, DIGITS, NAME_START, WORD_END, name_end
+from fmsh.lang.tokens import COMMAND_CHARS, DIGITS, NAME_START, name_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,22 +82,22 @@ def begin_command(lexer: Lexer) -> None:
 
 
 def _check_operator(lexer: Lexer) -> None:
-    """Reports an operator that begins a line; `*` alone is a pattern of paths."""
+    """Reports an operator that begins a line; `*` or `?` alone is a pattern of paths."""
     end = lexer.pos
     while lexer.text[end : end + 1] in _OPERATOR_CHARS:
         end += 1
-    if end > lexer.pos and lexer.text[lexer.pos : end] != "*" and lexer.text[end : end + 1] in ("", " ", "\t", "\n"):
+    if end > lexer.pos and lexer.text[lexer.pos : end] not in ("*", "?") and lexer.is_word_end(end):
         lexer.report(lexer.pos, end, *hints.LEADING_OPERATOR)
 
 
-_OPERATOR_CHARS = frozenset("+-*/%=<>~?")
+_OPERATOR_CHARS = frozenset("+-*/%=~?")
 
 
 def _first_word(lexer: Lexer) -> None:
     text, begin = lexer.text, lexer.pos
     end = name_end(text, begin, COMMAND_CHARS)
     word, following = text[begin:end], text[end : end + 1]
-    if not following or following in WORD_END or following == ",":
+    if following == "," or lexer.is_word_end(end):
         if word in KEYWORD_MODES:
             _keyword(lexer, word, end)
             return
@@ -184,7 +184,7 @@ def _dot(lexer: Lexer) -> bool:
     following = lexer.text[lexer.pos + 1 : lexer.pos + 2]
     if following in NAME_START or following in ('"', "'"):
         return operands.begin_operand(lexer)
-    if following in (" ", "\t"):
+    if lexer.is_word_end(lexer.pos + 1):
         lexer.report(lexer.pos, lexer.pos + 1, *hints.DOT)
     return False
 

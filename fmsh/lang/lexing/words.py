@@ -353,7 +353,7 @@ def _alternative(start: int, end: int, text: str) -> Token:
 def _tilde(lexer: Lexer, pending: Pending) -> None:
     start = lexer.pos
     end = name_end(lexer.text, start + 1, NAME_CHARS | {"-", "."})
-    if lexer.text[end : end + 1] in ("", "/", " ", "\t", "\r", "\n", ";", "|", "&", ")", "}", "]", ",", "<", ">"):
+    if lexer.text[end : end + 1] in ("/", "]", ",") or lexer.is_word_end(end):
         lexer.pos = end
         pending.parts.append(Token("TILDE", start, end, lexer.text[start + 1 : end]))
     else:
