@@ -16,12 +16,14 @@ _fmsh() {
     mapfile -t COMPREPLY < <(compgen -W "$(fmsh config 2>/dev/null | cut -d' ' -f1)" -- "$word")
   elif [[ $command == completion && $COMP_CWORD -eq 2 ]]; then
     mapfile -t COMPREPLY < <(compgen -W 'bash zsh fish' -- "$word")
+  elif [[ $command == fmt && $word == -* ]]; then
+    mapfile -t COMPREPLY < <(compgen -W '--check --json' -- "$word")
   elif [[ $word == -* ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
   else
     compopt -o filenames 2>/dev/null
     mapfile -t COMPREPLY < <(compgen -f -- "$word")
-    [[ $COMP_CWORD -eq 1 ]] && mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'jobs daemon help completion secret config' -- "$word")
+    [[ $COMP_CWORD -eq 1 ]] && mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'jobs daemon fmt help completion secret config' -- "$word")
   fi
 }
 complete -F _fmsh fmsh

@@ -1,6 +1,8 @@
 # Completion of fmsh for fish:  fmsh completion fish > ~/.config/fish/completions/fmsh.fish
 complete -c fmsh -n __fish_use_subcommand -a jobs -d 'See and steer jobs'
 complete -c fmsh -n __fish_use_subcommand -a daemon -d 'The daemon'
+complete -c fmsh -n __fish_use_subcommand -a fmt -d 'Put programs into their one layout'
+complete -c fmsh -n '__fish_seen_subcommand_from fmt' -l check -d 'List the files that would change'
 complete -c fmsh -n __fish_use_subcommand -a help -d 'Help of a command'
 complete -c fmsh -n __fish_use_subcommand -a completion -d 'Completions of other shells'
 complete -c fmsh -n __fish_use_subcommand -a secret -d 'The secrets that you keep'

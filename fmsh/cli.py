@@ -24,6 +24,7 @@ HELP = """usage: fmsh [OPTION…] FILE [ARG…]     run a script as one durable 
        fmsh daemon start|stop|status|run
        fmsh config [get|set|path]     the settings, and where each comes from
        fmsh secret set NAME | list | rm NAME
+       fmsh fmt [--check] FILE…       put programs into their one layout
        fmsh help [NAME]               the commands of the language
        fmsh completion bash|zsh|fish  completion for another shell
 
@@ -186,6 +187,12 @@ def _secret(arguments: list[str], settings: Settings) -> int:
     return main(arguments, settings)
 
 
+def _fmt(arguments: list[str], settings: Settings) -> int:
+    from fmsh.shell import fmt
+
+    return fmt.run(arguments)
+
+
 def _completion(arguments: list[str], settings: Settings) -> int:
     """Prints the completion of fmsh for another shell."""
     files = {"bash": "fmsh.bash", "zsh": "_fmsh", "fish": "fmsh.fish"}
@@ -200,6 +207,7 @@ def _completion(arguments: list[str], settings: Settings) -> int:
 _COMMANDS: dict[str, Callable[[list[str], Settings], int]] = {
     "jobs": _jobs,
     "daemon": _daemon,
+    "fmt": _fmt,
     "help": _help,
     "completion": _completion,
     "secret": _secret,

@@ -296,7 +296,8 @@ def _block(c: list[Any], span: Span, x: Context) -> Any:
 
 
 def _block_with(c: list[Any], span: Span, x: Context) -> Any:
-    return s.BlockLiteral(span, tuple(c[2]), _body(c[4], span))
+    parameters = tuple(parameter.replace(help="") for parameter in c[2])  # nobody asks a block for help
+    return s.BlockLiteral(span, parameters, _body(c[4], span))
 
 
 # ---- Patterns and parameters

@@ -91,14 +91,19 @@ def _read_source(options: Options) -> Source:
     if options.text is not None:
         return Source("-c", _as_text(os.fsencode(options.text), "the text of -c"))
     assert options.file is not None
-    if options.file == "-":
+    return read_source(options.file)
+
+
+def read_source(name: str) -> Source:
+    """Reads a script; `-` is standard input. Raises: UsageError."""
+    if name == "-":
         return Source("-", _as_text(_standard_input(), "standard input"))
     try:
-        with open(options.file, "rb") as file:
-            return Source(options.file, _as_text(file.read(), options.file))
+        with open(name, "rb") as file:
+            return Source(name, _as_text(file.read(), name))
     except OSError as error:
         reason = os.strerror(error.errno or 0)
-        raise UsageError(f"cannot read {options.file}: {reason}", hint="see fmsh --help for commands") from error
+        raise UsageError(f"cannot read {name}: {reason}", hint="see fmsh --help for commands") from error
 
 
 def _standard_input() -> bytes:

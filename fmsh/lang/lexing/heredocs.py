@@ -55,7 +55,8 @@ def read_bodies(lexer: Lexer, pos: int) -> int:
     """Reads the bodies that begin at `pos`, a line's start, in order; gives where the program goes on."""
     waiting, lexer.heredocs = lexer.heredocs, []
     for heredoc in waiting:
-        pos = _read_body(lexer, heredoc, pos)
+        start, pos = pos, _read_body(lexer, heredoc, pos)
+        lexer.heredoc_bodies.append((heredoc.token.start, start, pos))
     return pos
 
 
