@@ -7,10 +7,9 @@ move, with their mode, so that a crash leaves the old text or the new one.
 from __future__ import annotations
 
 import os
-import stat
 import sys
-import tempfile
 
+from fmsh.connectors.replacing import Replacement
 from fmsh.errors import SourceError, UsageError
 from fmsh.lang.diagnostics import render, to_json
 from fmsh.lang.formatter import format_program
@@ -120,19 +119,9 @@ class _Outcome:
 
 def replace_file(name: str, text: str) -> None:
     """Replaces the text of a file in one move, through symbolic links, and keeps its mode. Raises: UsageError."""
-    path = os.path.realpath(name)
     try:
-        mode = stat.S_IMODE(os.stat(path).st_mode)
-        fd, aside = tempfile.mkstemp(".fmt", ".", os.path.dirname(path))
-        try:
-            with open(fd, "wb") as file:
-                os.fchmod(fd, mode)
-                file.write(text.encode())
-                file.flush()
-                os.fsync(fd)
-            os.replace(aside, path)
-        except BaseException:
-            os.unlink(aside)
-            raise
+        new = Replacement(os.path.realpath(name), "fmt", is_resumed=False)
+        new.write(text.encode())
+        new.commit(None)
     except OSError as error:
         raise UsageError(f"cannot write {name}: {os.strerror(error.errno or 0)}") from error

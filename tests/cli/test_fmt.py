@@ -16,7 +16,7 @@ def test_a_file_is_replaced_and_keeps_its_mode(shell: Shell) -> None:
     file.chmod(0o751)
     assert shell.ok("fmt", "script.fmsh") == ""
     assert file.read_text() == LAID_OUT and file.stat().st_mode & 0o7777 == 0o751
-    assert os.listdir(shell.directory).count("script.fmsh") == 1 and not list(shell.directory.glob(".*fmt"))
+    assert os.listdir(shell.directory).count("script.fmsh") == 1 and not list(shell.directory.glob(".fmsh*"))
 
 
 def test_a_link_is_followed(shell: Shell) -> None:
