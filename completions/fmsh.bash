@@ -14,6 +14,8 @@ _fmsh() {
     mapfile -t COMPREPLY < <(compgen -W 'get set path' -- "$word")
   elif [[ $command == config && $COMP_CWORD -eq 3 ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$(fmsh config 2>/dev/null | cut -d' ' -f1)" -- "$word")
+  elif [[ $command == doctor ]]; then
+    mapfile -t COMPREPLY < <(compgen -W '--repair --json --help' -- "$word")
   elif [[ $command == completion && $COMP_CWORD -eq 2 ]]; then
     mapfile -t COMPREPLY < <(compgen -W 'bash zsh fish' -- "$word")
   elif [[ $command == fmt && $word == -* ]]; then
@@ -23,7 +25,7 @@ _fmsh() {
   else
     compopt -o filenames 2>/dev/null
     mapfile -t COMPREPLY < <(compgen -f -- "$word")
-    [[ $COMP_CWORD -eq 1 ]] && mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'jobs daemon fmt help completion secret config' -- "$word")
+    [[ $COMP_CWORD -eq 1 ]] && mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'jobs daemon fmt help completion secret config doctor' -- "$word")
   fi
 }
 complete -F _fmsh fmsh

@@ -25,6 +25,7 @@ HELP = """usage: fmsh [OPTION…] FILE [ARG…]     run a script as one durable 
        fmsh config [get|set|path]     the settings, and where each comes from
        fmsh secret set NAME | list | rm NAME
        fmsh fmt [--check] FILE…       put programs into their one layout
+       fmsh doctor [--repair]         what is wrong with the store and all around it, and what to do
        fmsh help [NAME]               the commands of the language
        fmsh completion bash|zsh|fish  completion for another shell
 
@@ -121,6 +122,10 @@ def _dispatch(arguments: list[str]) -> int:
         from fmsh.shell import config  # before the settings are read, which may be what has to be mended
 
         return config.main(arguments[1:])
+    if arguments[:1] == ["doctor"]:
+        from fmsh.doctor import command
+
+        return command.main(arguments[1:])
     if arguments and arguments[0] in _COMMANDS:
         return _COMMANDS[arguments[0]](arguments[1:], read_settings(os.environ))
     if arguments in (["--version"], ["-V"]):

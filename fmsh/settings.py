@@ -59,8 +59,11 @@ class Settings(Record):
         return self.state_directory + "/daemon.log"
 
 
-def read_settings(environment: Mapping[str, str]) -> Settings:
-    """Finds the directories and settings that hold for a process. Creates nothing. Raises: UsageError."""
+def read_settings(environment: Mapping[str, str], *, with_file: bool = True) -> Settings:
+    """Finds the directories and settings that hold for a process. Creates nothing. Raises: UsageError.
+
+    Without the file what cannot be wrong in it is still right: the directories.
+    """
     chosen = _chosen_state(environment)
     state = chosen or _directory(environment, "XDG_STATE_HOME", ".local/state", "user_state_path")
     runtime = environment.get("FMSH_RUNTIME_DIR")
@@ -70,7 +73,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         runtime = f"{xdg}/fmsh" if xdg else f"{os.path.abspath(state)}/run"
     path = config_path(environment)
     file: Mapping[str, str] = {}
-    if os.path.lexists(path):
+    if with_file and os.path.lexists(path):
         from fmsh import configuration
 
         file = configuration.read(path)

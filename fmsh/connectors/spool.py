@@ -146,7 +146,7 @@ def make_directory(directory: str) -> None:
     except FileExistsError:
         return
     except FileNotFoundError:
-        os.makedirs(os.path.dirname(directory), 0o700, exist_ok=True)
+        make_directory(os.path.dirname(directory))
         make_directory(directory)
 
 

@@ -144,6 +144,15 @@ def is_held(path: str) -> bool:
     return False
 
 
+def remove_stale(path: str) -> None:
+    """Removes the socket of a dead daemon. Raises: DaemonError: one lives, or it is no socket."""
+    fd = _lock_beside(path)
+    try:
+        _remove_stale(path)
+    finally:
+        os.close(fd)
+
+
 @contextmanager
 def short_path(path: str) -> Iterator[str]:
     """Gives a path to the same file that fits into a socket address, for as long as the block lasts.

@@ -61,7 +61,7 @@ class Reader:
 
     def __init__(self, path: str) -> None:
         """Opens a database that is there, of whatever version, and writes nothing to it. It has no key yet."""
-        _require_sqlite()
+        require_sqlite()
         self.path = path
         self.key = b""
         self._connect(apsw.SQLITE_OPEN_READONLY)
@@ -101,7 +101,7 @@ class Database(Reader):
     __slots__ = ("_identity", "_log", "_schema", "gate")
 
     def __init__(self, directory: str, schema: migrations.Schema = migrations.CURRENT) -> None:
-        _require_sqlite()
+        require_sqlite()
         self.path = directory + "/store.db"
         self._schema = schema
         is_new = files.prepare_database(self.path)
@@ -164,6 +164,17 @@ class Database(Reader):
         except FAULTS as fault:
             raise faults.from_sqlite(fault, self.path) from fault
 
+    def empty_log(self) -> None:
+        """Copies the whole log into the database and cuts it. Raises: StoreBusy: somebody reads the old state."""
+        try:
+            with self.gate:
+                self._connection.set_busy_timeout(0)  # the others wait at the gate meanwhile
+                self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except FAULTS as fault:
+            raise faults.from_sqlite(fault, self.path) from fault
+        finally:
+            self._connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+
     def data_version(self) -> int:
         """See `fmsh.store.base`. Raises: StoreTooNew: a newer fmsh has migrated what we would misread."""
         migrations.require_not_newer(self.read("PRAGMA user_version")[0][0], self.path, self._schema)
@@ -174,7 +185,8 @@ class Database(Reader):
         self.gate.close()
 
 
-def _require_sqlite() -> None:
+def require_sqlite() -> None:
+    """Raises: StoreError: what there is of SQLite can lose commits."""
     version = apsw.sqlite_lib_version()
     if tuple(int(part) for part in version.split(".")) < SQLITE_MIN:
         wanted = ".".join(str(part) for part in SQLITE_MIN)

@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket
 
+ID_CHARACTERS = 32
 SOCKET_PATH_MAX = 100  # sun_path has 104 bytes on some systems, 108 on others
 
 
@@ -27,7 +28,7 @@ class Presence:
     __slots__ = ("_lock_fd", "_mutex", "_run", "_run_fd", "_socket", "is_registered", "owner")
 
     def __init__(self, directory: str, kind: str) -> None:
-        self.owner = Owner(os.urandom(16).hex(), kind, os.getpid(), os.uname().nodename, boot_id())
+        self.owner = Owner(os.urandom(ID_CHARACTERS // 2).hex(), kind, os.getpid(), os.uname().nodename, boot_id())
         self._run = directory + "/run"
         self._run_fd = -1
         self._lock_fd = -1
@@ -78,10 +79,11 @@ class Presence:
         except BlockingIOError:
             pass
 
-    def ids(self) -> list[str]:
-        """Names the owners that have left anything in `run/`, dead or alive."""
-        names = os.listdir(self._run)
-        return [name.removesuffix(".lock") for name in names if name.endswith(".lock")]
+    def ids(self, *, with_sockets: bool = False) -> list[str]:
+        """Names the owners that left a lock (or a socket) in `run/`, dead or alive. The daemon has files there too."""
+        found = (name.partition(".") for name in os.listdir(self._run))
+        endings = ("lock", "sock") if with_sockets else ("lock",)
+        return sorted({name for name, _, ending in found if len(name) == ID_CHARACTERS and ending in endings})
 
     def socket_fileno(self) -> int:
         """Gives the descriptor of the socket on which this process is woken; makes it at the first call."""

@@ -118,7 +118,8 @@ def test_a_displayed_command_leaves_its_output_in_files(shell: Shell) -> None:
     paths = spool.spool_paths(shell.fx, attempt.job_uid, attempt.id.step, attempt.id.attempt)
     assert (Path(paths.out).read_text(), Path(paths.err).read_text()) == ("out\n", "err\n")
     assert stat.S_IMODE(os.stat(paths.out).st_mode) == 0o600
-    assert stat.S_IMODE(os.stat(os.path.dirname(paths.out)).st_mode) == 0o700
+    directories = [os.path.dirname(paths.out), os.path.dirname(os.path.dirname(paths.out))]
+    assert [stat.S_IMODE(os.stat(path).st_mode) for path in directories] == [0o700, 0o700]
     shell.connector.settled(attempt.id, attempt.job_uid, attempt.arguments, {"statuses": [0], "output": None})
     assert sorted(os.listdir(os.path.dirname(paths.out))) == ["err", "out"], "what was displayed is nowhere else"
     assert spool.remove_job(shell.fx, attempt.job_uid) > 0 and os.listdir(shell.fx) == []
