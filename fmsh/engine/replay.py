@@ -79,7 +79,8 @@ def begin(
         return _from_start(store, job, program, surroundings), 1
     saved = snapshots.decode(found.state_json, epoch=epoch if found.seq == job.head else None)
     worker = _from_snapshot(store, job, program, saved, surroundings)
-    worker.snapshots.seq = found.seq
+    worker.snapshots.lasting_seq = saved.lasting_seq
+    worker.snapshots.taken(found.seq, len(found.state_json))
     return worker, found.seq
 
 

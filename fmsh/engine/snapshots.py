@@ -1,7 +1,8 @@
 """Snapshots: when the state of a job is kept, and in which form.
 
 A snapshot is a JSON object: what the engine knows of the job, and the machine's own state. Large states are kept less
-often, so that saving never takes more than a twentieth of the time.
+often, so that saving never takes more than a twentieth of the time. A snapshot that takes more room than the events
+since the last one that stays goes when the next one is made: so all that stay take no more room than the events.
 """
 
 from __future__ import annotations
@@ -23,18 +24,23 @@ if TYPE_CHECKING:
 VERSION = 1
 INTERVAL_EVENTS = 1000  # at 20 µs each, replaying them takes less than half of the 50 ms that loading may take
 SAVE_SHARE = 20  # at most one part in so many of the time goes into saving
+EVENT_BYTES = 200  # what a small event takes in the store
 PREFIX = '{"version":1,"machine_size":'
 MACHINE = ',"machine":'
 REST = ',"engine":'
 
 
 class SnapshotPolicy:
-    """When the next snapshot of a job is due. `seq` is the event after which the last one was taken."""
+    """When the next snapshot of a job is due.
 
-    __slots__ = ("_not_before_s", "seq")
+    `seq` is the event after which the last one was taken, `lasting_seq` that of the last one that stays.
+    """
 
-    def __init__(self, seq: int = 0) -> None:
-        self.seq = seq
+    __slots__ = ("_not_before_s", "lasting_seq", "seq")
+
+    def __init__(self) -> None:
+        self.seq = 0
+        self.lasting_seq = 0
         self._not_before_s = 0.0
 
     def take_if_due(self, worker: Worker) -> Snapshot | None:
@@ -49,8 +55,15 @@ class SnapshotPolicy:
         state_json = encode(worker)
         after_s = worker.surroundings.loop.now_s()
         self._not_before_s = after_s + SAVE_SHARE * (after_s - now_s)
+        replaced = self.seq if self.seq != self.lasting_seq else None
+        self.taken(seq, len(state_json))
+        return Snapshot(seq, state_json, replaced)
+
+    def taken(self, seq: int, size: int) -> None:
+        """Notes that there is a snapshot after an event, and judges whether it stays."""
         self.seq = seq
-        return Snapshot(seq, state_json)
+        if size <= (seq - self.lasting_seq) * EVENT_BYTES:
+            self.lasting_seq = seq
 
 
 def is_clean(worker: Worker) -> bool:
@@ -73,6 +86,7 @@ class Saved(Record):
     parked_step: int | None
     error: ErrorValue | None
     umask: int | None
+    lasting_seq: int  # before this one
 
 
 def encode(worker: Worker) -> str:
@@ -85,6 +99,7 @@ def encode(worker: Worker) -> str:
         "steps": worker.steps,
         "environment": worker.environment_hash,
         "umask": worker.umask,
+        "lasting_seq": worker.snapshots.lasting_seq,
         "owner": dict(worker.owner),
         "is_paused": worker.is_paused,
         "is_parked": worker.is_parked,
@@ -116,4 +131,5 @@ def decode(state_json: str, *, epoch: int | None) -> Saved:
         parked_step=engine["parked_step"],
         error=engine["error"],
         umask=engine.get("umask"),
+        lasting_seq=engine.get("lasting_seq", 0),
     )

@@ -65,10 +65,11 @@ class StoredEvent(Record):
 
 
 class Snapshot(Record):
-    """The state of a job's machine after event `seq`, as text."""
+    """The state of a job's machine after event `seq`, as text. One that it `replaces` goes when it is kept."""
 
     seq: int
     state_json: str
+    replaces: int | None = None
 
 
 class Summary(Record):

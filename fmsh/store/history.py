@@ -33,6 +33,10 @@ WHERE id = ? AND epoch = ? AND head = ? AND owner_id = ?
 """
 INSERT_EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 INSERT_BLOB = "INSERT OR IGNORE INTO blob (hash, data, sum) VALUES (?, ?, ?)"
+# Not the one at which the history begins.
+DROP_SNAPSHOT = """
+DELETE FROM snapshot WHERE job_id = ?1 AND seq = ?2 AND seq > (SELECT trimmed_seq FROM job WHERE id = ?1)
+"""
 USE_BLOB = """
 INSERT INTO blob_use SELECT ?1, id, ?2 FROM blob WHERE hash = ?3
 ON CONFLICT DO UPDATE SET until_seq = excluded.until_seq WHERE until_seq < excluded.until_seq
@@ -201,6 +205,8 @@ def _keep_snapshot(cursor: Cursor, key: bytes, plan: Plan, snapshot: Snapshot) -
     sum = chain.snapshot_sum(key, chain.identity_hash(key, job_of(row)), snapshot.seq, at, snapshot.state_json)
     values = (lease.job_id, snapshot.seq, snapshot.state_json, at, sum)
     cursor.execute("INSERT OR REPLACE INTO snapshot VALUES (?, ?, ?, ?, ?)", values)
+    if snapshot.replaces is not None:
+        cursor.execute(DROP_SNAPSHOT, (lease.job_id, snapshot.replaces))
 
 
 def quarantine(cursor: Cursor, owner_id: str, job_id: int, error_json: str) -> None:

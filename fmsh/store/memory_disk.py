@@ -181,7 +181,10 @@ def apply(disk: MemoryDisk, append: Append) -> None:
     for inbox_id in append.taken:
         del kept.inbox[inbox_id]
     if append.snapshot is not None:
-        kept.snapshots[append.snapshot.seq] = (append.snapshot, kept.chain_at(append.snapshot.seq))
+        snapshot = append.snapshot
+        kept.snapshots[snapshot.seq] = (snapshot.replace(replaces=None), kept.chain_at(snapshot.seq))
+        if snapshot.replaces is not None and snapshot.replaces > kept.job.trimmed_seq:
+            kept.snapshots.pop(snapshot.replaces, None)
     disk.keep_blobs(lease.job_id, append.blobs, lease.head)
 
 

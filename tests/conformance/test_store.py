@@ -342,6 +342,16 @@ def test_a_snapshot_of_another_moment_is_a_fault_of_ours(store: EventStore) -> N
     assert types_of(store, lease.job_id) == ["JobStarted"]
 
 
+def test_a_snapshot_may_replace_another_but_not_the_one_at_which_the_history_begins(store: EventStore) -> None:
+    lease = start(store)
+    commit(store, lease, "A", snapshot=Snapshot(2, "s2"))
+    commit(store, lease, "A", snapshot=Snapshot(3, "s3", 2))
+    assert store.snapshot(lease.job_id, at=2) is None and store.snapshot(lease.job_id) == Snapshot(3, "s3")
+    store.trim(lease.job_id, before_ms=99, now_ms=1)
+    commit(store, lease, "A", snapshot=Snapshot(4, "s4", 3))
+    assert store.snapshot(lease.job_id, at=3) == Snapshot(3, "s3") and store.snapshot(lease.job_id) == Snapshot(4, "s4")
+
+
 # -- retention
 
 

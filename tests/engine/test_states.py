@@ -147,3 +147,24 @@ def test_trimming_needs_no_lease_and_harms_no_holder(monkeypatch: pytest.MonkeyP
     job = job_of(process.store, job_id)
     late = Append(process.engine.workers[job_id].lease, [], Summary("running"))  # type: ignore[arg-type]
     assert process.store.commit([late]) == [None] and 1 < job.trimmed_seq <= job.head
+
+
+def test_snapshots_take_no_more_room_than_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also those of a job that leaves the memory at each wait, and of one whose state is large."""
+    monkeypatch.setattr(snapshots, "INTERVAL_EVENTS", 1)
+    monkeypatch.setattr(snapshots, "SAVE_SHARE", 0)
+    world = World()
+    process = world.process()
+    job_id = process.submit(steps(60), is_foreground=False)
+    for _ in range(60):
+        process.engine.step(0)
+        if process.engine.workers:
+            process.engine.leave(process.engine.workers[job_id])
+            process.settle()
+        assert process.engine.adopt(job_id)
+    store = process.store
+    job = job_of(store, job_id)
+    kept = [seq for seq in range(1, job.head + 1) if (found := store.snapshot(job_id, at=seq)) and found.seq == seq]
+    sizes = [len(found.state_json) for seq in kept if (found := store.snapshot(job_id, at=seq))]
+    assert len(kept) > 2 and sum(sizes[:-1]) <= job.head * snapshots.EVENT_BYTES, (kept, sizes)
+    assert store.snapshot(job_id) is not None and kept[-1] >= job.head - 3
