@@ -619,7 +619,6 @@ def test_of_the_jobs_of_the_dead_those_that_only_wait_go_on_waiting(world: World
     assert called.job_id in other.due(0, limit=9)
 
 
-
 def test_reaping_frees_the_jobs_of_a_stalled_owner(world: World, store: EventStore) -> None:
     lease, other = start(store), world.open()
     assert other.reap() == []

@@ -61,13 +61,13 @@ def hasten() -> None:
     snapshots.SAVE_SHARE = 0  # type: ignore[misc]
 
 
-def make_engine(store: SqliteStore, fx: str) -> Engine:
+def make_engine(store: SqliteStore, fx: str, connector: Saying | None = None) -> Engine:
     def trim(job_id: int, now_ms: int) -> int:
         return retention.trim_behind(store, fx, job_id, 0, now_ms=now_ms)
 
     return Engine(
         store,
-        {"process": Saying()},
+        {"process": connector or Saying()},
         Loop(),
         load_program=load_program,
         observe=lambda operation, arguments: None,
