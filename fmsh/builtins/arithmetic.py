@@ -28,7 +28,7 @@ def add(left: Value, right: Value) -> Value:
     """`+`: numbers; two strings or two lists joined; datetime and duration; two durations."""
     if type(left) in _NUMBERS and type(right) in _NUMBERS:
         try:
-            return left + right
+            return _finite(left + right)
         except OverflowError:
             raise _beyond_float() from None
     return _look_up(_ADD, "+", left, right)
@@ -38,7 +38,7 @@ def subtract(left: Value, right: Value) -> Value:
     """`-`: numbers, durations, datetime minus datetime or duration."""
     if type(left) in _NUMBERS and type(right) in _NUMBERS:
         try:
-            return left - right
+            return _finite(left - right)
         except OverflowError:
             raise _beyond_float() from None
     return _look_up(_SUBTRACT, "-", left, right)
@@ -51,7 +51,7 @@ def multiply(left: Value, right: Value) -> Value:
             product = left * right
         except OverflowError:
             raise _beyond_float() from None
-        return product if type(product) is float else _bounded(product)
+        return _finite(product) if type(product) is float else _bounded(product)
     return _look_up(_MULTIPLY, "*", left, right)
 
 
@@ -84,7 +84,7 @@ def power(left: Value, right: Value) -> Value:
         raise wrong_value("0 has no negative power") from None
     if type(result) is complex:
         raise wrong_value("a negative number has no fractional power")
-    return result
+    return _finite(result)
 
 
 def negate(value: Value) -> Value:
@@ -108,7 +108,7 @@ def _look_up(table: Table, sign: str, left: Value, right: Value) -> Value:
     if operation is None:
         raise _no_such_pair(sign, left, right)
     try:
-        return operation(left, right)
+        return _finite(operation(left, right))
     except OverflowError:
         if "datetime" in (kind_of(left), kind_of(right)):
             raise too_much("the datetime is outside the years 1 to 9999") from None
@@ -150,6 +150,13 @@ def _bounded(number: int) -> int:
 
 def _beyond_int() -> Raised:
     return too_much(f"the number has more than {INT_BITS_MAX} bits")
+
+
+def _finite(result: Any) -> Any:
+    """Gives a result that is a number or anything else: there are no infinities, as JSON has none."""
+    if type(result) is float and result - result != 0:
+        raise _beyond_float()
+    return result
 
 
 def _beyond_float() -> Raised:

@@ -155,7 +155,7 @@ def _plain_yaml(node: Any, budget: list[int], depth: int) -> Value:
         return {_yaml_key(key): _plain_yaml(item, budget, depth + 1) for key, item in node.items()}
     if type(node) is list:
         return [_plain_yaml(item, budget, depth + 1) for item in node]
-    return node
+    return _finite(node)
 
 
 def _yaml_key(key: Any) -> str:
@@ -178,6 +178,12 @@ def _plain_toml(value: Any) -> Value:
         return [_plain_toml(item) for item in value]
     if hasattr(value, "isoformat") and getattr(value, "tzinfo", None) is None:
         return value.isoformat()
+    return _finite(value)
+
+
+def _finite(value: Any) -> Any:
+    if type(value) is float and value - value != 0:
+        raise unreadable(f"there is no number `{value}`", hint="write it as a string")
     return value
 
 

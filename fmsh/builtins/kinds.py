@@ -57,9 +57,12 @@ def float_(value: Value) -> Value:
             raise unreadable("the number is too large for a float") from None
     if type(value) is str:
         try:
-            return float(value)
+            number = float(value)
         except ValueError:
             raise _not_a("number", value) from None
+        if number - number != 0:  # an infinity or none at all
+            raise _not_a("number", value)
+        return number
     raise _no_way(value, "float")
 
 

@@ -76,7 +76,7 @@ def policy_of(arguments: Mapping[str, Value], is_once: bool) -> Policy:
     """Raises: Raised for statuses that are none."""
     retries = arguments.get("retries")
     return Policy(
-        RETRIES_DEFAULT if retries is None else max(0, int(retries)),
+        RETRIES_DEFAULT if retries is None else int(retries),
         is_once,
         bool(arguments.get("full")),
         bool(arguments.get("pages")),

@@ -137,6 +137,14 @@ def help_text(signature: Signature) -> str:
         lines.append("")
     for parameter in signature.parameters:
         label = parameter.flag if parameter.kind == "flag" else parameter.name.upper()
-        kind = "" if parameter.type_name in ("any", "bool") else f" ({parameter.type_name})"
-        lines.append(f"  {label:<20} {parameter.help}{kind}".rstrip())
+        label = f"{label}, {parameter.short}" if parameter.short else label
+        lines.append(f"  {label:<20} {parameter.help}{_notes(parameter)}".rstrip())
     return "\n".join(lines) + "\n"
+
+
+def _notes(parameter: Parameter) -> str:
+    """The type and the default, as far as they say something."""
+    notes = [] if parameter.type_name in ("any", "bool") else [parameter.type_name]
+    if parameter.default is not None:
+        notes.append(f"default {parameter.default}")
+    return f" ({', '.join(notes)})" if notes else ""

@@ -64,10 +64,18 @@ def operands(c: Compiler, b: AnyBody, nodes: Sequence[Node]) -> list[_ast.expr]:
 
 def spread(nodes: Sequence[Node], values: list[_ast.expr]) -> list[_ast.expr]:
     """Stars the values of those nodes that are spread: `...$xs` is one element or argument for each of its elements."""
-    return [
-        g.starred(g.call("spread_list", [value], node.id), node.id) if isinstance(node, s.Spread) else value
-        for node, value in zip(nodes, values, strict=True)
-    ]
+    return [spread_value(node, value) for node, value in zip(nodes, values, strict=True)]
+
+
+def spread_value(node: Node, value: _ast.expr) -> _ast.expr:
+    if isinstance(node, s.Spread):
+        return g.starred(g.call("spread_list", [value], node.id), node.id)
+    return g.starred(value, node.id) if is_paths(node) else value
+
+
+def is_paths(node: Node) -> bool:
+    """Whether a word stands for as many paths as match it, or for as many words as its braces hold."""
+    return isinstance(node, s.Word) and any(isinstance(part, s.Glob | s.Braces) for part in node.parts)
 
 
 def spill(c: Compiler, b: AnyBody, node: Node, value: _ast.expr) -> _ast.expr:

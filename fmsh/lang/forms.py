@@ -11,6 +11,7 @@ from fmsh.lang import generated as g
 from fmsh.lang import syntax as s
 from fmsh.lang.bodies import CONCURRENT, Body, Label, nearest_callable
 from fmsh.lang.bodies import EACH as EACH_KIND
+from fmsh.lang.calls import literal_kind
 from fmsh.lang.expressions import operands, spill, spread
 from fmsh.lang.given import Form, Given, flag, nothing, observation, pair, positional, record, request
 from fmsh.lang.piped import Piped
@@ -20,6 +21,7 @@ from fmsh.lang.requests import REQUEST_FORMS
 from fmsh.lang.statements import compile_block, compile_body
 from fmsh.machine import code as op
 from fmsh.machine.signature import Parameter, Signature
+from fmsh.values import a_kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,6 +46,9 @@ def _sleep(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str
     if "until" in values:
         request(c, b, node, "timer", "sleep", {"until": values["until"]})
     else:
+        kind = literal_kind(given.bound["duration"][0])
+        if kind not in (None, "duration", "int", "float"):
+            c.problem(node, f"sleep takes a duration or a number of seconds, not {a_kind(kind)}", "such as `sleep 10s`")
         duration = g.call("sleep_duration", [values["duration"]], node.id)
         request(c, b, node, "timer", "sleep", {"duration": duration})
     return nothing(node)

@@ -38,7 +38,16 @@ def _parameter(c: Compiler, node: s.Parameter) -> Parameter:
     given = None if node.default is None else literal_kind(node.default)
     if given is not None and given != "null" and not accepts(type_name, given):
         c.problem(node.default or node, f"{node.name} must be {a_kind(type_name)}, its default is {a_kind(given)}")
-    return Parameter(node.name, node.kind, type_name, is_required, None, node.short, node.help)
+    return Parameter(node.name, node.kind, type_name, is_required, _literal_default(node), node.short, node.help)
+
+
+def _literal_default(node: s.Parameter) -> str | None:
+    """The default as it is written, for the help, if it is a literal."""
+    is_word = isinstance(node.default, s.Word) and len(node.default.parts) == 1
+    literal = node.default.parts[0] if is_word and isinstance(node.default, s.Word) else node.default
+    if not isinstance(literal, s.Literal):
+        return None
+    return literal.value if isinstance(literal.value, str) else literal.spelling
 
 
 def _check_order(c: Compiler, nodes: Sequence[s.Parameter]) -> None:

@@ -13,7 +13,7 @@ from fmsh.lang import generated as g
 from fmsh.lang import syntax as s
 from fmsh.lang.bodies import Body, Label, PythonBody, find_module
 from fmsh.lang.calls import bind_arguments, checked, plain_text
-from fmsh.lang.expressions import block_function, expression, operands, spill
+from fmsh.lang.expressions import block_function, expression, is_paths, operands, spill, spread_value
 from fmsh.lang.piped import Piped
 from fmsh.lang.processes import join_alias, processes
 from fmsh.lang.purity import is_pure, is_pure_block
@@ -395,8 +395,8 @@ def _argument(
         c.problem(node, message, "compute the values first with `each { … }` or `for`", code="effect-in-block")
         return g.constant(None, node.id)
     value = values[node.id]
-    if isinstance(node, s.Spread):
-        return g.starred(g.call("spread_list", [value], node.id), node.id)
+    if isinstance(node, s.Spread) or (parameter.kind == "rest" and is_paths(node)):
+        return spread_value(node, value)
     if parameter.type_name == "block":
         return g.call("as_function", [value], node.id)
     return checked(c, signature, parameter, node, value)

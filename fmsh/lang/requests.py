@@ -127,6 +127,8 @@ def _api(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str) 
 
 def _renamed(values: dict[str, _ast.expr]) -> dict[str, _ast.expr]:
     """The arguments of the connector in the place of the flags that have another name."""
+    if "retry" in values:
+        values["retry"] = g.call("request_retries", [values["retry"]], values["retry"].lineno)
     return {_ARGUMENTS.get(name, name): value for name, value in values.items()}
 
 

@@ -243,10 +243,12 @@ def soft_failure() -> ErrorValue:
 
 def sleep_duration(value: Value) -> Duration:
     """`sleep 90` is in seconds."""
-    if isinstance(value, Duration):
-        return value
     if type(value) in (int, float):
-        return Duration(round(value * 10**9))
+        value = Duration(round(value * 10**9))
+    if isinstance(value, Duration):
+        if value.nanoseconds < 0:
+            raise raised("type", "sleep takes a time that is not negative", hint="such as `sleep 10s`")
+        return value
     raise raised(
         "type",
         f"sleep takes a duration or a number of seconds, not {a_kind(kind_of(value))}",
@@ -280,6 +282,12 @@ def through_api(api: dict[str, Value], name: str, request: dict[str, Value]) -> 
         key: api[key] | request[key] for key in ("headers", "query") if key in api and key in request
     }
     return {**api, **request, **merged, "url": joined}
+
+
+def request_retries(value: Value) -> int:
+    if type(value) is not int or value < 0:
+        raise raised("type", "--retry takes a whole number from 0", hint="0 is one try and no further one")
+    return value
 
 
 def parallel_limit(value: Value) -> int:
@@ -440,6 +448,7 @@ FUNCTIONS: dict[str, Any] = {
         url_part,
         through_api,
         parallel_limit,
+        request_retries,
         retry_policy,
         next_turn,
         check_retry,

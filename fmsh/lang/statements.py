@@ -5,7 +5,7 @@ from __future__ import annotations
 from fmsh.lang import generated as g
 from fmsh.lang import pipelines
 from fmsh.lang import syntax as s
-from fmsh.lang.bodies import CONCURRENT, EACH, Body, Label, find_variable
+from fmsh.lang.bodies import CONCURRENT, EACH, Body, Label, find_function, find_variable
 from fmsh.lang.calls import plain_text
 from fmsh.lang.destructuring import pattern_data
 from fmsh.lang.expressions import OPERATORS, block_function, expression, operands, spill
@@ -393,6 +393,8 @@ def _set_environment(c: Compiler, b: Body, node: Node, record: _ast.expr) -> Non
 
 
 def _alias(c: Compiler, b: Body, node: s.Alias) -> None:
+    if find_function(b, node.name) is not None:
+        c.warn(node, f"`{node.name}` is a function, and a function goes before an alias", "give one another name")
     c.aliases[node.name] = node.command
 
 

@@ -58,10 +58,37 @@ def missing_commands(source: Source, tree: s.Program, own: set[str]) -> list[Dia
     """Warns of external commands that are not found now; whether they exist is known for sure when they run."""
     nodes = list(walk(tree))
     return [
-        Diagnostic(source, command.name.span, f"command not found: {name}", "", "warning", "command-not-found")
+        Diagnostic(
+            source,
+            command.name.span,
+            f"command not found: {name}",
+            hint_for_missing(nodes, command.span[0]),
+            "warning",
+            "command-not-found",
+        )
         for command, name in _commands(nodes)
         if (command.is_external or not (name in own or _is_ours(name))) and not _is_found(name)
     ]
+
+
+def hint_for_missing(nodes: list[s.Node], offset: int) -> str:
+    """What was probably meant by a command that is not found and begins at `offset`; "" if nothing is known."""
+    for node in nodes:
+        if isinstance(node, s.For) and (words := _words_of(node.source, offset)):
+            return f"`for` goes over one value; write a list: `[{', '.join(words)}]`"
+        if isinstance(node, s.Let | s.Assign) and len(words := _words_of(node.value, offset)) == 1:
+            return f'quote it if it is a string: `"{words[0]}"`'
+    return ""
+
+
+def _words_of(chain: s.Node, offset: int) -> list[str]:
+    """The words of a chain that is one command of plain words; [] if it is anything else or begins elsewhere."""
+    commands = [node for node in walk(chain) if isinstance(node, s.Command)]
+    if len(commands) != 1 or commands[0].span != chain.span or chain.span[0] != offset:
+        return []
+    words = [commands[0].name, *commands[0].arguments]
+    parts = [word.parts[0] if isinstance(word, s.Word) and len(word.parts) == 1 else word for word in words]
+    return [str(part.spelling) for part in parts if isinstance(part, s.Literal)] if len(parts) == len(words) else []
 
 
 def _commands(nodes: list[s.Node]) -> Iterator[tuple[s.Command, str]]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 else:
     import _signal as signal  # without its enums, which cost 4 ms of start-up
 
-FAILED, INTERRUPTED, PIPE_CLOSED = 1, 130, 141
+FAILED, NOT_FOUND, INTERRUPTED, PIPE_CLOSED = 1, 127, 130, 141
 
 
 def run(options: Options) -> int:
@@ -251,7 +251,22 @@ def _show_error(error: ErrorValue, foreground: Foreground, program: Program) -> 
     if type(stderr) is str and stderr.strip() and foreground.was_shown(stderr):
         del fields["stderr"]
     sources = {unit.source.name: unit.source for unit in program.units}
+    if fields.get("status") == NOT_FOUND and (hint := _hint_for_missing(fields.get("where"), sources)):
+        fields["hint"] = hint
     sys.stderr.write(render_error(ErrorValue(fields), sources, color=has_colors(2)))
+
+
+def _hint_for_missing(where: Value, sources: dict[str, Source]) -> str:
+    from fmsh.lang.parser import parse
+    from fmsh.lang.tree import walk
+    from fmsh.shell.checking import hint_for_missing
+
+    source = sources.get(str(where.get("file"))) if isinstance(where, dict) else None
+    if source is None or not isinstance(where, dict):
+        return ""
+    lines = source.text.split("\n")[: where["line"] - 1]
+    offset = sum(len(line) + 1 for line in lines) + where["column"] - 1
+    return hint_for_missing(list(walk(parse(source))), offset)
 
 
 def _explain_parked(number: int, ended: Ended, foreground: Foreground, program: Program) -> None:

@@ -60,6 +60,26 @@ def test_a_command_that_is_not_there_is_said_when_it_runs(shell: Shell) -> None:
     assert shell.file("marker") == "happened\n"
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("let x = nosuchcommand", 'quote it if it is a string: `"nosuchcommand"`'),
+        ("for x in nosuchcommand b c { echo $x }", "write a list: `[nosuchcommand, b, c]`"),
+    ],
+)
+def test_a_command_that_was_meant_as_data_is_not_found_with_a_hint(shell: Shell, text: str, hint: str) -> None:
+    result = shell.run("-c", f"let y = 1\n{text}")
+    assert result.status == 127 and hint in result.err, result
+    assert hint in shell.run("--check", "-c", text).err
+
+
+def test_the_help_of_a_script_tells_short_flags_and_defaults(shell: Shell) -> None:
+    file = shell.script("param --version (-v): string = latest  # which\nparam --count: int = 3  # how many\n")
+    help = shell.ok(file, "--help")
+    assert "  --version, -v        which (string, default latest)\n" in help
+    assert "  --count              how many (int, default 3)\n" in help
+
+
 # -- the store
 
 

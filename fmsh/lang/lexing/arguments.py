@@ -6,6 +6,7 @@ from fmsh.lang.lexing import hints, numbers, operands, records, words
 from fmsh.lang.lexing.frames import ARGUMENT_PATH, ARGUMENTS, BODY, ENVIRONMENT, OPERAND, STATEMENT, Pending
 from fmsh.lang.lexing.marks import LITERALS, punctuation
 from fmsh.lang.tokens import COMMAND_CHARS, DIGITS, NAME_START, Token, name_end
+from fmsh.values import Duration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -96,7 +97,9 @@ def literal(lexer: Lexer) -> bool:
             return False
         end = numbers.run_end(text, first)
         value = numbers.read_run(text[first:end]) if lexer.is_word_end(end) else numbers.NOT_A_NUMBER
-        if value is numbers.NOT_A_NUMBER or (first > begin and not hasattr(value, "__neg__")):
+        if value is numbers.NOT_A_NUMBER or value == operands.INFINITY:
+            return False
+        if first > begin and type(value) not in (int, float, Duration):
             return False
         lexer.emit("LIT", begin, end, operands.negated(value) if first > begin else value)
     lexer.frame.arguments += 1

@@ -11,6 +11,8 @@ from fmsh.lang.lexing.frames import (
 from fmsh.lang.tokens import COMMAND_CHARS, DIGITS, NAME_START, WORD_END, name_end
 from fmsh.values import Duration
 
+INFINITY = float("inf")  # there is none in the language, as there is none in JSON
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -94,6 +96,8 @@ def _digit(lexer: Lexer) -> bool:
     value = numbers.read_run(text[begin:end])
     if value is numbers.NOT_A_NUMBER:
         return False
+    if value == INFINITY:
+        lexer.report(begin, end, "the number is too large for a float", "quote it if it is text", "limit")
     lexer.emit("LIT", begin, end, value)
     lexer.frame.mode = OPERATOR
     return True
