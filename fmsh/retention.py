@@ -1,7 +1,8 @@
 """Retention: what is removed, when, and in which order. The daemon does it once an hour, `fmsh jobs gc` at once.
 
     an ended job     its output (large values and the files of its processes) goes first, its history later
-    an active job    is never removed; its old events go, up to a snapshot, with the files of steps completed before it
+    an active job    is never removed; its old events go, up to a snapshot, with the files of steps completed before it,
+                     and what it remembers of deliveries a month ago
     nobody's         files of processes whose job is gone
 
 A job's row goes before its files: whoever dies in between leaves files of nobody, which the next sweep finds. The files
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 PAGE_JOBS = 500  # looked at together
 GRACE_S = 3600.0  # for files of nobody
+DELIVERIES_KEPT_MS = 30 * 86_400_000  # senders of webhooks give up after days
 CHECKS_PER_TERM = 8  # how often in the time that events are kept a holder looks for those that are older
 NEVER_MS = 1 << 62
 OUTPUT, HISTORY, EVENTS = "retention.output", "retention.history", "retention.events"
@@ -87,6 +89,8 @@ class Sweep:
             for age in page:
                 if age.ended_at_ms is None and self._may_go_on():
                     self._trim(age)
+        if self._may_go_on():
+            self.swept.bytes += self._store.forget_deliveries(before_ms=self._now_ms() - DELIVERIES_KEPT_MS)
         return self._finish()
 
     def run_ended(self) -> Swept:

@@ -11,7 +11,7 @@
 4. *Chained.* Each event carries a keyed hash over its bytes and the hash before it; reading verifies it and raises
    `StoreCorrupt` for the job, not for the others. `verify` looks at everything, and keeps nobody waiting meanwhile.
 5. *Everybody else knocks.* A callback, signal, cancel or answer is a row in the job's inbox, taken by the holder in row
-   order, at most once per `dedupe_id`. `deliver` returning means that the row is durable.
+   order, at most once per `dedupe_id` until that is forgotten. `deliver` returning means that the row is durable.
 6. *A lease is taken only from nobody or from the dead*: nobody holds it, its holder's boot is over, its holder's lock
    can be had, or the contender has itself seen the holder's renewals stand still for a whole TTL of a clock that stops
    in suspend (and then only if the job is not `at_terminal`). Taking it adds one to the epoch.
@@ -343,6 +343,10 @@ class EventStore(Protocol):
 
         Raises: StoreError: one of them is active; it keeps all that it has.
         """
+        ...
+
+    def forget_deliveries(self, *, before_ms: int) -> int:
+        """Forgets what was delivered before that, which may then be delivered again, and addresses over since then."""
         ...
 
     def existed(self, job_id: int) -> bool:

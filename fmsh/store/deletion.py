@@ -35,6 +35,11 @@ WHERE id = ?3 AND trimmed_seq < ?1 AND ?1 > 1
 # The tables of a job, and what names a row of each: a job may have more of any than one transaction should delete.
 OF_A_JOB = {"snapshot": "rowid", "inbox": "id", "delivered": "dedupe_id", "callback": "token_hash"}
 
+OLD_DELIVERIES = "SELECT job_id, dedupe_id FROM delivered WHERE at_ms < ?1 LIMIT ?2"
+OLD_CALLBACKS = """
+SELECT rowid FROM callback WHERE (used_at_ms < ?1 AND NOT is_many) OR expires_at_ms < ?1 LIMIT ?2
+"""
+
 
 class Room:
     """How many rows the current transaction may still delete."""
@@ -197,6 +202,19 @@ def _drop_blobs(cursor: Cursor, room: Room, job_id: int, where: str, *values: ob
             room.spend(size // BYTES_OF_A_ROW)
         room.spend(1)
     return room.is_left
+
+
+def forget_deliveries(database: Database, before_ms: int) -> int:
+    """Deletes the notes of old deliveries, and the addresses that were used up or ran out as long ago."""
+
+    def work(cursor: Cursor, room: Room) -> bool:
+        before = cursor.connection.total_changes()
+        cursor.execute(f"DELETE FROM delivered WHERE (job_id, dedupe_id) IN ({OLD_DELIVERIES})", (before_ms, room.rows))
+        cursor.execute(f"DELETE FROM callback WHERE rowid IN ({OLD_CALLBACKS})", (before_ms, room.rows))
+        return cursor.connection.total_changes() == before
+
+    looks = (OLD_DELIVERIES, OLD_CALLBACKS)
+    return _in_turns(database, work) if any(database.read(look, (before_ms, 1)) for look in looks) else 0
 
 
 def shrink(database: Database) -> None:

@@ -30,12 +30,13 @@ def deliver(cursor: Cursor, key: bytes, job_id: int, kind: str, data_json: str, 
     rows = cursor.execute("SELECT owner_id FROM job WHERE id = ?", (job_id,)).fetchall()
     if not rows:
         raise StoreMissing(f"there is no job {job_id}")
-    fresh = "INSERT OR IGNORE INTO delivered VALUES (?, ?) RETURNING 1"
-    if not cursor.execute(fresh, (job_id, dedupe_id)).fetchall():
+    at_ms = time.time_ns() // 1_000_000
+    fresh = "INSERT OR IGNORE INTO delivered VALUES (?, ?, ?) RETURNING 1"
+    if not cursor.execute(fresh, (job_id, dedupe_id, at_ms)).fetchall():
         return Knock(is_new=False, holder_id=rows[0][0])
     cursor.execute(
         "INSERT INTO inbox (job_id, at_ms, kind, data_json, sum) VALUES (?, ?, ?, ?, ?)",
-        (job_id, time.time_ns() // 1_000_000, kind, data_json, chain.row_sum(key, job_id, kind, data_json)),
+        (job_id, at_ms, kind, data_json, chain.row_sum(key, job_id, kind, data_json)),
     )
     return Knock(is_new=True, holder_id=rows[0][0])
 
@@ -68,7 +69,7 @@ def open_callback(cursor: Cursor, key: bytes, new: NewCallback) -> None:
     """Opens an address, or gives an open one a new token. One that was used up stays used up."""
     values = (new.token_hash, new.job_id, new.handle_id, new.expires_at_ms, " ".join(new.methods), int(new.is_many))
     cursor.execute(
-        """INSERT INTO callback VALUES (?, ?, ?, ?, ?, ?, NULL, ?) ON CONFLICT (job_id, handle_id) DO UPDATE SET
+        """INSERT INTO callback VALUES (?, ?, ?, ?, ?, ?, NULL, ?, NULL) ON CONFLICT (job_id, handle_id) DO UPDATE SET
         token_hash = excluded.token_hash, expires_at_ms = excluded.expires_at_ms, methods = excluded.methods,
         is_many = excluded.is_many, sum = excluded.sum""",
         (*values, chain.row_sum(key, *values)),
@@ -110,6 +111,7 @@ def deliver_callback(cursor: Cursor, key: bytes, call: Call) -> tuple[Delivery, 
     is_over = has_ended or (expires_at_ms is not None and expires_at_ms <= call.now_ms)
     if is_over or (used_by is not None and not is_many):
         return None
-    cursor.execute("UPDATE callback SET used_by = ? WHERE token_hash = ?", (call.dedupe_id, call.token_hash))
+    used = "UPDATE callback SET used_by = ?, used_at_ms = ? WHERE token_hash = ?"
+    cursor.execute(used, (call.dedupe_id, call.now_ms, call.token_hash))
     data_json = callback_json(handle_id, call.data_json)
     return Delivery(job_id, False), deliver(cursor, key, job_id, "callback", data_json, dedupe_id)

@@ -296,6 +296,13 @@ class MemoryStore(Drawer):
             if kept is not None:
                 yield kept
 
+    def forget_deliveries(self, *, before_ms: int) -> int:
+        with Writing(self) as disk:
+            for kept in disk.jobs.values():
+                kept.delivered = {id: at_ms for id, at_ms in kept.delivered.items() if at_ms >= before_ms}
+            disk.callbacks = {at: found for at, found in disk.callbacks.items() if not found.was_over(before_ms)}
+        return 0
+
     def existed(self, job_id: int) -> bool:
         return 1 <= job_id <= self.disk.ids["job"]
 
@@ -382,8 +389,8 @@ class MemoryStore(Drawer):
             kept = self._kept(job_id)
             if dedupe_id in kept.delivered:
                 return False
-            kept.delivered.add(dedupe_id)
-            row = InboxRow(disk.next_id("inbox"), job_id, time.time_ns() // 1_000_000, kind, data_json)
+            kept.delivered[dedupe_id] = at_ms = time.time_ns() // 1_000_000
+            row = InboxRow(disk.next_id("inbox"), job_id, at_ms, kind, data_json)
             kept.inbox[row.id] = row
         if kept.job.owner_id is None:
             self.wake_daemon()
@@ -398,7 +405,7 @@ class MemoryStore(Drawer):
     def open_callback(self, new: NewCallback) -> None:
         with Writing(self) as disk:
             before = disk.callbacks.get((new.job_id, new.handle_id))
-            disk.callbacks[new.job_id, new.handle_id] = KeptCallback(new, before.used_by if before else None)
+            disk.callbacks[new.job_id, new.handle_id] = KeptCallback(new, before)
 
     def deliver_callback(
         self, token_hash: bytes, data_json: str, *, dedupe_id: str, method: str, now_ms: int
@@ -414,7 +421,7 @@ class MemoryStore(Drawer):
             is_over = kept.has_ended or (new.expires_at_ms is not None and new.expires_at_ms <= now_ms)
             if is_over or (found.used_by is not None and not new.is_many):
                 return None
-            found.used_by = dedupe_id
+            found.used_by, found.used_at_ms = dedupe_id, now_ms
             wrapped = callback_json(new.handle_id, data_json)
             self.deliver(new.job_id, "callback", wrapped, dedupe_id=dedupe_id)
             return Delivery(new.job_id, False)

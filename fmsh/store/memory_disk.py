@@ -45,7 +45,7 @@ class KeptJob:
         self.events: dict[int, tuple[StoredEvent, bytes]] = {}
         self.snapshots: dict[int, tuple[Snapshot, bytes]] = {}
         self.inbox: dict[int, InboxRow] = {}
-        self.delivered: set[str] = set()
+        self.delivered: dict[str, int] = {}  # when
         self.trimmed_chain = b""
 
     @property
@@ -80,11 +80,18 @@ class KeptJob:
 
 
 class KeptCallback:
-    __slots__ = ("new", "used_by")
+    __slots__ = ("new", "used_at_ms", "used_by")
 
-    def __init__(self, new: NewCallback, used_by: str | None) -> None:
+    def __init__(self, new: NewCallback, before: KeptCallback | None) -> None:
         self.new = new
-        self.used_by = used_by
+        self.used_by: str | None = None if before is None else before.used_by
+        self.used_at_ms: int | None = None if before is None else before.used_at_ms
+
+    def was_over(self, before_ms: int) -> bool:
+        """Whether it was used up or ran out before a moment."""
+        used_ms, expires_ms = self.used_at_ms, self.new.expires_at_ms
+        was_used = used_ms is not None and used_ms < before_ms and not self.new.is_many
+        return was_used or (expires_ms is not None and expires_ms < before_ms)
 
 
 class MemoryDisk:

@@ -61,6 +61,13 @@ CREATE TABLE session_variable (
     session_id TEXT NOT NULL, name TEXT NOT NULL, value_json TEXT NOT NULL, PRIMARY KEY (session_id, name)
 ) STRICT, WITHOUT ROWID;
 """
+# From 3: when something was delivered. What was delivered before that counts as delivered now.
+DATE_DELIVERIES = """
+ALTER TABLE delivered ADD COLUMN at_ms INTEGER NOT NULL DEFAULT 0;
+UPDATE delivered SET at_ms = unixepoch() * 1000;
+ALTER TABLE callback ADD COLUMN used_at_ms INTEGER;
+UPDATE callback SET used_at_ms = unixepoch() * 1000 WHERE used_by IS NOT NULL;
+"""
 
 
 class Schema(Record):
@@ -70,7 +77,7 @@ class Schema(Record):
     steps: Mapping[int, str]
 
 
-CURRENT = Schema(3, {1: COUNT_BLOB_USES, 2: ADD_SESSIONS})
+CURRENT = Schema(4, {1: COUNT_BLOB_USES, 2: ADD_SESSIONS, 3: DATE_DELIVERIES})
 
 
 def bring_up_to_date(

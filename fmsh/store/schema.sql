@@ -152,7 +152,7 @@ CREATE TABLE owner (
 ) STRICT, WITHOUT ROWID;
 
 -- Everybody else knocks: a row here becomes an event of the job in its holder's next commit, in row order. What was
--- delivered once is remembered for as long as the job, so that it is never delivered twice.
+-- delivered once is remembered for as long as somebody may send it again, so that it is not delivered twice.
 
 CREATE TABLE inbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -168,6 +168,7 @@ CREATE INDEX inbox_by_job ON inbox (job_id);
 CREATE TABLE delivered (
     job_id INTEGER NOT NULL,
     dedupe_id TEXT NOT NULL,
+    at_ms INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (job_id, dedupe_id)
 ) STRICT, WITHOUT ROWID;
 
@@ -183,6 +184,7 @@ CREATE TABLE callback (
     is_many INTEGER NOT NULL,
     used_by TEXT,
     sum BLOB NOT NULL,
+    used_at_ms INTEGER,
     UNIQUE (job_id, handle_id)
 ) STRICT;
 

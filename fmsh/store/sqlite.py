@@ -187,6 +187,11 @@ class SqliteStore:
 
         return deletion.remove_jobs(self._database, job_ids, now_ms)
 
+    def forget_deliveries(self, *, before_ms: int) -> int:
+        from fmsh.store import deletion
+
+        return deletion.forget_deliveries(self._database, before_ms)
+
     def existed(self, job_id: int) -> bool:
         return jobs.existed(self._database, job_id)
 

@@ -760,6 +760,26 @@ def test_a_fenced_line_leaves_nothing_behind(store: EventStore) -> None:
     assert store.session_names("s1") == []
 
 
+def test_old_deliveries_are_forgotten_and_addresses_that_are_over_with_them(store: EventStore) -> None:
+    lease = start(store)
+    for handle, token, expires_at_ms, is_many in (
+        ("used", b"t", None, False),
+        ("ran out", b"o", 101, False),
+        ("open", b"u", 10**15, False),
+        ("many", b"m", None, True),
+    ):
+        store.open_callback(NewCallback(lease.job_id, handle, token, expires_at_ms, is_many=is_many))
+    assert call(store) == call(store, token=b"m") == Delivery(lease.job_id, False)
+    store.deliver(lease.job_id, "signal", "{}", dedupe_id="s")
+    store.forget_deliveries(before_ms=100)
+    assert call(store) == call(store, token=b"m") == Delivery(lease.job_id, True)
+    assert not store.deliver(lease.job_id, "signal", "{}", dedupe_id="s")
+    store.forget_deliveries(before_ms=10**14)
+    assert call(store) is None and call(store, token=b"o") is None and len(store.inbox(lease.job_id)) == 3
+    assert call(store, token=b"u") == call(store, token=b"m") == Delivery(lease.job_id, False)
+    assert store.deliver(lease.job_id, "signal", "{}", dedupe_id="s")
+
+
 # -- settings, secrets
 
 

@@ -210,6 +210,7 @@ def to_the_first_schema(state: str) -> None:
     connection = raw(state)
     connection.execute(
         """DROP TABLE session; DROP TABLE session_variable;
+        ALTER TABLE delivered DROP COLUMN at_ms; ALTER TABLE callback DROP COLUMN used_at_ms;
         ALTER TABLE job DROP COLUMN trimmed_at_ms; ALTER TABLE job DROP COLUMN output_removed_at_ms;
         CREATE TABLE old (hash TEXT PRIMARY KEY, data BLOB NOT NULL, sum BLOB NOT NULL) STRICT;
         INSERT INTO old SELECT hash, data, sum FROM blob; DROP TABLE blob; ALTER TABLE old RENAME TO blob;
