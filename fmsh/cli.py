@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from fmsh.errors import FmshError, SourceError, StoreError, UsageError
+from fmsh.errors import FmshError, SourceError, StoreCorrupt, StoreError, UsageError
 from fmsh.settings import read_settings
 from fmsh.shell.options import Options
 
@@ -91,6 +91,8 @@ def _drop_output() -> None:
 def _status_of(error: FmshError) -> int:
     if isinstance(error, UsageError):
         return USAGE
+    if isinstance(error, StoreCorrupt) and error.is_local:
+        return FAILED
     return STORE_UNAVAILABLE if isinstance(error, StoreError) else FAILED
 
 

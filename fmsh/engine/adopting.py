@@ -7,7 +7,7 @@ that, so that it is not loaded again and again.
 from __future__ import annotations
 
 from fmsh.connectors.base import Cancelled
-from fmsh.engine import recording, replay, summary
+from fmsh.engine import ending, recording, replay, summary
 from fmsh.errors import StoreBusy, StoreCorrupt, StoreFull
 from fmsh.machine.events import HandedOver, JobEnded, Parked
 from fmsh.store.base import Append, Summary
@@ -24,8 +24,12 @@ RETRY_S = 1.0
 
 def adopt(engine: Engine, job_id: int) -> Worker | None:
     """Takes over a job, and makes its worker ready. None: it cannot be had, or not be loaded."""
-    lease = engine.store.acquire(job_id)
-    job = None if lease is None else engine.store.job(job_id)
+    try:
+        lease = engine.store.acquire(job_id)
+        job = None if lease is None else engine.store.job(job_id)
+    except StoreCorrupt as error:
+        _set_aside(engine, job_id, error)
+        return None
     if lease is None or job is None:
         return None
     try:
@@ -34,7 +38,7 @@ def adopt(engine: Engine, job_id: int) -> Worker | None:
         )
         _go_on(engine, worker, job)
     except StoreCorrupt as error:
-        engine.quarantine(job_id, error)
+        _set_aside(engine, job_id, error)
         return None
     except StoreBusy:
         _give_back(engine, lease, job.wake_at_ms)
@@ -80,6 +84,16 @@ def _give_back(engine: Engine, lease: Lease, wake_at_ms: int | None) -> None:
         engine.store.release(lease, wake_at_ms=wake_at_ms)
     except (StoreFull, StoreBusy):
         engine.loop.after(RETRY_S, lambda: _give_back(engine, lease, wake_at_ms))
+
+
+def _set_aside(engine: Engine, job_id: int, error: StoreCorrupt) -> None:
+    """Parks a damaged job, or ends it if it is to be cancelled."""
+    engine.quarantine(job_id, error)
+    try:
+        if any(row.kind == "cancel" for row in engine.store.inbox(job_id)):
+            ending.give_up(engine.store, job_id, now_ms=engine.clock_ms())
+    except (StoreCorrupt, StoreFull, StoreBusy) as refusal:  # `fmsh jobs cancel` can do without us
+        engine.report(refusal, f"cancelling job {job_id}")
 
 
 def _put_aside(engine: Engine, job: Job, lease: Lease, fault: Exception) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from fmsh import wire
-from fmsh.engine import summary
+from fmsh.engine import recording, summary
+from fmsh.errors import StoreCorrupt
 from fmsh.record import Record
-from fmsh.store.base import NewInboxRow
+from fmsh.store.base import NewInboxRow, Summary
+from fmsh.values import error_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fmsh.engine.worker import Worker
+    from fmsh.store.base import EventStore
     from fmsh.values import ErrorValue, Value
 
 
@@ -43,5 +46,22 @@ def news_for_parent(worker: Worker) -> list[NewInboxRow]:
     end = worker.end
     if worker.parent_id is None or end is None or worker.is_parked:
         return []
-    told = {"handle": str(worker.job_id), "delivery": {"value": end.value, "error": end.error}}
-    return [NewInboxRow(worker.parent_id, "job", wire.encode(told), f"job {worker.job_id}")]
+    return [_news(worker.job_id, worker.parent_id, end.value, end.error)]
+
+
+def _news(job_id: int, parent_id: int, value: Value, error: ErrorValue | None) -> NewInboxRow:
+    told = {"handle": str(job_id), "delivery": {"value": value, "error": error}}
+    return NewInboxRow(parent_id, "job", wire.encode(told), f"job {job_id}")
+
+
+def give_up(store: EventStore, job_id: int, *, now_ms: int) -> bool:
+    """Cancels a job whose history is damaged, without its machine. False: it has ended, or somebody holds it."""
+    error = error_value("cancelled", "the job is damaged, and was cancelled without its defer and undo")
+    status = summary.CANCELLED_STATUS
+    row = Summary("cancelled", error_json=recording.error_json(error), exit_status=status, ended_at_ms=now_ms)
+    try:
+        job = store.job(job_id)
+    except StoreCorrupt:  # nobody knows any more who started it
+        job = None
+    parent_id = None if job is None else job.parent_id
+    return store.abandon(job_id, row, [] if parent_id is None else [_news(job_id, parent_id, None, error)])

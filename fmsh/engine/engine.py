@@ -83,7 +83,7 @@ class Engine:
         self._stall: StoreError | None = None
         self._ready: dict[Worker, None] = {}
         self._ended: dict[int, Ended] = {}
-        self._quarantined: set[int] = set()  # not to be loaded again and again for what lies in their inboxes
+        self._quarantined: dict[int, int] = {}  # not to be loaded again for what is in their inboxes up to that row
         self._surroundings = Surroundings(
             loop,
             Dispatcher(connectors, terminal, self.report),
@@ -133,7 +133,7 @@ class Engine:
         """
         from fmsh.engine import adopting
 
-        if job_id in self._quarantined:
+        if job_id in self._quarantined and self._newest_row(job_id) <= self._quarantined[job_id]:
             return False
         self._holding.begin()
         return adopting.adopt(self, job_id) is not None
@@ -306,11 +306,22 @@ class Engine:
     def quarantine(self, job_id: int, error: StoreError) -> None:
         """Parks a job whose history is damaged, and does not load it again."""
         self.report(error, f"job {job_id}")
-        self._quarantined.add(job_id)
+        self._quarantined[job_id] = self._newest_row(job_id)
         try:
             self.store.quarantine(job_id, error_json=recording.error_json(error_value("corrupt", error.message)))
         except (StoreFull, StoreBusy) as refusal:  # whoever loads it next finds the damage again
             self.report(refusal, f"quarantine of job {job_id}")
+
+    def _newest_row(self, job_id: int) -> int:
+        try:
+            return max((row.id for row in self.store.inbox(job_id)), default=0)
+        except StoreCorrupt:
+            return 0
+
+    @property
+    def quarantined(self) -> int:
+        """How many damaged jobs may be due for ever, for what lies in their inboxes."""
+        return len(self._quarantined)
 
     def _forget(self, worker: Worker) -> None:
         self.workers.pop(worker.job_id, None)

@@ -80,10 +80,10 @@ class Service:
     def _adopt_due(self) -> None:
         engine = self._engine
         try:
-            due = engine.store.due(engine.clock_ms(), limit=ADOPT_MAX)
-            for job_id in due:
-                engine.adopt(job_id)
-            if len(due) == ADOPT_MAX:
+            limit = ADOPT_MAX + engine.quarantined
+            due = engine.store.due(engine.clock_ms(), limit=limit)
+            adopted = [job_id for job_id in due if engine.adopt(job_id)]
+            if len(due) == limit and adopted:
                 engine.has_released = True  # there may be more
             self._plan(engine.store.next_due_ms())
         except (StoreFull, StoreBusy) as error:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 from fmsh import wire
 from fmsh.builtins.json_forms import read_json
-from fmsh.jobs.documents import documents_of, error_of, has_ended, read_event
-from fmsh.jobs.finding import NoSuchJob, NotPossible, find_job
+from fmsh.engine import ending
+from fmsh.jobs.documents import documents_of, error_of, has_ended, is_damaged, read_event
+from fmsh.jobs.finding import NoSuchJob, NotPossible, find_even_damaged, find_job
 from fmsh.jobs.following import deliver
 from fmsh.machine.events import Parked
 from fmsh.values import Raised
@@ -70,8 +73,10 @@ def _for_each(desk: Desk, names: list[str], kind: str, check: Callable[[Job], No
     done = []
     for name in names:
         try:
-            job = find_job(desk.store, name)
+            job = find_even_damaged(desk.store, name)
             check(job)
+            if is_damaged(job):
+                _act_on_damaged(desk, job, kind)
         except (NoSuchJob, NotPossible) as problem:
             desk.note(problem.message + (f"\n  {problem.hint}" if problem.hint else ""))
             status = 1
@@ -82,6 +87,19 @@ def _for_each(desk: Desk, names: list[str], kind: str, check: Callable[[Job], No
     if desk.is_json:
         desk.write_document(documents_of(desk.store, done))
     return status
+
+
+def _act_on_damaged(desk: Desk, job: Job, kind: str) -> None:
+    """Cancels a damaged job here, since no machine can; a retry is worth its while only if the damage is gone."""
+    if kind == "cancel":
+        ending.give_up(desk.store, job.id, now_ms=time.time_ns() // 10**6)
+        return
+    if kind == "retry" and not any(damage.job_id == job.id for damage in desk.store.verify()):
+        return
+    hint = f"restore a backup, or give it up: `fmsh jobs cancel {job.id}`"
+    error = error_of(job)
+    assert error is not None
+    raise NotPossible(f"job {job.id} is damaged: {error.message}", hint=hint)
 
 
 def _need_active(job: Job) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fmsh.errors import FmshError, StoreError, UsageError
+from fmsh.errors import FmshError, StoreCorrupt, StoreError, UsageError
 from fmsh.jobs import acting, following, removing, showing
 from fmsh.jobs.desk import Desk
 from fmsh.jobs.documents import lost_value, whole_document
@@ -132,4 +132,6 @@ def _guarded(act: Callable[[], int], stderr: TextIO) -> int:
 def _status_of(problem: FmshError) -> int:
     if isinstance(problem, UsageError):
         return USAGE
+    if isinstance(problem, StoreCorrupt) and problem.is_local:
+        return FAILED
     return STORE_UNAVAILABLE if isinstance(problem, StoreError) else FAILED

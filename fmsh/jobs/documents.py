@@ -13,7 +13,7 @@ from fmsh.engine import recording
 from fmsh.errors import StoreMissing
 from fmsh.machine.events import JobEnded, RequestMade
 from fmsh.store.base import ENDED_STATES
-from fmsh.values import ErrorValue
+from fmsh.values import ErrorValue, error_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from fmsh.values import Value
 
     Place = Callable[[int], Value]  # the place of a syntax node, or null
+
+
+CORRUPT = "corrupt"  # the kind of error with which a damaged job is put into quarantine
 
 
 def timestamp(at_ms: int | None) -> str | None:
@@ -134,8 +137,16 @@ def has_ended(job: Job) -> bool:
     return job.state in ENDED_STATES
 
 
+def is_damaged(job: Job) -> bool:
+    """Whether something of a job was found not to be what was written."""
+    error = error_of(job)
+    return not has_ended(job) and error is not None and error.kind == CORRUPT
+
+
 def error_of(job: Job) -> ErrorValue | None:
     """Gives the error of a failed or parked job, or None."""
+    if job.damage is not None:
+        return error_value(CORRUPT, job.damage)
     error = None if job.error_json is None else wire.decode(job.error_json)
     if isinstance(error, dict):
         return ErrorValue({"kind": "internal", "message": "no reason was given"} | error)

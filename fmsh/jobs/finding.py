@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from fmsh import retention
-from fmsh.errors import FmshError
+from fmsh.errors import FmshError, StoreCorrupt
+from fmsh.store.base import JobFilter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +39,18 @@ def find_job(store: EventStore, text: str) -> Job:
             raise NoSuchJob("there are no jobs yet")
         return job
     return store.job_by_key(text) or _by_name(store, text)
+
+
+def find_even_damaged(store: EventStore, text: str) -> Job:
+    """The same, also for a job whose row is not what was written: it is given as a list shows it. Raises: NoSuchJob."""
+    try:
+        return find_job(store, text)
+    except StoreCorrupt:
+        number = text.removeprefix("%")
+        for job in store.jobs(JobFilter()):
+            if str(job.id) == number:
+                return job
+        raise
 
 
 def _by_name(store: EventStore, name: str) -> Job:

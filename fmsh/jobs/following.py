@@ -9,7 +9,7 @@ import time
 
 from fmsh import retention, wire
 from fmsh.errors import StoreMissing
-from fmsh.jobs.documents import error_of, has_ended, read_event, whole_document, whole_documents
+from fmsh.jobs.documents import error_of, has_ended, is_damaged, read_event, whole_document, whole_documents
 from fmsh.jobs.finding import NoSuchJob, find_job
 from fmsh.jobs.outputs import Output
 from fmsh.render.errors import render_error
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 PAUSE_S = (0.01, 0.1)  # the first and the longest wait between two looks
 CANCELLED = 130
 GOING_ON = ("running", "waiting")  # the states in which a job needs somebody who holds it
-TIMED_OUT = 1
+TIMED_OUT = DAMAGED = 1
 
 
 class Changes:
@@ -113,6 +113,8 @@ def wait(desk: Desk, arguments: argparse.Namespace) -> int:
             if job.state == "parked" and job.id not in told:
                 told.add(job.id)
                 _tell_parked(desk, job)
+        if any(is_damaged(job) for job in jobs):
+            break
         if give_up_at is not None and time.monotonic() >= give_up_at:
             break
         if changes.wait():
@@ -121,7 +123,8 @@ def wait(desk: Desk, arguments: argparse.Namespace) -> int:
         desk.write_document(whole_documents(desk.store, jobs))
     unended = [job for job in jobs if not has_ended(job)]
     for job in unended:
-        desk.note(f"job {job.id} has not ended in time: it is {job.state}")
+        if not is_damaged(job):
+            desk.note(f"job {job.id} has not ended in time: it is {job.state}")
     return TIMED_OUT if unended else jobs[-1].exit_status or 0
 
 
@@ -220,6 +223,8 @@ def _follow(desk: Desk, job: Job, keys: Keys) -> int | None:
             desk.see_to(job)
         if stored is None:
             is_parked = _look_for_parking(desk, job.id, is_parked)
+            if is_parked and is_damaged(desk.store.job(job.id) or job):
+                return DAMAGED
     return None
 
 
@@ -238,7 +243,18 @@ def _look_for_parking(desk: Desk, job_id: int, was_parked: bool) -> bool:
     return is_parked
 
 
+def tell_damaged(desk: Desk, job: Job) -> None:
+    """Says that a job is damaged, in what, and what can be done."""
+    error = error_of(job)
+    reason = f": {error.message}" if error is not None else ""
+    rest = f", or give it up: `fmsh jobs cancel {job.id}`" if not has_ended(job) else ""
+    desk.note(f"job {job.id} is damaged{reason}\n  `fmsh doctor` says more; restore a backup{rest}")
+
+
 def _tell_parked(desk: Desk, job: Job) -> None:
+    if is_damaged(job):
+        tell_damaged(desk, job)
+        return
     error = error_of(job)
     reason = f": {error.message}" if error is not None else ""
     desk.note(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fmsh import retention
 from fmsh.jobs.documents import has_ended
-from fmsh.jobs.finding import NoSuchJob, NotPossible, find_job
+from fmsh.jobs.finding import NoSuchJob, NotPossible, find_even_damaged
 from fmsh.store.base import JobAge
 
 TYPE_CHECKING = False
@@ -35,7 +35,7 @@ def rm(desk: Desk, arguments: argparse.Namespace) -> int:
     found: dict[int, Job] = {}
     for name in arguments.jobs:
         try:
-            job = find_job(desk.store, name)
+            job = find_even_damaged(desk.store, name)
             _need_ended(job)
             found[job.id] = job
         except (NoSuchJob, NotPossible) as problem:

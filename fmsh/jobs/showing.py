@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from fmsh.jobs.documents import documents_of, error_of, event_json, places_of, read_event, whole_document
+from fmsh.jobs.documents import documents_of, error_of, event_json, is_damaged, places_of, read_event, whole_document
 from fmsh.jobs.finding import find_job
-from fmsh.jobs.following import error_text, new_events, tell_of_removed
+from fmsh.jobs.following import error_text, new_events, tell_damaged, tell_of_removed
 from fmsh.render import jobs as render
 from fmsh.store.base import ACTIVE_STATES, ENDED_STATES, JobFilter
 
@@ -30,6 +30,9 @@ def list_jobs(desk: Desk, arguments: argparse.Namespace) -> int:
         desk.write_document(documents)
     else:
         desk.say(render.job_table(documents, now_ms=_now_ms(), cells_max=desk.width, color=desk.color))
+    for job in jobs:
+        if job.damage is not None or is_damaged(job):
+            tell_damaged(desk, job)
     return 0
 
 
@@ -39,12 +42,16 @@ def show(desk: Desk, arguments: argparse.Namespace) -> int:
     document = whole_document(desk.store, job)
     if desk.is_json:
         desk.write_document(document)
+        for _ in desk.store.events(job.id, after=max(0, job.head - EVENTS_LOOKED_AT)):
+            pass  # raises where the history is damaged
         return 0
     tell_of_removed(desk, job)
     desk.say(render.job_page(document, now_ms=_now_ms(), cells_max=desk.width, color=desk.color))
-    desk.say(render.step_table(_steps(desk, job), cells_max=desk.width))
-    if error_of(job) is not None:
-        desk.say("\n" + error_text(desk, job))
+    try:
+        desk.say(render.step_table(_steps(desk, job), cells_max=desk.width))
+    finally:  # the history may be damaged
+        if error_of(job) is not None:
+            desk.say("\n" + error_text(desk, job))
     return 0
 
 
@@ -54,17 +61,19 @@ def log(desk: Desk, arguments: argparse.Namespace) -> int:
     tell_of_removed(desk, job)
     place = places_of(desk, job)
     documents = []
-    for stored in new_events(desk.store, job, follow=arguments.follow):
-        if stored is None:
-            desk.stdout.flush()
-            continue
-        document = event_json(stored, read_event(desk.store, stored), place)
+    try:
+        for stored in new_events(desk.store, job, follow=arguments.follow):
+            if stored is None:
+                desk.stdout.flush()
+                continue
+            document = event_json(stored, read_event(desk.store, stored), place)
+            if desk.is_json:
+                documents.append(document)
+            else:
+                desk.say(render.log_line(document, cells_max=desk.width))
+    finally:  # what comes before damage is what was written
         if desk.is_json:
-            documents.append(document)
-        else:
-            desk.say(render.log_line(document, cells_max=desk.width))
-    if desk.is_json:
-        desk.write_document(documents)
+            desk.write_document(documents)
     return 0
 
 

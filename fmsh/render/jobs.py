@@ -162,6 +162,8 @@ def _wait(wait: Document, now_ms: int) -> str:
 
 def _advice(job: Document) -> str:
     number = job["id"]
+    if job["state"] == "parked" and job["error"] is not None and job["error"].kind == "corrupt":
+        return _line("give up by", f"`fmsh jobs cancel {number}`; `fmsh doctor` says what is damaged")
     if job["state"] == "parked":
         verbs = f"`fmsh jobs retry {number}`, `fmsh jobs answer {number} VALUE` or `fmsh jobs cancel {number}`"
         return _line("go on with", verbs)

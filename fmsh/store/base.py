@@ -318,6 +318,10 @@ class EventStore(Protocol):
         """Parks a job whose history is corrupt, without an event, and gives back its lease if this process has it."""
         ...
 
+    def abandon(self, job_id: int, summary: Summary, deliveries: Sequence[NewInboxRow] = ()) -> bool:
+        """Ends a job whose history is corrupt, without an event; its inbox goes. False: it has ended, or is held."""
+        ...
+
     # -- retention; the numbers are of bytes in the store that became free
     def ages(self, *, after: int, limit: int) -> list[JobAge]:
         """Gives what retention goes by, of the jobs with numbers above `after`, in their order."""

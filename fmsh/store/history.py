@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
-    from fmsh.store.base import Append, NewEvent
+    from fmsh.store.base import Append, NewEvent, NewInboxRow, Summary
     from fmsh.store.database import Cursor, Database, Reader
     from fmsh.store.inbox import Knock
 
@@ -216,6 +216,25 @@ def quarantine(cursor: Cursor, owner_id: str, job_id: int, error_json: str) -> N
         WHERE id = ? AND ended_as IS NULL AND (owner_id IS NULL OR owner_id = ?)""",
         (error_json, job_id, owner_id),
     )
+
+
+def abandon(
+    cursor: Cursor, key: bytes, owner_id: str, job_id: int, summary: Summary, deliveries: Sequence[NewInboxRow]
+) -> list[Knock] | None:
+    """Ends a job without an event, unless another process holds it. None: it was not to be ended."""
+    from fmsh.store import inbox
+
+    rows = cursor.execute(
+        """UPDATE job SET state = ?, value_json = NULL, error_json = ?, exit_status = ?, ended_at_ms = ?,
+        wake_at_ms = NULL, waiting_for_json = '[]', at_terminal = 0
+        WHERE id = ? AND ended_as IS NULL AND (owner_id IS NULL OR owner_id = ?) RETURNING id""",
+        (summary.state, summary.error_json, summary.exit_status, summary.ended_at_ms, job_id, owner_id),
+    ).fetchall()
+    if not rows:
+        return None
+    cursor.execute("DELETE FROM inbox WHERE job_id = ?", (job_id,))
+    leases.end(cursor, key, job_id, summary)
+    return [inbox.deliver_if_active(cursor, key, row) for row in deliveries]
 
 
 def _is_settled(database: Reader, plans: list[Plan]) -> bool:

@@ -253,6 +253,18 @@ class MemoryStore(Drawer):
                 found.append(JobAge(job.id, job.uid, ended_ms, oldest_ms, job.output_removed_at_ms is None))
         return found
 
+    def abandon(self, job_id: int, summary: Summary, deliveries: Sequence[NewInboxRow] = ()) -> bool:
+        with Writing(self) as disk:
+            kept = disk.jobs.get(job_id)
+            if kept is None or kept.has_ended or kept.job.owner_id not in (None, self.owner.id):
+                return False
+            kept.set(state=summary.state, value_json=None, error_json=summary.error_json, wake_at_ms=None)
+            kept.set(exit_status=summary.exit_status, ended_at_ms=summary.ended_at_ms, owner_id=None)
+            kept.set(waiting_for_json="[]")
+            kept.inbox = {}
+            self._deliver_rows(deliveries)
+        return True
+
     def trim(self, job_id: int, *, before_ms: int, now_ms: int) -> int:
         with Writing(self) as disk:
             kept = disk.jobs.get(job_id)

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         Lease,
         NewCallback,
         NewEvent,
+        NewInboxRow,
         NewJob,
         NewProgram,
         Owner,
@@ -171,6 +172,15 @@ class SqliteStore:
 
     def ages(self, *, after: int, limit: int) -> list[JobAge]:
         return jobs.ages(self._database, after, limit)
+
+    def abandon(self, job_id: int, summary: Summary, deliveries: Sequence[NewInboxRow] = ()) -> bool:
+        key, owner_id = self._database.key, self.owner.id
+        knocks = self._database.write(
+            lambda cursor: history.abandon(cursor, key, owner_id, job_id, summary, deliveries)
+        )
+        for knock in knocks or ():
+            self._poke_holder(knock)
+        return knocks is not None
 
     def trim(self, job_id: int, *, before_ms: int, now_ms: int) -> int:
         from fmsh.store import deletion

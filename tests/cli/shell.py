@@ -134,6 +134,15 @@ class Shell:
 
         return until(found, f"job {number} to be {states}")
 
+    def await_state_whatever_it_says(self, number: int, *states: str) -> Any:
+        """Waits for the state of a job of which `jobs show` may say that it is damaged."""
+
+        def found() -> Any:
+            job = json.loads(self.run("jobs", "show", str(number), "--json").out)
+            return job if job["state"] in states else None
+
+        return until(found, f"job {number} to be {states}")
+
     def daemon_status(self) -> Any:
         return json.loads(self.run("daemon", "status", "--json").out)
 

@@ -303,6 +303,23 @@ def test_a_corrupt_job_is_parked_without_an_event(world: World, store: EventStor
     assert row(store, other.job_id).state == "running"
 
 
+def test_a_corrupt_job_is_ended_without_an_event_and_told_to_who_awaits_it(world: World, store: EventStore) -> None:
+    parent, lease = start(store), start(store, "u2")
+    store.deliver(lease.job_id, "cancel", "{}", dedupe_id="d")
+    row_for_parent = NewInboxRow(parent.job_id, "job", "1", "job 2")
+    cancelled = Summary("cancelled", error_json="2", exit_status=130, ended_at_ms=9)
+    assert not world.open().abandon(lease.job_id, cancelled), "somebody holds it"
+    store.quarantine(lease.job_id, error_json="1")
+    assert world.open().abandon(lease.job_id, cancelled, [row_for_parent])
+    found = row(store, lease.job_id)
+    assert (found.state, found.error_json, found.exit_status, found.ended_at_ms) == ("cancelled", "2", 130, 9)
+    assert (found.head, found.owner_id, store.inbox(lease.job_id)) == (1, None, [])
+    assert [each.data_json for each in store.inbox(parent.job_id)] == ["1"]
+    assert store.acquire(lease.job_id) is None and store.due(10**9, limit=9) == []
+    assert not store.abandon(lease.job_id, cancelled) and not store.abandon(99, cancelled)
+    assert list(store.verify()) == []
+
+
 def test_events_are_read_from_any_point_and_up_to_a_limit(store: EventStore) -> None:
     lease = start(store)
     commit(store, lease, *(f"E{number}" for number in range(2500)))

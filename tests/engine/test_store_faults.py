@@ -71,6 +71,41 @@ def test_a_damaged_history_parks_its_job_and_no_other() -> None:
     assert heir.state(sound) == "succeeded"
 
 
+def test_a_damaged_job_is_loaded_again_only_for_something_new_and_cancelled_without_its_machine() -> None:
+    world = World()
+    process = world.process()
+    job_id = process.submit(p.Assembler().program(p.request("hold")))
+    process.kill()
+    world.disk.damage_event(job_id, 2)
+    heir = world.process()
+    assert not heir.engine.adopt(job_id) and heir.state(job_id) == "parked"
+    before = world.disk.jobs[job_id].job.epoch
+    assert not heir.engine.adopt(job_id) and world.disk.jobs[job_id].job.epoch == before, "it is not even looked at"
+    heir.store.deliver(job_id, "cancel", "{}", dedupe_id="1")
+    assert not heir.engine.adopt(job_id)
+    assert heir.state(job_id) == "cancelled" and not heir.store.due(2**60, limit=9)
+
+
+def test_a_retry_that_finds_the_history_as_it_was_goes_on() -> None:
+    world = World()
+    process = world.process()
+    job_id = process.submit(p.Assembler().program(p.request("hold")))
+    process.kill()
+    kept = world.disk.jobs[job_id]
+    sound = kept.events[2]
+    world.disk.damage_event(job_id, 2)
+    heir = world.process()
+    assert not heir.engine.adopt(job_id)
+    kept.events[2] = sound
+    assert not heir.engine.adopt(job_id)
+    heir.store.deliver(job_id, "retry", "null", dedupe_id="1")
+    assert heir.engine.adopt(job_id)
+    heir.settle()
+    heir.connector.finish(1, Done(1))
+    heir.settle()
+    assert heir.state(job_id) == "succeeded"
+
+
 def test_a_program_that_is_gone_parks_the_job_with_the_reason_until_it_is_cancelled() -> None:
     world = World()
     process = world.process()

@@ -1,0 +1,88 @@
+"""One job's damage is its own: it is parked with a report, everybody says so, and all other jobs go on."""
+
+from __future__ import annotations
+
+import json
+
+import apsw
+
+from tests.cli.shell import Shell
+
+ALONE = {"FMSH_NO_DAEMON": "1"}
+
+
+def change(shell: Shell, sql: str) -> None:
+    """Changes the store as damage would: no trigger is asked."""
+    connection = apsw.Connection(str(shell.state / "store.db"))
+    rows = connection.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").fetchall()
+    for name, _ in rows:
+        connection.execute(f"DROP TRIGGER {name}")
+    connection.execute(sql)
+    for _, text in rows:
+        connection.execute(str(text))
+    connection.close()
+
+
+def damage(shell: Shell, number: int) -> None:
+    """Damages the history of a job where it is read when the job is loaded: a snapshot would stand for it."""
+    change(shell, f"UPDATE event SET data_json = data_json || ' ' WHERE job_id = {number} AND seq = 2")
+    change(shell, f"DELETE FROM snapshot WHERE job_id = {number}")
+
+
+def test_a_damaged_job_is_parked_with_a_report_while_the_daemon_runs_the_others(shell: Shell) -> None:
+    for number in (1, 2):
+        shell.ok("-d", "-c", f"undo {{ sh -c 'echo > undone{number}' }}; sh -c 'echo a'; sleep 1h")
+        shell.await_state(number, "waiting")
+    shell.ok("daemon", "stop")
+    damage(shell, 1)
+    change(shell, "UPDATE job SET due_at_ms = 0, wake_at_ms = 0")
+    shell.ok("daemon", "start")
+    parked = shell.await_state_whatever_it_says(1, "parked")
+    said = "event 2 of job 1 is not what was written"
+    assert (parked["error"]["kind"], parked["error"]["message"]) == ("corrupt", said)
+    shell.ok("jobs", "cancel", "2")
+    assert shell.run("jobs", "wait", "2").status == 130 and shell.file("undone2") == "\n"
+    for verb in ("show", "log", "attach", "wait", "output"):
+        result = shell.run("jobs", verb, "1")
+        assert result.status == 1 and said in result.err and "fmsh doctor" in result.err, result
+    assert [event["seq"] for event in json.loads(shell.run("jobs", "log", "1", "--json").out)] == [1]
+    listed = shell.run("jobs")
+    assert listed.status == 0 and f"job 1 is damaged: {said}" in listed.err
+    assert "job 1 is damaged" in shell.run("doctor").out
+    for verb in ("retry", "pause", "answer"):
+        result = shell.run("jobs", verb, "1")
+        assert result.status == 1 and said in result.err, result
+    shell.ok("jobs", "cancel", "1")
+    (ended,) = json.loads(shell.run("jobs", "wait", "1", "--json").out)
+    assert (ended["state"], ended["exit_status"]) == ("cancelled", 130)
+    assert "without its defer and undo" in ended["error"]["message"]
+    assert shell.file("undone1") is None
+    shell.ok("jobs", "rm", "1")
+    assert shell.run("doctor").status == 0
+
+
+def test_an_ended_job_with_a_damaged_outcome_gives_no_outcome(shell: Shell) -> None:
+    for number in (1, 2):
+        shell.ok("--key", f"k{number}", "-c", "echo a; 7", **ALONE)
+    change(shell, "UPDATE job SET value_json = '8' WHERE id = 1")
+    said = "the outcome of job 1 is not what was written"
+    for words in (["jobs", "show", "1"], ["jobs", "wait", "1"], ["jobs", "attach", "1"], ["--key", "k1", "-c", "1"]):
+        result = shell.run(*words, **ALONE)
+        assert (result.status, result.out) == (1, "") and said in result.err, result
+    sound, damaged = json.loads(shell.run("jobs", "list", "--json").out)
+    assert (sound["value"], sound["error"]) == (7, None)
+    assert (damaged["value"], damaged["error"]["message"]) == (None, said)
+    shell.ok("jobs", "rm", "1")
+    assert shell.ok("--key", "k2", "--json", "-c", "1", **ALONE).endswith("7\n")
+
+
+def test_a_row_that_is_damaged_keeps_nobody_from_their_jobs_and_can_be_given_up(shell: Shell) -> None:
+    for _ in range(2):
+        shell.ok("-d", "-c", "sleep 1h")
+    shell.await_state(2, "waiting")
+    shell.ok("daemon", "stop")
+    change(shell, "UPDATE job SET key = 'changed', due_at_ms = 0, wake_at_ms = 0 WHERE id = 1")
+    shell.ok("daemon", "start")
+    shell.await_state_whatever_it_says(1, "parked")
+    shell.ok("jobs", "cancel", "1", "2")
+    assert shell.run("jobs", "wait", "1", "2").status == 130
