@@ -87,12 +87,15 @@ def _create_database(path: str) -> bool:
     return True
 
 
-def require_room(path: str) -> None:
+def require_room(directory: str) -> None:
     """Raises: StoreFull: so little is free on a disk that nothing new should begin there."""
-    found = os.statvfs(path)
+    try:
+        found = os.statvfs(directory)
+    except OSError as fault:
+        raise faults.from_system(fault, directory) from fault
     if found.f_bavail * found.f_frsize < FREE_BYTES_MIN:
         raise StoreFull(
-            f"less than {FREE_BYTES_MIN >> 20} MiB is free on the disk of {path}",
+            f"less than {FREE_BYTES_MIN >> 20} MiB is free on the disk of {directory}",
             hint="Free some space on its disk; work then goes on.",
         )
 

@@ -368,7 +368,7 @@ class SqliteStore:
     def _require_room_for(self, events: Sequence[NewEvent]) -> None:
         """Sees to it that no effect begins whose outcome may find no room. Raises: StoreFull."""
         if any(event.type == "RequestMade" for event in events):
-            files.require_room(self._database.path)
+            files.require_room(self._directory)
 
     def _register(self, cursor: Cursor) -> None:
         if not self._presence.is_registered:

@@ -179,9 +179,9 @@ def test_a_store_whose_files_are_not_ours_any_more_fails_closed(state: str, name
         os.rename(path, path + ".away")
     if how == "replaced":
         Path(path).write_bytes(Path(path + ".away").read_bytes())
-    for _ in range(2):
+    for type in ("A", "RequestMade"):
         with pytest.raises(StoreError, match="removed or replaced"):
-            store.commit([append(lease, "A")])
+            store.commit([append(lease, type)])
     assert lease.head == 1 and len(history(store, lease.job_id)) == 1
     store.close()
 
