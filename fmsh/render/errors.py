@@ -58,7 +58,7 @@ def render_error(error: ErrorValue, sources: Mapping[str, Source], *, color: boo
 
 def _headline(error: ErrorValue) -> str:
     lines = visible(error.message, keep="\n").rstrip("\n").split("\n")
-    return "\n  ".join(lines) or error.kind
+    return "\n  ".join(lines) or visible(error.kind)
 
 
 def _place(where: Value, sources: Mapping[str, Source], color: bool) -> str:

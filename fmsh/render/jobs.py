@@ -103,7 +103,7 @@ def log_line(event: Document, *, cells_max: int) -> str:
     step = "" if event["step"] is None else str(event["step"])
     gist = visible(_gist(event["type"], event["data"]))
     where = _where(event["where"])
-    line = f"{event['seq']:>6}  {at}  {pad(step, 4, is_right=True)}  {pad(event['type'], 16)}  {gist}"
+    line = f"{event['seq']:>6}  {at}  {pad(step, 4, is_right=True)}  {pad(visible(event['type']), 16)}  {gist}"
     return cut(line + (f"  ({where})" if where else ""), max(40, cells_max)) + "\n"
 
 
