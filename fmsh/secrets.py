@@ -37,6 +37,11 @@ SECRET_WORDS = (
 NEW_BYTES_DEFAULT, NEW_BYTES_MAX = 32, 1024
 
 
+def looks_secret(name: str) -> bool:
+    """Whether an environment variable of this name is taken to hold a secret."""
+    return any(word in name.upper() for word in SECRET_WORDS)
+
+
 class Secrets:
     """The secrets in `store`, encrypted under the key in the file `key_path`. Used by one thread."""
 
@@ -53,8 +58,7 @@ class Secrets:
         """The environment that a job keeps: what looks like a secret is a reference; its text goes into the vault."""
         kept: dict[str, str | Secret] = {}
         for name, text in environment.items():
-            looks_secret = text and any(word in name.upper() for word in SECRET_WORDS)
-            kept[name] = self._keep_variable(name, text) if looks_secret else text
+            kept[name] = self._keep_variable(name, text) if text and looks_secret(name) else text
         return kept
 
     def sealer(self) -> Callable[[str], Secret]:

@@ -8,6 +8,7 @@ import time
 
 from fmsh.daemon import client
 from fmsh.errors import ConnectorError, DaemonError
+from fmsh.secrets import looks_secret
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def spawn(settings: Settings) -> int:
         (os.POSIX_SPAWN_DUP2, 1, 2),
     ]
     argv = [sys.executable, "-m", "fmsh", "daemon", "run"]
-    environment = os.environ | {
+    inherited = {name: text for name, text in os.environ.items() if not looks_secret(name)}  # jobs bring their own
+    environment = inherited | {
         "FMSH_STATE_DIR": settings.state_directory,
         "FMSH_RUNTIME_DIR": settings.runtime_directory,
         "FMSH_CONFIG_DIR": settings.config_directory,
