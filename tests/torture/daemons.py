@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -39,7 +41,7 @@ def killed_again_and_again(trial: Trial) -> Verdict:
     try:
         stage.shell.script(SCRIPT.replace('"PAUSEms"', f"{pause_ms}ms"), "rounds.fmsh")
         kills = _kill_while(stage, trial, names, seconds)
-        stage.start_daemon()
+        stage.zygote.start("daemon", "run")  # which ends at once if the last `fmsh -d` has started one
         ended_s = time.monotonic()
         jobs = stage.store.count_by_state
         until(lambda: jobs()["succeeded"] >= trial.count, "the end of all jobs", timeout_s=DONE_S_MAX)
@@ -64,10 +66,18 @@ def _kill_while(stage: Stage, trial: Trial, names: list[str], seconds: float) ->
         while time.monotonic() < until_s or not all(each.done() for each in started):
             daemon = stage.zygote.start("daemon", "run")
             time.sleep(trial.choose.uniform(*LIFE_S))
-            kills += daemon.kill()
+            kills += daemon.kill() + _kill_others(stage)
         for each in started:
             each.result()
     return kills
+
+
+def _kill_others(stage: Stage) -> int:
+    """Kills the daemon that a `fmsh -d` has started because it found none."""
+    owners = [owner for owner in stage.store.owners() if owner.kind == "daemon" and stage.store.is_alive(owner.id)]
+    for owner in owners:
+        os.kill(owner.pid, signal.SIGKILL)
+    return len(owners)
 
 
 def _judge(stage: Stage, names: list[str]) -> list[str]:

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from tests.torture import callbacks, clocks, crowds, daemons, damage, disks, kills, stops, strangers, terminals, writers
+from tests.torture import (
+    callbacks,
+    canary,
+    clocks,
+    crowds,
+    daemons,
+    damage,
+    disks,
+    fuzz,
+    kills,
+    stops,
+    strangers,
+    terminals,
+    writers,
+)
 
 ROWS = (
     *kills.ROWS,
@@ -16,5 +30,7 @@ ROWS = (
     *crowds.ROWS,
     *terminals.ROWS,
     *strangers.ROWS,
+    *fuzz.ROWS,
+    *canary.ROWS,
 )
 BY_NAME = {row.name: row for row in ROWS}
