@@ -29,12 +29,13 @@ except ImportError:  # an interpreter without its own copy of BLAKE2
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any, Literal
 
     from fmsh.connectors.base import Attempt, AttemptId, Connector, Terminal
     from fmsh.connectors.process import ProcessConnector
     from fmsh.errors import Diagnostic, StoreError
+    from fmsh.lang.lines import Before
     from fmsh.lang.modules import Module
     from fmsh.lang.syntax import Program as Tree
     from fmsh.machine.code import Program
@@ -77,16 +78,40 @@ LIBRARY = Library(_find_builtin, _builtin_names, _functions, _display)
 def make_program(source: Source) -> tuple[NewProgram, Program]:
     """Parses, checks and compiles a source with its modules. Raises: SourceError with every problem found."""
     tree, files = parse_files(source)
+    return _made(source, tree, files, None)
+
+
+def make_line(
+    source: Source, definitions: Mapping[str, str], variables: Sequence[str]
+) -> tuple[NewProgram, Program, dict[str, str]]:
+    """The same for a line of a session with what the lines before left; gives what it defines itself, too."""
+    from fmsh.lang import lines
+    from fmsh.lang.modules import gather
+
+    tree = parse(source)
+    defined = lines.definitions_of(source, tree, lambda path: os.path.abspath(os.path.expanduser(path)))
+    kept = [text for name, text in definitions.items() if name not in defined]
+    beside = Source("session", "\n".join(kept))
+    beside_tree = parse(beside)
+    files = gather(source, tree, read_module, beside=(beside, beside_tree))
+    index = next(number for number, file in enumerate(files) if file.source is beside)
+    before = lines.Before(lines.seen_by([tree, beside_tree], variables), index)
+    return *_made(source, tree, files, before), defined
+
+
+def _made(source: Source, tree: Tree, files: list[Module], before: Before | None) -> tuple[NewProgram, Program]:
+    data: Any = to_data(tree)
     if files:
         from fmsh.lang.modules import files_to_data
 
-        tree_json = _compact_json(files_to_data(files))
-    else:
-        tree_json = _compact_json(to_data(tree))
+        data = files_to_data(files)
+    if before is not None:
+        data |= {"before": {"variables": list(before.variables), "file": before.file}}
+    tree_json = _compact_json(data)
     program_hash = blake2b(
         f"{source.name}\0{source.text}\0{tree_json}".encode("utf-8", "surrogatepass"), digest_size=16
     ).hexdigest()
-    program = compile_program(source, tree, LIBRARY, program_hash=program_hash, files=files)
+    program = compile_program(source, tree, LIBRARY, program_hash=program_hash, files=files, before=before)
     return NewProgram(program_hash, source.name, source.text, tree_json), program
 
 
@@ -103,12 +128,17 @@ def load_program(stored: NewProgram) -> Program:
     data = json.loads(stored.tree_json)
     source = Source(stored.name, stored.text)
     files: list[Module] = []
+    before: Before | None = None
     if isinstance(data, dict):
         from fmsh.lang.modules import files_from_data
 
         files = files_from_data(data, source)
+    if isinstance(data, dict) and "before" in data:
+        from fmsh.lang.lines import Before
+
+        before = Before(tuple(data["before"]["variables"]), data["before"]["file"])
     tree = files[0].tree if files else from_data(data)
-    return compile_program(source, tree, LIBRARY, program_hash=stored.hash, files=files)
+    return compile_program(source, tree, LIBRARY, program_hash=stored.hash, files=files, before=before)
 
 
 def parse_files(source: Source) -> tuple[Tree, list[Module]]:

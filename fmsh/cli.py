@@ -19,7 +19,8 @@ FAILED, USAGE, STORE_UNAVAILABLE, INTERRUPTED, PIPE_CLOSED = 1, 2, 75, 130, 141
 
 HELP = """usage: fmsh [OPTION…] FILE [ARG…]     run a script as one durable job (- reads standard input)
        fmsh [OPTION…] -c TEXT [ARG…]  run a text
-       fmsh                           the prompt; reads a script where standard input is no terminal
+       fmsh [--resume]                the prompt, with the variables of the last session; without a terminal
+                                      it reads a script from standard input
        fmsh jobs [VERB …]             see and steer jobs: list show attach wait output log cancel retry answer …
        fmsh daemon start|stop|status|run
        fmsh config [get|set|path]     the settings, and where each comes from
@@ -44,7 +45,7 @@ def run(arguments: list[str]) -> int:
     """Runs fmsh; gives its exit status. No exception leaves it."""
     _open_standard_descriptors()
     try:
-        status = _guarded(arguments)
+        status = _guarded(lambda: _dispatch(arguments))
         sys.stdout.flush()
         sys.stderr.flush()
         return status
@@ -55,9 +56,9 @@ def run(arguments: list[str]) -> int:
         return PIPE_CLOSED
 
 
-def _guarded(arguments: list[str]) -> int:
+def _guarded(do: Callable[[], int]) -> int:
     try:
-        return _dispatch(arguments)
+        return do()
     except SourceError as error:
         _show_problems(error)
         return USAGE
@@ -138,22 +139,29 @@ def _dispatch(arguments: list[str]) -> int:
     if arguments in (["--help"], ["-h"]):
         sys.stdout.write(HELP)
         return 0
+    if arguments == ["--resume"]:
+        return _prompt(resumes=True)
     options = parse(arguments)
     if options.file is None and options.text is None:
         if arguments:
             raise UsageError("there is nothing to run", hint="give a FILE or -c TEXT; see fmsh --help")
         if os.isatty(0):
-            return _prompt()
+            return _prompt(resumes=False)
         options = options.replace(file="-")
     from fmsh.shell import script
 
     return script.run(options)
 
 
-def _prompt() -> int:
+def _prompt(*, resumes: bool) -> int:
     from fmsh.shell import prompt
+    from fmsh.shell.session import Session
 
-    return prompt.run(lambda text: _guarded(["-c", text]))
+    session = Session(read_settings(os.environ), resumes=resumes)
+    try:
+        return prompt.run(session, _guarded)
+    finally:
+        session.close()
 
 
 def _jobs(arguments: list[str], settings: Settings) -> int:

@@ -36,7 +36,9 @@ def change_of(worker: Worker) -> SessionChange | None:
         for name, slot in scope.code.variables.items()
         if name not in NOT_OF_A_SESSION and scope.slots[slot] is not UNSET
     }
-    changed = {name: value for name, value in variables.items() if before.get(name) is not value and is_kept(value)}
+    changed = {
+        name: value for name, value in variables.items() if before.get(name, UNSET) is not value and is_kept(value)
+    }
     end = worker.end
     if end is not None and end.error is None and end.status is None and is_kept(end.value):
         changed["last"] = end.value

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fmsh.lang.given import Form
+    from fmsh.lang.lines import Before
     from fmsh.lang.modules import Module
     from fmsh.lang.piped import Piped
     from fmsh.machine.library import Library
@@ -98,10 +99,16 @@ PARTS = Parts(
 
 
 def compile_program(
-    source: Source, tree: s.Program, library: Library, *, program_hash: str = "", files: Sequence[Module] = ()
+    source: Source,
+    tree: s.Program,
+    library: Library,
+    *,
+    program_hash: str = "",
+    files: Sequence[Module] = (),
+    before: Before | None = None,
 ) -> Program:
     """Compiles a numbered tree. Raises: SourceError with every problem that is an error."""
-    program, problems = check_program(source, tree, library, program_hash=program_hash, files=files)
+    program, problems = check_program(source, tree, library, program_hash=program_hash, files=files, before=before)
     errors = [problem for problem in problems if problem.severity == "error"]
     if errors:
         raise SourceError(errors)
@@ -109,16 +116,27 @@ def compile_program(
 
 
 def check_program(
-    source: Source, tree: s.Program, library: Library, *, program_hash: str = "", files: Sequence[Module] = ()
+    source: Source,
+    tree: s.Program,
+    library: Library,
+    *,
+    program_hash: str = "",
+    files: Sequence[Module] = (),
+    before: Before | None = None,
 ) -> tuple[Program, list[Diagnostic]]:
     """Compiles a tree and gives all its problems, warnings too. With errors among them the program is not usable.
 
-    `files`: of a program that uses modules all its files, with the main one first.
+    `files`: of a program that uses modules all its files, with the main one first. `before`: of a line at a prompt what
+    the lines before it left.
     """
     c = Compiler(source, library, PARTS, files)
     main = c.main = Body(tree.body.id, "main", None)
     for name in ("args", "job", "in"):
         main.declare(name, tree.body)
+    if before is not None:
+        from fmsh.lang import lines
+
+        lines.begin(c, main, tree, before)
     parameters: list[Parameter] = []
     if any(isinstance(statement, s.Param) for statement in tree.body.statements):
         from fmsh.lang.functions import script_parameters

@@ -41,13 +41,17 @@ def uses(tree: s.Program) -> Iterator[s.Use]:
     return (statement for statement in tree.body.statements if isinstance(statement, s.Use))
 
 
-def gather(source: Source, tree: s.Program, read: Read) -> list[Module]:
-    """Loads all modules of a program; gives its files, the main one first.
+def gather(
+    source: Source, tree: s.Program, read: Read, *, beside: tuple[Source, s.Program] | None = None
+) -> list[Module]:
+    """Loads all modules of a program; gives its files, the main one first; one `beside` it may use modules too.
 
     Raises: SourceError with every problem that was found.
     """
     gathering = _Gathering(read)
     gathering.add(source, tree)
+    if beside is not None:
+        gathering.add(*beside)
     if gathering.problems:
         raise SourceError(gathering.problems)
     return _numbered([(*file, used) for file, used in zip(gathering.files, gathering.used, strict=True)])

@@ -22,17 +22,18 @@ from fmsh.values import text_bytes
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import FrameType
 
     from fmsh.connectors.base import AttemptId, Connector
     from fmsh.engine.engine import Ended
+    from fmsh.engine.sessions import SessionLine
     from fmsh.engine.worker import Worker
     from fmsh.errors import StoreError
     from fmsh.machine.code import Program
     from fmsh.settings import Settings
     from fmsh.store.base import NewProgram
-    from fmsh.values import Value
+    from fmsh.values import Secret, Value
 
     Handler = Callable[[int, FrameType | None], object] | int | None
 else:
@@ -57,6 +58,16 @@ class Start(Record):
     name: str | None = None
     tags: dict[str, str] = {}  # noqa: RUF012 - a default that is never changed
     is_detached: bool = False
+    session_line: SessionLine | None = None
+    place: Place | None = None
+
+
+class Place(Record):
+    """Where a job starts, if that is not where this process is."""
+
+    environment: Mapping[str, str | Secret]
+    directory: str
+    time_zone: str
 
 
 class Foreground:
@@ -113,9 +124,16 @@ class Foreground:
             options["variables"] = start.variables
         if start.input is not None:
             options["input"] = start.input
+        place = start.place or self.place()
+        return NewRun(
+            job, start.program, start.arguments, place.environment, place.directory, place.time_zone, options,
+            start.session_line,
+        )  # fmt: skip
+
+    def place(self) -> Place:
+        """Where this process is."""
         environment = self.assembly.secrets.job_environment(os.environ)
-        directory, zone = terminal.current_directory(), terminal.time_zone()
-        return NewRun(job, start.program, start.arguments, environment, directory, zone, options)
+        return Place(environment, terminal.current_directory(), terminal.time_zone())
 
     def detach(self, start: Start) -> int:
         """Starts a detached job; gives its number. Raises: StoreError, DaemonError: there is no job then."""
@@ -131,6 +149,7 @@ class Foreground:
 
         None: a job with its key existed already, or we left this one (`left_by`), or lost it. Raises: StoreError.
         """
+        self.left_by, self._is_cancelled = 0, False
         handlers = self._catch_signals()
         try:
             job, is_new = self.engine.submit(self.new_run(start))

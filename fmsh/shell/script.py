@@ -78,10 +78,8 @@ def _start(foreground: Foreground, start: Start, source: Source, options: Option
         return 0
     number, ended = foreground.run(start)
     if ended is not None:
-        return _finish(number, ended, foreground, start.program, options)
-    if foreground.left_by:
-        return _leave(number, foreground)
-    return _attach(number, foreground, options)
+        return finish(number, ended, foreground, start.program, options)
+    return left_or_attached(number, foreground, options)
 
 
 # ---- What there is to run --------------------------------------------------------------------------------------------
@@ -175,6 +173,11 @@ def _narrator() -> Callable[[str, Connector], Connector]:
 # ---- How it ended ----------------------------------------------------------------------------------------------------
 
 
+def left_or_attached(number: int, foreground: Foreground, options: Options) -> int:
+    """Says that we left the job, or follows it where somebody else has it; gives the exit status."""
+    return _leave(number, foreground) if foreground.left_by else _attach(number, foreground, options)
+
+
 def _leave(number: int, foreground: Foreground) -> int:
     """We left the job before its end."""
     left_by = foreground.left_by
@@ -212,7 +215,8 @@ def _attach(number: int, foreground: Foreground, options: Options) -> int:
     )
 
 
-def _finish(number: int, ended: Ended, foreground: Foreground, program: Program, options: Options) -> int:
+def finish(number: int, ended: Ended, foreground: Foreground, program: Program, options: Options) -> int:
+    """Says how a job ended; gives the exit status."""
     if options.is_json and ended.state == "succeeded":
         from fmsh.render.values import to_plain_json
 

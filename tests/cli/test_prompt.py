@@ -1,47 +1,76 @@
-"""The plain prompt: each text is a job; what would be lost silently is refused."""
+"""The prompt: each text is a job that starts where the one before it ended."""
 
 from __future__ import annotations
 
-import pytest
+import os
+import re
+import signal
+from pathlib import Path
 
-from fmsh.shell.prompt import what_is_lost
+import pexpect
+
 from tests.cli.shell import Shell, until
+
+PROMPT = re.compile(r"\r?\n?(\S+) (?:\[(\d+)\] )?> $")
+
+
+class Prompt:
+    """A shell at a terminal without a line editor's escapes. `enter` gives what a line shows."""
+
+    def __init__(self, shell: Shell, *arguments: str) -> None:
+        self.child: pexpect.spawn = shell.terminal(*arguments, TERM="dumb")
+        self.directory = self.status = ""
+        self._await_prompt()
+
+    def enter(self, line: str) -> str:
+        self.child.sendline(line)
+        self.child.expect_exact(line + "\r\n")
+        return self._await_prompt()
+
+    def _await_prompt(self) -> str:
+        self.child.expect(PROMPT)
+        self.directory, self.status = self.child.match[1], self.child.match[2] or "0"
+        return str(self.child.before).replace("\r\n", "\n").strip("\n")
+
+    def leave(self, how: str = "exit") -> int:
+        self.child.sendline(how)
+        until(lambda: not self.child.isalive(), "its end")
+        return int(self.child.exitstatus)
 
 
 def test_texts_of_several_lines_ctrl_c_and_ctrl_d(shell: Shell) -> None:
     child = shell.terminal(TERM="dumb")
-    child.expect("Each text that you enter is a job of its own")
-    child.expect("fmsh> ")
+    child.expect("> ")
     child.sendline("echo one")
     child.expect("\none\r\n")
-    child.expect("fmsh> ")
+    child.expect("> ")
     child.sendline("for x in [a, b] {")
     child.expect(r"\.\.\.  ")
     child.sendline('echo "item $x"')
     child.expect(r"\.\.\.  ")
     child.sendline("}")
     child.expect("item a\r\nitem b\r\n")
-    child.expect("fmsh> ")
+    child.expect("> ")
     child.sendline("if true {")
     child.expect(r"\.\.\.  ")
     child.sendcontrol("c")
-    child.expect("fmsh> ")
+    child.expect("> ")
     child.sendline("let x = (1")
     child.expect(r"\.\.\.  ")
     child.sendcontrol("c")
-    child.expect("fmsh> ")
+    child.expect("> ")
     child.sendline("echo ) oops")
     child.expect("error")
-    child.expect("fmsh> ")
+    child.expect("> ")
     child.sendline("undo { echo undone }; echo sleeping; sleep 1h")
     child.expect("\nsleeping\r\n")
     child.sendcontrol("c")
     child.expect("undone\r\n")
     child.expect("cancelled\r\n")
-    child.expect("fmsh> ")
+    child.expect("> ")
     child.sendline("sh -c 'exit 7'")
     child.expect("ended with status 7")
-    child.expect("fmsh> ")
+    child.expect("> ")
     child.sendcontrol("d")
     until(lambda: not child.isalive(), "its end")
     assert child.exitstatus == 7
@@ -51,37 +80,91 @@ def test_texts_of_several_lines_ctrl_c_and_ctrl_d(shell: Shell) -> None:
     ]  # fmt: skip
 
 
-def test_what_would_be_lost_is_refused(shell: Shell) -> None:
-    child = shell.terminal(TERM="dumb")
-    child.expect("fmsh> ")
-    child.sendline("let x = 5")
-    child.expect("let would end with its line")
-    child.expect("fmsh> ")
-    child.sendline("let x = 5; echo $x")
-    child.expect("\n5\r\n")
-    child.expect("fmsh> ")
-    child.sendcontrol("d")
-    until(lambda: not child.isalive(), "its end")
-    assert [job["command"] for job in shell.json("jobs", "list")] == ["let x = 5; echo $x"]
+def test_what_a_line_leaves_is_there_for_the_next(shell: Shell) -> None:
+    at = Prompt(shell)
+    assert at.enter("let x = {a: [1, 2]}") == ""
+    assert at.enter("$x.a") == "1\n2" == at.enter("$last")
+    at.enter("$x.b = null")
+    assert at.enter("$x") == '{"a":[1,2],"b":null}'
+    at.enter('def greet(who: string) { echo "hello $who from ${x.a}" }')
+    assert at.enter("greet you") == "hello you from [1,2]"
+    at.enter("def greet(who: string) { echo again $who }")
+    assert at.enter("greet you") == "again you"
+    at.enter("alias say = echo said")
+    assert at.enter("say it") == "said it"
+    at.enter("mkdir d; cd d")
+    assert at.enter("pwd").endswith("/d") and at.directory == "~/d"
+    at.enter("export FOO=bar")
+    assert at.enter("sh -c 'echo $FOO'") == "bar"
+    at.enter("let bytes = 'ab' | bytes; let when = 2026-01-02T03:04Z; let gone = null")
+    assert at.enter("print ($bytes | kind) ($when | kind) ($gone == null)") == "bytes datetime true"
+    assert at.leave("exit 3") == 3
 
 
-@pytest.mark.parametrize(
-    ("text", "lost"),
-    [
-        ("let x = 1", "let"),
-        ("def f() { 1 }", "def"),
-        ("export A=1", "export"),
-        ("alias ll = ls -l", "alias"),
-        ("cd /tmp", "cd"),
-        ("cd", "cd"),
-        ("cd /tmp { ls }", ""),
-        ("cd /tmp; ls", ""),
-        ("let x = 1; echo $x", ""),
-        ("echo cd", ""),
-        ("let x = (", ""),
-        ("", ""),
-        ("# nothing", ""),
-    ],
-)
-def test_what_counts_as_lost(text: str, lost: str) -> None:
-    assert what_is_lost(text) == lost
+def test_what_a_line_that_fails_has_done_stays(shell: Shell) -> None:
+    at = Prompt(shell)
+    shown = at.enter('let x = 1; cd /; fail "no"; let y = 2')
+    assert "no" in shown and at.status == "1" and at.directory == "/"
+    assert at.enter("$x") == "1" and at.status == "0"
+    assert "there is no variable $y" in at.enter("$y") and at.status == "2"
+    assert at.leave() == 0
+
+
+def test_a_block_is_not_kept_and_that_is_said(shell: Shell) -> None:
+    at = Prompt(shell)
+    assert "$f ends with its line" in at.enter("let f = { |n| $n + 1 }; let g = [$f]; let n = call $f 1")
+    assert at.enter("$n") == "2"
+    assert "there is no variable $g" in at.enter("$g")
+
+
+def test_a_session_is_resumed(shell: Shell) -> None:
+    first = Prompt(shell)
+    first.enter("let x = 5; export FOO=bar; cd /")
+    first.enter("def double() { $x * 2 }")
+    first.enter("api here http://127.0.0.1:1/")
+    first.leave()
+    again = Prompt(shell, "--resume")
+    assert again.directory == "/"
+    assert again.enter("double") == "10" and again.enter("sh -c 'echo $FOO'") == "bar"
+    assert "http://127.0.0.1:1/x" in again.enter("GET here/x --retry 0")
+    again.leave()
+    fresh = Prompt(shell)
+    assert "there is no variable $x" in fresh.enter("$x")
+
+
+def test_functions_of_a_module_stay(shell: Shell) -> None:
+    Path(shell.directory, "lib.fmsh").write_text("def twice(n: int) { $n * 2 }\n")
+    at = Prompt(shell)
+    at.enter("use ./lib.fmsh")
+    at.enter("cd /")
+    assert at.enter("lib twice 4") == "8"
+    Path(shell.directory, "lib.fmsh").unlink()
+    assert "cannot be read" in at.enter("lib twice 4")
+
+
+def test_an_error_in_a_function_names_its_place(shell: Shell) -> None:
+    at = Prompt(shell)
+    at.enter("def broken() { fail inside }")
+    assert "session:1:16" in at.enter("broken")
+
+
+def test_kill_9_in_the_middle_of_a_line_loses_nothing_that_was_kept(shell: Shell) -> None:
+    at = Prompt(shell)
+    at.enter("let x = 1")
+    at.child.sendline("$x = 2; touch begun; sleep 1h")
+    until(lambda: shell.file("begun") is not None)
+    os.kill(at.child.pid, signal.SIGKILL)
+    at.child.close(force=True)
+    again = Prompt(shell, "--resume")
+    assert again.enter("$x") == "1"
+
+
+def test_a_line_that_goes_on_elsewhere_leaves_nothing(shell: Shell) -> None:
+    at = Prompt(shell)
+    at.enter("let x = 1")
+    at.child.sendline("$x = 2; sleep 1s; touch done")
+    until(lambda: shell.json("jobs", "list")[0]["state"] == "waiting")
+    at.child.sendcontrol("z")
+    assert "goes on in the background" in at._await_prompt()
+    until(lambda: shell.file("done") is not None)
+    assert at.enter("$x") == "1" and at.leave() == 0

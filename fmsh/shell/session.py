@@ -1,0 +1,129 @@
+"""A session: the lines at a prompt, each a job of its own that starts where the one before it ended.
+
+Variables, directory, environment and definitions are rows of the store. A line that ends in its own foreground leaves
+its changes there, in the commit of its end; one that goes on elsewhere (Ctrl-Z, a closed terminal) leaves nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from fmsh import wire
+from fmsh.assembly import make_line
+from fmsh.engine.sessions import NOT_OF_A_SESSION, SessionLine
+from fmsh.shell import script
+from fmsh.shell.foreground import Foreground, Place, Start
+from fmsh.shell.options import Options
+from fmsh.spans import Source
+from fmsh.store.base import Session as StoredSession
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fmsh.machine.code import Program
+    from fmsh.settings import Settings
+    from fmsh.values import Secret, Value
+
+SOURCE = "prompt"
+# What a session that is resumed has of the terminal that it is resumed in.
+OF_THE_TERMINAL = ("TERM", "COLORTERM", "COLUMNS", "LINES", "DISPLAY", "SSH_AUTH_SOCK", "XDG_RUNTIME_DIR")
+
+
+class Session:
+    """An interactive session over the store. `status` is that of the last line."""
+
+    def __init__(self, settings: Settings, *, resumes: bool) -> None:
+        """Begins a session, or goes on with the last one. Raises: StoreError."""
+        self.foreground = Foreground(settings)
+        self.store = self.foreground.assembly.store
+        self.status = 0
+        self.has_ended = False
+        stored = self.store.session() if resumes else None
+        self.is_resumed = stored is not None
+        self._stored = stored or self._begin()
+        if self.is_resumed:
+            self._go_to_directory()
+
+    def close(self) -> None:
+        self.foreground.close()
+
+    def _begin(self) -> StoredSession:
+        place = self.foreground.place()
+        environment = wire.encode(dict(place.environment))
+        now_ms = self.foreground.assembly.clock.wall_ms()
+        started = StoredSession(os.urandom(8).hex(), now_ms, place.directory, place.time_zone, environment, {})
+        self.store.create_session(started)
+        return started
+
+    # -- what it holds
+
+    @property
+    def directory(self) -> str:
+        return self._stored.directory
+
+    @property
+    def definitions(self) -> dict[str, str]:
+        """The texts of its definitions, by their names in `fmsh.lang.lines`."""
+        return self._stored.definitions
+
+    def names(self) -> list[str]:
+        """The names of its variables."""
+        return self.store.session_names(self._stored.id)
+
+    def value(self, name: str) -> Value:
+        """The value of a variable. Raises: KeyError."""
+        return wire.decode(self.store.session_variables(self._stored.id, [name])[name])
+
+    # -- lines
+
+    def run(self, text: str) -> int:
+        """Runs a line; gives its exit status. Raises: SourceError, StoreError, and what else starting a job raises."""
+        names = self.names()
+        stored, program, defined = make_line(Source(SOURCE, text), self.definitions, names)
+        variables = self._variables(program, names)
+        line = SessionLine(self._stored.id, tuple(defined.items()))
+        place = Place(self._environment(), self._stored.directory, self._stored.time_zone)
+        start = Start(stored, program, text.strip(), [], variables, session_line=line, place=place)
+        number, ended = self.foreground.run(start)
+        if ended is None:
+            self.status = script.left_or_attached(number, self.foreground, _options(text))
+        else:
+            self.status = script.finish(number, ended, self.foreground, program, _options(text))
+            self.has_ended = ended.by_exit
+        self._stored = self.store.session(self._stored.id) or self._stored
+        if ended is not None and ended.state == "succeeded":
+            self._tell_what_is_not_kept(program)
+        self._go_to_directory()
+        return self.status
+
+    def _variables(self, program: Program, names: list[str]) -> dict[str, Value]:
+        seen = [name for name in names if name in program.codes[program.main].variables]
+        texts = self.store.session_variables(self._stored.id, seen) if seen else {}
+        return {name: wire.decode(text) for name, text in texts.items()}
+
+    def _environment(self) -> dict[str, str | Secret]:
+        environment: dict[str, str | Secret] = wire.decode(self._stored.environment_json)
+        if self.is_resumed:
+            environment |= {name: os.environ[name] for name in OF_THE_TERMINAL if name in os.environ}
+        return environment
+
+    def _tell_what_is_not_kept(self, program: Program) -> None:
+        kept = set(self.names())
+        for name in program.codes[program.main].variables:
+            if name not in kept and name not in NOT_OF_A_SESSION and " " not in name:
+                sys.stderr.write(
+                    f"fmsh: ${name} ends with its line: it holds a block or a task; `def` keeps a function\n"
+                )
+
+    def _go_to_directory(self) -> None:
+        """This process goes where the session is, so that paths are completed from there."""
+        try:
+            os.chdir(self._stored.directory)
+        except OSError as problem:
+            reason = os.strerror(problem.errno or 0).lower()
+            sys.stderr.write(f"fmsh: cannot go to {self._stored.directory}: {reason}\n")
+
+
+def _options(text: str) -> Options:
+    switches = dict.fromkeys(("is_detached", "is_json", "is_check", "is_plan", "is_verbose"), False)
+    return Options(file=None, text=text, arguments=[], key=None, name=None, tags={}, **switches)
