@@ -197,7 +197,7 @@ def test_a_hang_up_of_fmsh_alone_leaves_the_terminal_as_it_was(shell: Shell) -> 
 def test_a_signal_at_the_prompt_leaves_the_terminal_as_it_was(shell: Shell, number: int, status: int) -> None:
     child = shell.terminal(TERM="dumb")
     before = termios.tcgetattr(child.child_fd)
-    child.expect("fmsh> ")
+    child.expect("> ")
     until(lambda: termios.tcgetattr(child.child_fd) != before, "the editor's own modes")
     os.kill(child.pid, number)
     assert end_of(child) == status and termios.tcgetattr(child.child_fd) == before
