@@ -117,8 +117,14 @@ def _made(source: Source, tree: Tree, files: list[Module], before: Before | None
 
 def check(source: Source) -> list[Diagnostic]:
     """All problems of a source and its modules, warnings too. Raises: SourceError when one cannot be parsed."""
+    from fmsh.lang.lint import lint
+
     tree, files = parse_files(source)
-    return check_program(source, tree, LIBRARY, files=files)[1]
+    problems = check_program(source, tree, LIBRARY, files=files)[1]
+    for own, own_tree in ((source, tree), *((file.source, file.tree) for file in files[1:])):
+        problems += lint(own, own_tree)
+    order = [source, *(file.source for file in files[1:])]
+    return sorted(problems, key=lambda problem: (order.index(problem.source), problem.span))
 
 
 def load_program(stored: NewProgram) -> Program:

@@ -54,13 +54,15 @@ def chain_statement(c: Compiler, b: Body, node: s.Chain, *, is_last: bool) -> No
         piped = pipelines.chain_piped(c, b, node, mode=mode)
         pipelines._into(c, b, piped, 0, mode)
         return
+    noted = len(c.problems)
     piped = pipelines.chain_piped(c, b, node, mode=mode)
     if piped.displays == "uncaptured":
         pipelines.display(c, b, piped, piped.value, mode)
         return
     import _ast
 
-    if piped.displays == "show" and not isinstance(piped.value, _ast.Subscript) and b.kind != "loop":
+    is_dropped = piped.displays == "show" and not isinstance(piped.value, _ast.Subscript)
+    if is_dropped and len(c.problems) == noted:
         hint = "keep it with `let x = …`, or show it with `print`"
         c.warn(node, "the value of this statement is dropped", hint, code="dropped-value")
     if not isinstance(piped.value, _ast.Subscript | _ast.Constant):
