@@ -8,6 +8,7 @@ from __future__ import annotations
 from fmsh import wire
 from fmsh.engine import outcomes
 from fmsh.machine.effects import End
+from fmsh.machine.events import InboxTaken
 from fmsh.values import error_value
 
 TYPE_CHECKING = False
@@ -25,7 +26,7 @@ def take(worker: Worker, row: InboxRow) -> None:
     data = wire.decode(row.data_json)
     act = _ACTS.get(row.kind)
     if act is None or not act(worker, data):
-        worker.take_event(row.kind, data)
+        worker.input(InboxTaken(row.kind, data))
 
 
 def _cancel(worker: Worker, data: Value) -> bool:
@@ -33,7 +34,7 @@ def _cancel(worker: Worker, data: Value) -> bool:
         _end_without_the_machine(worker)
         return True
     worker.resume()
-    worker.take_event("cancel", data)
+    worker.input(InboxTaken("cancel", data))
     for step in [step for step, flight in worker.flights.items() if flight.is_lost]:
         worker.cancel_step(step)
     return True

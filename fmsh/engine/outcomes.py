@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from fmsh import wire
 from fmsh.connectors.base import Cancelled, Done, Failed
-from fmsh.machine.events import AttemptFailed, RequestCompleted
+from fmsh.machine.events import AttemptFailed, InboxTaken, RequestCompleted
 from fmsh.values import error_value
 
 TYPE_CHECKING = False
@@ -28,7 +28,7 @@ def record(worker: Worker, flight: Flight, outcome: Outcome) -> None:
     step = flight.request.step
     if flight.is_terminal and not flight.is_cancel_wanted and _is_interrupted(outcome):
         # Ctrl-C went to the program alone; that it died of it cancels the job, and no `catch` sees a failure.
-        worker.take_event("cancel", None)
+        worker.input(InboxTaken("cancel", None))
         outcome = Cancelled()
     if type(outcome) is Done:
         worker.complete(flight, RequestCompleted(step, outcome.value, None, False))

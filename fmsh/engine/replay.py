@@ -4,8 +4,9 @@ The machine must ask again for exactly what it asked for then: every request tha
 one, and a difference is an error of ours (or of an upgrade) that parks the job with a report. What the machine asks for
 beyond the recorded events was lost in a crash, or not done for a hand-over: it is recorded and done now.
 
-An input is fed when the machine is quiescent, except an inbox row taken in the middle of a long run, which names the
-instruction before which it was taken. Inputs recorded while the job was paused or parked are fed at its `Resumed`.
+An input is fed when the machine is quiescent, or in the middle of a long run at the instruction that it names. Inputs
+recorded while the job was paused or parked are fed after its `Resumed`: no sooner than what follows proves that they
+were fed then, for the job may be in a run that never ends.
 """
 
 from __future__ import annotations
@@ -150,7 +151,9 @@ class Replay:
         """
         worker = self._worker
         if worker.error is None or worker.error.kind != "internal":  # a fault would only come again
-            self._run(until_made=not worker.is_parked)  # a parked job had come to rest
+            if worker.is_parked:
+                self._run()  # it had come to rest
+            self._catch_up()
         if self._expected:
             raise Divergence(f"step {self._expected[0].step} is in the history, and was not asked for again")
         worker.now_ms = worker.surroundings.clock_ms()
@@ -180,11 +183,25 @@ class Replay:
         else:
             worker.collect([effect])
 
-    def _run(self, *, until_made: bool = False) -> None:
+    def _run(self) -> None:
+        """Runs to quiescence."""
+        while not self._worker.is_quiescent:
+            self._run_slice()
+
+    def _run_slice(self) -> None:
+        self._worker.is_quiescent = self._worker.machine.run(SLICE_INSTRUCTIONS)
+        self._collect()
+
+    def _catch_up(self) -> None:
+        """Runs until all that is recorded has come out again."""
         worker = self._worker
-        while not worker.is_quiescent and (not until_made or self._is_behind()):
-            worker.is_quiescent = worker.machine.run(SLICE_INSTRUCTIONS)
-            self._collect()
+        while self._is_behind():
+            if not worker.is_quiescent:
+                self._run_slice()
+            elif worker.held and not worker.is_held:
+                self._feed_held(unfed=len(worker.held) - 1)
+            else:
+                return
 
     def _is_behind(self) -> bool:
         """Whether something is recorded that the machine has not yet asked for or shown again."""
@@ -203,16 +220,34 @@ class Replay:
         while self._made and self._expected:
             _compare(self._made.pop(0), self._expected.pop(0))
 
-    def _input(self, event: Event) -> None:
-        if self._worker.is_held:
-            self._worker.held.append(event)
+    def _input(self, event: Observed | RequestCompleted | InboxTaken) -> None:
+        worker = self._worker
+        if worker.is_held or (worker.held and event.instruction is None):
+            worker.held.append(event)
+        elif event.instruction is None:
+            self._run()
+            self._feed(event)
         else:
+            self._feed_held()
+            self._run_to(event.instruction)
+            self._feed(event)
+
+    def _feed_held(self, *, unfed: int = 0) -> None:
+        """Feeds what is held, but so many, each when the machine is quiescent."""
+        worker = self._worker
+        count = max(0, len(worker.held) - unfed)
+        held, worker.held = worker.held[:count], worker.held[count:]
+        for event in held:
+            self._run()
             self._feed(event)
 
     def _feed(self, event: Event) -> None:
-        self._run()
         self._worker.machine.feed(event)
         self._worker.is_quiescent = False
+
+    def _run_to(self, instruction: int) -> None:
+        self._worker.machine.run_to(instruction)
+        self._collect()
 
     # -- one function for each type of event
 
@@ -232,14 +267,7 @@ class Replay:
         flight.is_lost = False
 
     def _inbox_taken(self, event: InboxTaken, stored: StoredEvent) -> None:
-        worker = self._worker
-        if event.instruction is None or worker.is_held:
-            self._input(event)
-            return
-        worker.machine.run_to(event.instruction)
-        self._collect()
-        worker.machine.feed(event)
-        worker.is_quiescent = False
+        self._input(event)
 
     def _request_made(self, event: RequestMade, stored: StoredEvent) -> None:
         request = Request(*[getattr(event, field) for field in Request.fields])
@@ -255,10 +283,16 @@ class Replay:
         self._unshown[event.stream] += len(event.text)
 
     def _paused(self, event: Paused, stored: StoredEvent) -> None:
+        self._hold(event.unfed)
         self._worker.is_paused = True
+
+    def _hold(self, unfed: int) -> None:
+        if not self._worker.is_held:  # else nothing is fed
+            self._feed_held(unfed=unfed)
 
     def _parked(self, event: Parked, stored: StoredEvent) -> None:
         worker = self._worker
+        self._hold(event.unfed)
         worker.is_parked = True
         worker.parked_step, worker.error = event.step, event.error
         if event.step is not None:
@@ -268,9 +302,12 @@ class Replay:
         worker = self._worker
         worker.is_paused = worker.is_parked = False
         worker.parked_step = worker.error = None
-        held, worker.held = worker.held, []
-        for input in held:
-            self._feed(input)
+        if event.instruction is not None:
+            self._feed_held(unfed=event.unfed)
+            self._run_to(event.instruction)
+            held, worker.held = worker.held, []
+            for input in held:
+                self._feed(input)
 
     def _handed_over(self, event: HandedOver, stored: StoredEvent) -> None:
         self._worker.owner = event.owner

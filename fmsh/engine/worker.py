@@ -8,6 +8,7 @@ Invariants
 - An effect starts after the commit that holds its request, and only while the lease is sound.
 - An input is recorded when it is taken. While the job is paused or parked it is not fed, but held until `Resumed`;
   replay does the same. A job about to leave this process records inputs and feeds none: whoever loads it does.
+- An input that comes in the middle of a long run is fed between two slices of it, and says at which instruction.
 - Every step has one recorded outcome; the outcome of an attempt that is not the current one is ignored.
 - A fault of ours, or any exception out of the machine, parks the job; the others go on.
 
@@ -24,7 +25,6 @@ from fmsh.engine.shown import Shown
 from fmsh.engine.snapshots import SnapshotPolicy
 from fmsh.machine.effects import CancelRequest, Display, Observe, Request
 from fmsh.machine.events import (
-    InboxTaken,
     JobEnded,
     Observed,
     Parked,
@@ -84,6 +84,7 @@ class Worker:
         "is_faulty",
         "is_foreground",
         "is_hurried",
+        "is_in_long_run",
         "is_leaving",
         "is_parked",
         "is_paused",
@@ -127,6 +128,7 @@ class Worker:
 
         self.now_ms = surroundings.clock_ms()
         self.is_quiescent = False
+        self.is_in_long_run = False  # the budget of a slice was used up
         self.arrived: list[tuple[Flight, Outcome]] = []
         self.observes: list[Observe] = []
         self.held: list[Event] = []  # recorded inputs that are not fed yet
@@ -200,21 +202,40 @@ class Worker:
         machine = self.machine
         while self.end is None and not self.is_faulty:
             may_feed = not self.is_held
-            if may_feed and not self.is_quiescent:
+            if may_feed and self.is_in_long_run:
+                self.is_in_long_run = False
+                self._feed_between_slices()
+            elif may_feed and not self.is_quiescent:
                 self.is_quiescent = machine.run(SLICE_INSTRUCTIONS)
                 self.collect(machine.take_effects())
                 if not self.is_quiescent:
+                    self.is_in_long_run = True
                     return
             elif may_feed and self.held:
                 self._feed(self.held.pop(0))
             elif may_feed and self.observes:
                 self._answer(self.observes.pop(0))
             elif self.arrived:
-                flight, outcome = self.arrived.pop(0)
-                if self.flights.get(flight.request.step) is flight:
-                    outcomes.record(self, flight, outcome)
+                self._record_outcome()
             else:
                 return
+
+    def _feed_between_slices(self) -> None:
+        """Feeds all that waits for the machine in the middle of a long run, which may never end by itself."""
+        if self.held:
+            self.record(Resumed(self.machine.instructions, len(self.held)))
+            held, self.held = self.held, []
+            for event in held:
+                self._feed(event)
+        while self.observes:
+            self._answer(self.observes.pop(0))
+        while self.arrived and not self.is_held:
+            self._record_outcome()
+
+    def _record_outcome(self) -> None:
+        flight, outcome = self.arrived.pop(0)
+        if self.flights.get(flight.request.step) is flight:
+            outcomes.record(self, flight, outcome)
 
     @property
     def is_held(self) -> bool:
@@ -227,11 +248,14 @@ class Worker:
         return not self.is_quiescent and not self.is_held and self.end is None and not self.is_faulty
 
     def input(self, event: Event, *, step: int | None = None) -> None:
-        """Records an input, and feeds it as soon as the machine can take it and all recorded before it are fed."""
+        """Records an input, and feeds it as soon as all recorded before it are fed."""
+        is_stopped = self.is_paused or self.is_parked or bool(self.held)
+        if not (is_stopped or self.is_quiescent):
+            event = event.replace(instruction=self.machine.instructions)
         self.record(event, step=step)
-        if self.is_held or self.held or not self.is_quiescent:
+        if is_stopped or (self.is_quiescent and self.is_leaving):
             self.held.append(event)
-        else:
+        elif not self.is_leaving:
             self._feed(event)
 
     def record(self, event: Event, *, step: int | None = None) -> None:
@@ -338,7 +362,7 @@ class Worker:
     def pause(self) -> None:
         """Holds inputs from here on; what is in flight goes on."""
         if not self.is_held and self.end is None:
-            self.record(Paused())
+            self.record(Paused(len(self.held)))
             self.is_paused = True
 
     def resume(self) -> None:
@@ -354,7 +378,7 @@ class Worker:
         self.is_parked = True
         self.parked_step = flight.request.step
         self.error = error
-        self.record(Parked(self.parked_step, error), step=self.parked_step)
+        self.record(Parked(self.parked_step, error, len(self.held)), step=self.parked_step)
 
     def park_for_fault(self, fault: Exception) -> None:
         """Parks the job for a fault of ours. Its machine is not touched again; a retry replays its history."""
@@ -362,16 +386,7 @@ class Worker:
         self.is_parked = self.is_faulty = True
         self.starts = []
         self.error = error_value("internal", f"{type(fault).__name__}: {fault}")
-        self.record(Parked(None, self.error))
-
-    def take_event(self, kind: str, data: Value) -> None:
-        """Makes an InboxTaken of something and feeds it, also in the middle of a long run."""
-        if self.held or not self.is_between_slices:
-            self.input(InboxTaken(kind, data))
-            return
-        event = InboxTaken(kind, data, self.machine.instructions)
-        self.record(event)
-        self._feed(event)
+        self.record(Parked(None, self.error, len(self.held)))
 
     def drop(self) -> None:
         """Forgets the job: its lease is gone, or it has ended. Outcomes that still come find nothing."""

@@ -6,6 +6,9 @@ RequestMade, Displayed, JobEnded. The rest is for people and for the engine: Pau
 
 The data of an event is one JSON object with exactly the fields below but `step`, which has a column of its own. Fields
 are added with a default, never renamed.
+
+`instruction` of an input: how many instructions the job had run when it was fed in the middle of a long run; None when
+the machine was quiescent, or the input was held because the job was paused or parked.
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ class JobStarted(Event):
 class Observed(Event):
     number: int
     value: Value
+    instruction: int | None = None
 
 
 class RequestMade(Event):
@@ -64,6 +68,7 @@ class RequestCompleted(Event):
     value: Value = None
     error: ErrorValue | None = None
     is_cancelled: bool = False
+    instruction: int | None = None
 
 
 class ItemsRead(Event):
@@ -80,8 +85,7 @@ class Displayed(Event):
 
 
 class InboxTaken(Event):
-    """A row of the inbox became part of the history. `instruction`: how many instructions the job had run when it was
-    taken in the middle of a long run without effects; None when the job was quiescent."""
+    """A row of the inbox became part of the history."""
 
     kind: str
     data: Value
@@ -89,18 +93,27 @@ class InboxTaken(Event):
 
 
 class Paused(Event):
-    pass
+    """The job is held. `unfed`: how many recorded inputs, the last ones, are not fed yet."""
+
+    unfed: int = 0
 
 
 class Resumed(Event):
-    pass
+    """The job goes on with what was held, one input after another, each when the machine is quiescent.
+
+    With an `instruction`: the run that one of them began is long, and the `unfed` others are fed here, all at once.
+    """
+
+    instruction: int | None = None
+    unfed: int = 0
 
 
 class Parked(Event):
-    """The job needs a person. `step` is the step whose outcome is unknown, if that is the reason."""
+    """The job needs a person. `step` is the step whose outcome is unknown, if that is the reason; `unfed` as above."""
 
     step: int | None
     error: ErrorValue
+    unfed: int = 0
 
 
 class HandedOver(Event):

@@ -6,9 +6,9 @@
     effects = machine.take_effects()                      # in order: Request, CancelRequest, Observe, Display, End
     machine.feed(event)                                   # Observed, RequestCompleted, InboxTaken; then run again
 
-The same program, facts and fed events give the same effects in the same order. An event is fed when the machine is
-quiescent; only InboxTaken may be fed between two slices of a long run, and then carries `machine.instructions` so that
-replay can feed it at the same instruction (`run_to`).
+The same program, facts and fed events give the same effects in the same order. An event that is fed between two slices
+of a long run, and not when the machine is quiescent, carries `machine.instructions`, so that replay can feed it at the
+same instruction (`run_to`). Tasks that have much to do take turns, by the same count.
 
 The invariants (ARCHITECTURE 4): a snapshot is taken at quiescence only; waits but requests are executed again on
 waking, so there is no half-done state; every request gets exactly one outcome and its task waits for it, also when
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Facts", "Machine", "Wait"]
 
+TURN_INSTRUCTIONS = 5000  # of one task while others are ready
 GENERATED = "<fmsh>"  # the file name of generated functions; their line numbers are syntax nodes
 
 
@@ -63,6 +64,7 @@ class Machine:
         self.tasks: dict[str, Task] = {}
         self.groups: dict[int, Group] = {}
         self.ready: dict[str, Task] = {}  # an ordered set
+        self.turn: tuple[Task, int] | None = None  # whose turn it is, and up to which instruction
         self.undo_errors: list[ErrorValue] = []
         self.instructions = 0
         self.steps = 0
@@ -117,11 +119,18 @@ class Machine:
     def _run(self, limit: int) -> bool:
         while self.ready or (self.channels and self._end_channel()):
             task = next(iter(self.ready.values()))
-            while task.waiting is None and task.frames:
-                if self.instructions >= limit:
-                    return False
+            if self.turn is None or self.turn[0] is not task:
+                self.turn = task, self.instructions + TURN_INSTRUCTIONS
+            until = min(limit, self.turn[1])
+            while task.waiting is None and task.frames and self.instructions < until:
                 self._step(task)
+            is_cut_off = task.waiting is None and bool(task.frames)
+            if is_cut_off and self.instructions >= limit:
+                return False
+            self.turn = None
             self.ready.pop(task.id, None)
+            if is_cut_off:
+                self.ready[task.id] = task  # behind the others
         return True
 
     def _end_channel(self) -> bool:

@@ -184,7 +184,7 @@ def replayed_state(process: Process) -> str:
         if event.type != "JobEnded":
             replaying.apply(read(process.store, event), event)
     replaying.finish()
-    while worker.end is None and not worker.is_quiescent:
+    while worker.end is None and (worker.held or not worker.is_quiescent):
         worker.advance()
     assert worker.end is not None
     return ended_state(worker.end)

@@ -164,6 +164,33 @@ def test_a_cancel_in_the_middle_of_a_long_run_replays_at_the_same_instruction() 
     assert heir.state(job_id) == "cancelled"
 
 
+def test_all_inputs_in_the_middle_of_a_long_run_replay_at_the_same_instruction() -> None:
+    """Also where it was paused there, was handed over there, and where a run that never ends follows."""
+    a = p.Assembler()
+    turn = a.body(p.evaluate(1, lambda scope: None))
+    looping = a.body(p.evaluate(1, lambda scope: range(10**9)), (p.op.FOR, 2, 1, turn, 99, -1))
+    asking = a.body(p.request("hold"), p.observe("now", 2), p.request("hold"), p.finish(3))
+    body = a.body((p.op.BRANCH, 3, 3), (p.op.BODY, 0, looping, "drop"), p.finish(0), (p.op.BODY, 0, asking, "drop"),
+                  parameters=(3,))  # fmt: skip
+    program = a.program(p.parallel(body, [True, False]))
+    world = World()
+    process = world.process()
+    job_id = process.submit(program, is_foreground=False)
+    process.step_until(lambda: process.connector.held)
+    process.deliver(job_id, "pause")
+    process.deliver(job_id, "resume")
+    process.connector.finish(1, Done(1))
+    process.step_until(lambda: process.connector.held)
+    process.engine.leave(process.engine.workers[job_id])
+    process.connector.finish(2, Done(2))
+    process.step_until(lambda: job_id not in process.engine.workers)
+    assert types(process.store, job_id)[-4:] == ["RequestCompleted", "Observed", "RequestMade", "RequestCompleted"]
+    heir = world.process()
+    assert heir.engine.adopt(job_id)
+    heir.step_until(lambda: heir.state(job_id) == "failed")
+    assert world.effects.steps == [1, 2]
+
+
 def test_text_that_was_recorded_is_not_recorded_again() -> None:
     world = World()
     process = world.process()

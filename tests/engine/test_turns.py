@@ -105,6 +105,49 @@ def test_a_long_run_yields_to_other_jobs_and_to_a_cancel() -> None:
     assert process.state(first) == "running"
 
 
+def endless(a: p.Assembler) -> int:
+    """A body that computes for ever and never asks for an effect."""
+    turn = a.body(p.evaluate(1, lambda scope: None))
+    return a.body(p.evaluate(1, lambda scope: range(10**9)), (p.op.FOR, 2, 1, turn, 99, -1))
+
+
+def test_a_time_out_ends_what_only_computes() -> None:
+    a = p.Assembler()
+    process = World().process()
+    ended = process.run(a.program(p.within(endless(a), 30)))
+    assert ended.error is not None and (ended.state, ended.error.kind) == ("failed", "timeout")
+    assert '"instruction":' in last_event(process.store, 1, "RequestCompleted").data_json
+
+
+def test_a_task_that_only_computes_keeps_none_of_the_others_from_going_on() -> None:
+    a = p.Assembler()
+    other = a.body(p.request("done"), p.observe("now", 2), *p.count_to(20_000, at=2), p.request("fail"))
+    body = a.body((p.op.BRANCH, 3, 3), (p.op.BODY, 0, endless(a), "drop"), p.finish(0), (p.op.BODY, 0, other, "drop"),
+                  parameters=(3,))  # fmt: skip
+    world = World()
+    world.effects.script = [failed("type")]
+    process = world.process()
+    ended = process.run(a.program(p.parallel(body, [True, False])))
+    assert ended.error is not None and (ended.state, ended.error.kind) == ("failed", "type")
+
+
+def test_what_was_held_reaches_a_job_that_then_only_computes() -> None:
+    a = p.Assembler()
+    looping = endless(a)
+    body = a.body(p.request("hold", slot=4), (p.op.BODY, 0, looping, "drop"), parameters=(3,))
+    world = World()
+    process = world.process()
+    job_id = process.submit(a.program(p.parallel(body, [1, 2])), is_foreground=False)
+    process.deliver(job_id, "pause")
+    process.connector.finish(1, Done(1))
+    process.connector.finish(2, failed("type"))
+    process.settle()
+    process.deliver(job_id, "resume")
+    process.step_until(lambda: process.state(job_id) == "failed")
+    events = types(process.store, job_id)
+    assert events[-6:] == ["Paused", "RequestCompleted", "RequestCompleted", "Resumed", "Resumed", "JobEnded"]
+
+
 def test_text_of_a_long_run_is_recorded_while_it_runs() -> None:
     a = p.Assembler()
     process = World().process()

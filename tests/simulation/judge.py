@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import Planned, World
 
 SLICE = 10**6
+LONG_TURN = 5000  # instructions; no program of the model's runs on for so many while another task could
 NO_FAULT = ("lost", "job", "callback", "cancelled")  # errors of a request that come from trouble, not from its fate
 
 
@@ -69,6 +70,8 @@ def _judge_job(world: World, reader: Runner, job: Job, planned: Planned) -> None
     _judge_inbox(world, reader, job.id, events)
     is_whole = not _was_put_aside(events)
     referee = Referee(job, planned, events)
+    if world.profile.turn < LONG_TURN:
+        referee.model = None  # whose tasks take no turns
     referee.run(is_whole=is_whole)
     _judge_end(job, planned, events, referee if is_whole else None)
     _judge_replays(reader, job, planned, stored, events)
@@ -164,23 +167,40 @@ class Referee:
         is_held, held = False, list[Event]()
         for event in self.events:
             if isinstance(event, Paused | Parked):
+                held = held if is_held else self._feed_first(held, event.unfed)
                 is_held = True
+            elif isinstance(event, Resumed) and event.instruction is None:
+                is_held = False
             elif isinstance(event, Resumed):
-                is_held, inputs, held = False, held, []
-                for input in inputs:
-                    self._feed(input)
+                for input in self._feed_first(held, event.unfed):
+                    self._feed(input, at=event.instruction)
+                held = []
             elif isinstance(event, Observed | RequestCompleted | InboxTaken):
-                if is_held:
-                    held.append(event.replace(instruction=None) if isinstance(event, InboxTaken) else event)
+                if event.instruction is not None:
+                    _require(not is_held, f"fed while it was held: {event}")
+                    self._feed_first(held, 0)
+                    self._feed(event, at=event.instruction)
+                    held = []
+                elif is_held or held:
+                    held.append(event)
                 else:
                     self._feed(event)
+        if is_whole:
+            self._feed_first(held, 0)
         self._run_machine()
         self._judge(is_whole=is_whole)
 
-    def _feed(self, event: Event) -> None:
-        if isinstance(event, InboxTaken) and event.instruction is not None:
+    def _feed_first(self, held: list[Event], unfed: int) -> list[Event]:
+        """Feeds what was held, each to quiescence, but the last ones; gives these."""
+        count = len(held) - unfed
+        for event in held[:count]:
+            self._feed(event)
+        return held[count:]
+
+    def _feed(self, event: Event, *, at: int | None = None) -> None:
+        if at is not None:
             self.model = None  # which knows no instructions
-            self.machine.run_to(event.instruction)
+            self.machine.run_to(at)
             self._collect(self.machine.take_effects())
         else:
             self._run_machine()
@@ -324,7 +344,9 @@ def _replayed(worker: Any, stored: list[StoredEvent], events: list[Event]) -> tu
             if not isinstance(event, JobEnded):
                 replaying.apply(event, data)
         replaying.finish()
-        while not (worker.is_quiescent or worker.is_held or worker.end):
+        while not (worker.is_held or worker.end) and (worker.held or not worker.is_quiescent):
+            if worker.is_quiescent:
+                worker._feed(worker.held.pop(0))
             worker.is_quiescent = worker.machine.run(SLICE)
             worker.collect(worker.machine.take_effects())
         snapshot = worker.machine.snapshot().replace('"job_id":0,', f'"job_id":{worker.job_id},', 1)

@@ -44,6 +44,22 @@ TEXTS = {
         } catch e { print $e.message }
         ^go 6 1
     """,
+    "computing": """
+        let a = POST http://world/1 {x: 1}
+        let w = result { within 2s { while true { let n = 1 } } }
+        print "$w.ok"
+        let xs = result {
+          range 1 3 | each --parallel 3 { |n|
+            if $n == 2 { while true { let m = 1 } }
+            let b = POST http://world/2 {x: $n}
+            sleep 1s
+            if $n == 3 { fail "enough" }
+            $b
+          }
+        }
+        print $xs.ok
+        ^go 3 1
+    """,
     "detached": """
         def f(n) { let a = POST http://world/1 {x: $n}; sleep 2s; let b = ^go 2 $n; "$n $a $b" }
         def g(n) { ^go 3 $n; f $n }

@@ -9,6 +9,7 @@ from fmsh.engine.loop import Loop
 
 START_S = 1000.0
 START_WALL_MS = 1_900_000_000_000
+SLICE_S = 0.01  # what a slice of a long run takes, about as in life
 
 
 class Time:
@@ -63,6 +64,11 @@ class SimulatedLoop(Loop):
         super().__init__(time.monotonic_s)
         self._time = time
         self.may_sleep = False
+
+    def run_once(self, timeout_s: float | None) -> None:
+        if self.may_sleep and timeout_s == 0:
+            self._time.move_to(self.now_s() + SLICE_S)
+        super().run_once(timeout_s)
 
     def _sleep(self, wait_s: float | None) -> None:
         if self.may_sleep:

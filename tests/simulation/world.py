@@ -12,6 +12,7 @@ from fmsh.connectors.base import AttemptId
 from fmsh.engine import holding, snapshots, worker
 from fmsh.engine.ending import Ended
 from fmsh.errors import StoreError
+from fmsh.machine import machine
 from fmsh.machine.code import Program
 from fmsh.store.base import Append, Job, Lease, NewEvent, NewJob, NewProgram
 from tests.simulation import chaos, disk, judge
@@ -33,6 +34,7 @@ DAYS_ROUND = (
 DAYS_MS = 7 * 86_400_000
 JOBS_MAX = 5
 FATES = 8  # of one seed
+LONG = 5000  # instructions: more than most programs have between two effects
 POLL_S = 1.0  # the poll below the wake-ups: slower than in life, so that a lost one matters
 
 
@@ -45,7 +47,9 @@ class Profile:
         self.rate = drawn.choice([0.02, 0.1, 0.1, 0.3])
         self.ticks = drawn.randint(*TROUBLE_TICKS)
         self.snapshot_events = drawn.choice([3, 3, 12, 1000])
-        self.slice = drawn.choice([5000, 5000, 5000, 5000, 40, 9])
+        self.slice = drawn.choice([LONG, LONG, LONG, LONG, 40, 9])  # instructions in a row, and
+        self.turn = LONG if self.slice != 9 else 25  # of one task
+        self.patience = 0.97  # how often somebody acts rather than time passes, while somebody could
         self.jobs = drawn.choice([1, 1, 1, 2])
         self.daemon = drawn.choice([0.5, 0.05, 0])
         self.weights = {name: drawn.choice([0, 0, 1, 3]) for name in sorted(chaos.ACTS)}
@@ -232,14 +236,16 @@ class World:
 
     @contextmanager
     def _constants(self) -> Iterator[None]:
-        before = holding.POLL_ACTIVE_S, snapshots.INTERVAL_EVENTS, worker.SLICE_INSTRUCTIONS
-        holding.POLL_ACTIVE_S = POLL_S
-        snapshots.INTERVAL_EVENTS = self.profile.snapshot_events
-        worker.SLICE_INSTRUCTIONS = self.profile.slice
+        before = holding.POLL_ACTIVE_S, snapshots.INTERVAL_EVENTS
+        holding.POLL_ACTIVE_S, snapshots.INTERVAL_EVENTS = POLL_S, self.profile.snapshot_events
+        if choose(self.seed).name == "computing":  # else it runs for long until a simulated second is over
+            self.profile.slice, self.profile.turn, self.profile.patience = 9, 25, 0.7
+        worker.SLICE_INSTRUCTIONS, machine.TURN_INSTRUCTIONS = self.profile.slice, self.profile.turn
         try:
             yield
         finally:
-            holding.POLL_ACTIVE_S, snapshots.INTERVAL_EVENTS, worker.SLICE_INSTRUCTIONS = before
+            holding.POLL_ACTIVE_S, snapshots.INTERVAL_EVENTS = before
+            worker.SLICE_INSTRUCTIONS = machine.TURN_INSTRUCTIONS = LONG
 
     def _begin(self) -> None:
         if self.calm_fate is not None:
@@ -268,7 +274,7 @@ class World:
         self.ticks += 1
         awake = [owner for owner in self.runners if not owner.is_stopped]
         ready = [owner for owner in awake if owner.is_ready]
-        if ready and (self.is_calm or self.random.random() < 0.97):
+        if ready and (self.is_calm or self.random.random() < self.profile.patience):
             owner = ready[0] if self.is_calm else self.random.choice(ready)
             self.guard(owner, owner.turn)
             return
