@@ -44,12 +44,6 @@ def _complete_without_recording(self: Worker, flight: Any, completed: Any) -> No
     self._feed(completed) if self.is_quiescent and not self.held else self.held.append(completed)
 
 
-def _input_without_a_place(self: Worker, event: Any, *, step: int | None = None) -> None:
-    is_fed = self.is_in_long_run or not (self.is_held or self.held)
-    self.record(event, step=step)
-    self._feed(event) if is_fed else self.held.append(event)
-
-
 def _repeat_what_is_lost(worker: Worker, flight: Any, failed: Any) -> None:
     if failed.error.kind == "lost":
         outcomes.try_again(worker, flight, failed.error, next_at_ms=worker.now_ms)
@@ -81,7 +75,6 @@ FAULTS: dict[str, list[tuple[Any, str, Any]]] = {
         (snapshots, "is_clean", lambda worker: worker.end is None and worker.is_quiescent)
     ],
     "an outcome is not recorded": [(Worker, "complete", _complete_without_recording)],
-    "an input does not say where in a long run it came": [(Worker, "input", _input_without_a_place)],
     "what is lost inside `once` is done again": [(outcomes, "_record_failure", _repeat_what_is_lost)],
     "a fenced process goes on": [(Engine, "_lose", _lose_nothing)],
     "a process that was stopped does not look before it acts": [(Holding, "is_sound", lambda self, worker: True)],
