@@ -20,7 +20,7 @@ import time
 
 from fmsh.connectors import spool
 from fmsh.engine import snapshots
-from fmsh.errors import InternalError
+from fmsh.errors import InternalError, StoreCorrupt
 from fmsh.record import Record
 
 TYPE_CHECKING = False
@@ -35,6 +35,7 @@ GRACE_S = 3600.0  # for files of nobody
 DELIVERIES_KEPT_MS = 30 * 86_400_000  # senders of webhooks give up after days
 CHECKS_PER_TERM = 8  # how often in the time that events are kept a holder looks for those that are older
 NEVER_MS = 1 << 62
+UNREADABLE = "\ufffd"  # stands in a uid for what is damaged
 OUTPUT, HISTORY, EVENTS = "retention.output", "retention.history", "retention.events"
 
 
@@ -53,12 +54,13 @@ def limits_of(settings: Settings) -> Limits:
 class Swept:
     """What a sweep removed."""
 
-    __slots__ = ("bytes", "jobs", "outputs", "strays", "trimmed")
+    __slots__ = ("bytes", "damaged", "jobs", "outputs", "strays", "trimmed")
 
     def __init__(self) -> None:
         self.jobs: list[int] = []
         self.outputs: list[int] = []  # of these jobs
         self.trimmed: list[int] = []
+        self.damaged: list[int] = []  # active ones, which are left as they are
         self.strays = 0  # directories of jobs that are gone
         self.bytes = 0
 
@@ -80,6 +82,7 @@ class Sweep:
         self._limits = limits
         self._may_go_on = may_go_on
         self._now_ms = now_ms
+        self._is_every_uid_read = True
         self.swept = Swept()
 
     def run(self) -> Swept:
@@ -133,17 +136,23 @@ class Sweep:
         after = 0
         while self._may_go_on() and (page := self._store.ages(after=after, limit=PAGE_JOBS)):
             after = page[-1].id
+            self._is_every_uid_read &= not any(UNREADABLE in age.uid for age in page)
             yield page
 
     def _trim(self, age: JobAge) -> None:
-        if self._is_over(age.oldest_at_ms, self._limits.events_ms):
+        if not self._is_over(age.oldest_at_ms, self._limits.events_ms):
+            return
+        try:
             freed = trim(self._store, self._fx_directory, age.id, self._limits.events_ms or 0, now_ms=self._now_ms())
-            if freed is not None:
-                self.swept.trimmed.append(age.id)
-                self.swept.bytes += freed
+        except StoreCorrupt:  # whoever loads it, and `fmsh doctor`, tell what it is
+            self.swept.damaged.append(age.id)
+            return
+        if freed is not None:
+            self.swept.trimmed.append(age.id)
+            self.swept.bytes += freed
 
     def _finish(self) -> Swept:
-        if self._may_go_on():
+        if self._may_go_on() and self._is_every_uid_read:  # else they may be those of a job that is damaged
             self._remove_strays()
         if self._may_go_on():
             self._store.shrink()

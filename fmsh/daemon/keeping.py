@@ -64,13 +64,14 @@ class Keeper:
         except (FmshError, OSError) as error:
             self._log("retention failed", message=str(error))
             return
-        if swept.jobs or swept.outputs or swept.trimmed or swept.strays:
+        if swept.jobs or swept.outputs or swept.trimmed or swept.strays or swept.damaged:
             self._log(
                 "retention",
                 jobs=len(swept.jobs),
                 outputs=len(swept.outputs),
                 trimmed=len(swept.trimmed),
                 strays=swept.strays,
+                damaged=len(swept.damaged),
                 bytes=swept.bytes,
             )
 

@@ -144,7 +144,7 @@ def program(database: Reader, program_hash: str) -> NewProgram:
 
 
 SELECT_AGES = """
-SELECT id, uid, CASE WHEN ended_as IS NOT NULL THEN coalesce(ended_at_ms, created_at_ms) END,
+SELECT id, CAST(uid AS BLOB), CASE WHEN ended_as IS NOT NULL THEN coalesce(ended_at_ms, created_at_ms) END,
     coalesce((SELECT at_ms FROM event WHERE job_id = job.id AND seq = max(trimmed_seq, 1)), created_at_ms),
     output_removed_at_ms IS NULL
 FROM job WHERE id > ? ORDER BY id LIMIT ?
@@ -152,9 +152,15 @@ FROM job WHERE id > ? ORDER BY id LIMIT ?
 
 
 def ages(database: Reader, after: int, limit: int) -> list[JobAge]:
-    """Gives how old jobs are. No index helps: each commit of a job would have to keep it, for one look an hour."""
+    """Gives how old jobs are. No index helps: each commit of a job would have to keep it, for one look an hour.
+
+    A uid that damage made unreadable does not keep the others from being looked at: it names no files.
+    """
     rows = database.read(SELECT_AGES, (after, limit))
-    return [JobAge(id, uid, ended_ms, oldest_ms, bool(has)) for id, uid, ended_ms, oldest_ms, has in rows]
+    return [
+        JobAge(id, uid.decode(errors="replace"), ended_ms, oldest_ms, bool(has))
+        for id, uid, ended_ms, oldest_ms, has in rows
+    ]
 
 
 def existed(database: Reader, job_id: int) -> bool:

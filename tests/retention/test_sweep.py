@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 from fmsh import retention
@@ -177,3 +178,23 @@ def test_a_removed_directory_in_use_stays(store: EventStore, fx: Path) -> None:
     os.utime(fx / "running", (1, 1))
     sweep(store, fx)
     assert os.listdir(fx) == []
+
+
+def test_a_damaged_job_does_not_keep_the_others_from_being_swept(tmp_path: Path, fx: Path) -> None:
+    world = WORLDS["sqlite"](str(tmp_path))
+    store = world.open()
+    leases = [start(store, f"active-{number}") for number in range(3)]
+    for lease in leases:
+        commit(store, lease, "A", snapshot=Snapshot(2, "s"))
+    old = ended(store, "old", 40)
+    connection = apsw.Connection(str(tmp_path / "state" / "store.db"))
+    connection.execute("UPDATE job SET command = CAST(x'ff' AS TEXT) WHERE id = ?", (leases[0].job_id,))
+    connection.execute("UPDATE job SET uid = CAST(x'ff' AS TEXT) WHERE id = ?", (leases[1].job_id,))
+    connection.close()
+    leave_files(fx, "active-1")
+    os.utime(fx / "active-1", (1, 1))
+    swept = sweep(store, fx)
+    assert swept.jobs == [old] and swept.trimmed == [leases[2].job_id]
+    assert swept.damaged == [leases[0].job_id, leases[1].job_id]
+    assert (fx / "active-1" / "1-1" / "out").exists(), "nobody knows whose they are"
+    world.close()
