@@ -179,16 +179,18 @@ class Run:
         store = self.store = DyingStore(self.disk, kind="shell")
         store.dies_at = dies_at
         loop = self.loop = Loop()
-        connectors: dict[str, Any] = {
+        self.engine = Engine(
+            store, self.connectors(loop), loop, load_program=load_program, observe=_observe,
+            clock_ms=_Clock().wall_ms, report=self.reports.append,
+        )  # fmt: skip
+
+    def connectors(self, loop: Loop) -> dict[str, Any]:
+        return {
             "process": ProcessConnector(self.fx_directory, loop.watch, loop.unwatch, str, loop.after),
             "timer": TimerConnector(loop.after, _Clock()),
             "file": FileConnector(str),
             "callback": CallbackConnector(self._open, lambda: "http://here", lambda count: bytes(count)),
         }
-        self.engine = Engine(
-            store, connectors, loop, load_program=load_program, observe=_observe, clock_ms=_Clock().wall_ms,
-            report=self.reports.append,
-        )  # fmt: skip
 
     def _open(
         self, job_id: int, handle: str, token_hash: bytes, expires_at_ms: int | None, methods: Any, is_many: bool
