@@ -144,7 +144,11 @@ def check_program(
         parameters = script_parameters(c, main, tree)
     statements.compile_body(c, main, tree.body)
     c.add(main)
-    functions = c.generator.finish()
+    try:
+        functions = c.generator.finish()
+    except RecursionError:
+        c.problem(tree.body, "an expression is too long or too deep", "split it up with `let`", code="limit")
+        functions = _Nothing()
     for code in c.codes.values():
         _finish(code, functions)
     units = [Unit(source, [node.span for node in walk(tree)], 0)]
@@ -155,6 +159,13 @@ def check_program(
     order = [unit.source for unit in units]
     problems = sorted(c.problems, key=lambda problem: (order.index(problem.source), problem.span[0]))
     return Program(program_hash, main.code.id, c.codes, tuple(units), script), problems
+
+
+class _Nothing(dict[str, "Callable[..., Any]"]):
+    """The functions of a program that has a problem: it is compiled to its end, and never run."""
+
+    def __missing__(self, name: str) -> Callable[..., Any]:
+        return lambda scope: None
 
 
 def _finish(code: Code, functions: dict[str, Callable[..., Any]]) -> None:

@@ -54,9 +54,10 @@ def expression(c: Compiler, b: AnyBody, node: Node) -> _ast.expr:
 def operands(c: Compiler, b: AnyBody, nodes: Sequence[Node]) -> list[_ast.expr]:
     """Compiles several in order. What is computed before a later effect is computed before it runs."""
     compiled = []
+    last_effect = max((index for index, node in enumerate(nodes) if not is_pure(c, b, node)), default=-1)
     for index, node in enumerate(nodes):
         value = expression(c, b, node)
-        if any(not is_pure(c, b, later) for later in nodes[index + 1 :]):
+        if index < last_effect:
             value = spill(c, b, node, value)
         compiled.append(value)
     return compiled

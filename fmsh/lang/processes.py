@@ -15,9 +15,14 @@ from fmsh.machine import code as op
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fmsh.lang.context import Compiler
     from fmsh.lang.syntax import Node
     from fmsh.machine.code import Function
+
+
+BRACE_WORDS_MAX = 10_000  # two braces of a hundred; what the system takes as arguments is not much more
 
 
 def processes(c: Compiler, b: Body, run: list[s.Command], piped: Piped | None, *, mode: str) -> Piped:
@@ -104,9 +109,10 @@ def _judged(slot: int, names: list[str], *, is_condition: bool) -> Function:
 def _stage(c: Compiler, b: Body, command: s.Command) -> _ast.expr:
     words: list[Node] = [command.name, *command.arguments]
     argv: list[_ast.expr] = []
+    last_effect = max((index for index, word in enumerate(words) if not is_pure(c, b, word)), default=-1)
     for index, argument in enumerate(words):
         made = _arguments(c, b, argument)
-        if command.redirections or any(not is_pure(c, b, later) for later in words[index + 1 :]):
+        if command.redirections or index < last_effect:
             made = [spill(c, b, argument, value) if not isinstance(value, _ast.Starred) else value for value in made]
         argv += made
     values = operands(c, b, [item.value for item in command.environment])
@@ -150,7 +156,11 @@ def _text(c: Compiler, b: Body, node: Node) -> _ast.expr:
 
 def expand_word(c: Compiler, b: Body, word: s.Word) -> list[_ast.expr]:
     """Expands the braces and globs of a word; gives Python expressions, starred where there may be several."""
-    made = []
+    made: list[_ast.expr] = []
+    if _count_words(word.parts) > BRACE_WORDS_MAX:
+        hint = "make the list with `for` or `each`"
+        c.problem(word, f"the braces stand for more than {BRACE_WORDS_MAX} words (BRACE_WORDS_MAX)", hint, code="limit")
+        return made
     for parts in _without_braces(word.parts):
         if any(isinstance(part, s.Glob) for part in parts):
             made.append(_paths(c, b, word, parts))
@@ -162,6 +172,15 @@ def expand_word(c: Compiler, b: Body, word: s.Word) -> list[_ast.expr]:
             plain.id = word.id
             made.append(_text(c, b, plain))
     return made
+
+
+def _count_words(parts: Sequence[Node]) -> int:
+    """How many words the braces of a word stand for; it stops to count where these are too many."""
+    count = 1
+    for part in parts:
+        if isinstance(part, s.Braces) and count <= BRACE_WORDS_MAX:
+            count *= sum(_count_words(word.parts) for word in part.alternatives)
+    return count
 
 
 def _without_braces(parts: tuple[Node, ...]) -> list[list[Node]]:

@@ -42,10 +42,13 @@ def announce_all(c: Compiler, b: Body, body: s.Body) -> None:
 
 
 def compile_statement(c: Compiler, b: Body, statement: Node, *, is_last: bool) -> None:
-    if isinstance(statement, s.Chain):
-        chain_statement(c, b, statement, is_last=is_last)
-    else:
-        _STATEMENTS[type(statement)](c, b, statement)
+    try:
+        if isinstance(statement, s.Chain):
+            chain_statement(c, b, statement, is_last=is_last)
+        else:
+            _STATEMENTS[type(statement)](c, b, statement)
+    except RecursionError:  # a chain or a path of a thousand links: their depth is not that of the tree
+        c.problem(statement, "this is too long to be one statement", "split it up with `let`", code="limit")
 
 
 def chain_statement(c: Compiler, b: Body, node: s.Chain, *, is_last: bool) -> None:
