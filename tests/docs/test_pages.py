@@ -13,6 +13,7 @@ from tests.docs.pages import Page, laid_out, pages, run
 from tests.docs.service import Service
 
 PAGES = pages()
+IDIOMS_MIN = 40
 
 
 @pytest.fixture(scope="module")
@@ -37,3 +38,14 @@ def test_each_program_stands_in_its_layout(page: Page) -> None:
     for example in page.examples:
         if example.language == "fmsh":
             assert laid_out(example.program) == example.program, f"{page.path.name}:{example.line}"
+
+
+def test_the_page_for_users_of_bash_has_its_idioms_and_says_where_they_differ() -> None:
+    page = next(page for page in PAGES if page.path.name == "from-bash.md")
+    examples = page.examples
+    pairs = [(a, b) for a, b in zip(examples[::2], examples[1::2], strict=True)]
+    assert len(pairs) >= IDIOMS_MIN
+    for bash, fmsh in pairs:
+        assert (bash.language, fmsh.language) == ("bash", "fmsh"), fmsh.line
+        is_same = bash.shown == fmsh.shown and bash.status == fmsh.status
+        assert is_same or "differs" in fmsh.options, f"line {fmsh.line}: what they show is not the same"
