@@ -108,7 +108,9 @@ def process_input(value: Value, to_text: Callable[[Value], Any], is_line: bool) 
         return value + "\n" if is_line else value
     if isinstance(value, Secret):  # it becomes text where the command is started
         return value
-    if value is None or isinstance(value, bytes):
+    if value is None:
+        return ""  # nothing is an input that is empty: what follows a pipe never reads the terminal
+    if isinstance(value, bytes):
         return value
     if isinstance(value, list | range):
         return "".join(f"{to_text(item)}\n" for item in value)
@@ -174,8 +176,7 @@ def redirected_text(value: Value, to_text: Callable[[Value], Any], is_line: bool
     """What `<<<` and `<<` hand over: as a pipe carries it, for `<<<` with a newline."""
     if isinstance(value, Secret) and is_line:
         return Secret((*value.parts, "\n"))
-    carried = process_input(value, to_text, is_line)
-    return ("\n" if is_line else "") if carried is None else carried
+    return "\n" if value is None and is_line else process_input(value, to_text, is_line)
 
 
 def captured_value(result: dict[str, Value]) -> Value:
