@@ -44,13 +44,20 @@ def adopt(engine: Engine, job_id: int) -> Worker | None:
         _give_back(engine, lease, job.wake_at_ms)
         raise
     except Exception as fault:
-        engine.report(fault, f"loading job {job_id}")
-        _put_aside(engine, job, lease, fault)
+        if _is_ours(engine, lease):
+            engine.report(fault, f"loading job {job_id}")
+            _put_aside(engine, job, lease, fault)
         return None
     engine.workers[job_id] = worker
     engine.look_for(worker)
     engine.make_ready(worker)
     return worker
+
+
+def _is_ours(engine: Engine, lease: Lease) -> bool:
+    """Whether nobody took a lease from us while we were loading: what others trim then is no fault."""
+    now = engine.store.job(lease.job_id)
+    return now is not None and now.epoch == lease.epoch
 
 
 def _go_on(engine: Engine, worker: Worker, job: Job) -> None:

@@ -54,31 +54,32 @@ class Divergence(InternalError):
 
 
 def load(store: EventStore, job: Job, lease: Lease, *, program: Program, surroundings: Surroundings) -> Worker:
-    """Makes the worker of a job whose lease is held, as it is after its last event.
+    """Makes the worker of a job whose lease is held, as it was after the last event when the lease was taken.
 
+    What others have written since, because they took it from us, is no concern of ours: our next commit is refused.
     Raises: StoreCorrupt, StoreMissing; Divergence; and whatever a fault of the machine raises.
     """
-    worker, after = begin(store, job, at=None, epoch=lease.epoch, program=program, surroundings=surroundings)
+    worker, after = begin(store, job, at=lease.head, epoch=lease.epoch, program=program, surroundings=surroundings)
     worker.lease = lease
     worker.parent_id = job.parent_id
     replay = Replay(worker)
-    for stored in store.events(job.id, after=after):
+    for stored in store.events(job.id, after=after, limit=lease.head - after):
         replay.apply(recording.read(store, stored), stored)
     replay.finish()
     return worker
 
 
 def begin(
-    store: EventStore, job: Job, *, at: int | None, epoch: int | None, program: Program, surroundings: Surroundings
+    store: EventStore, job: Job, *, at: int, epoch: int | None, program: Program, surroundings: Surroundings
 ) -> tuple[Worker, int]:
-    """Makes a worker from the newest snapshot (at or before event `at`), or from the start; gives after which event.
+    """Makes a worker from the newest snapshot at or before event `at`, or from the start; gives after which event.
 
-    `epoch`: of the lease under which it goes on.
+    `epoch`: of the lease under which it goes on after event `at`; None: it does not.
     """
     found = store.snapshot(job.id, at=at)
     if found is None or not found.state_json.startswith(snapshots.PREFIX):
         return _from_start(store, job, program, surroundings), 1
-    saved = snapshots.decode(found.state_json, epoch=epoch if found.seq == job.head else None)
+    saved = snapshots.decode(found.state_json, epoch=epoch if found.seq == at else None)
     worker = _from_snapshot(store, job, program, saved, surroundings)
     worker.snapshots.lasting_seq = saved.lasting_seq
     worker.snapshots.taken(found.seq, len(found.state_json))

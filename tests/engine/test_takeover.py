@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fmsh.connectors.base import Done
-from fmsh.engine import snapshots
+from fmsh.engine import replay, snapshots
 from fmsh.errors import StoreFull
 from fmsh.store.base import RENEWAL_TTL_S
 from tests.engine import programs as p
@@ -161,3 +161,27 @@ def test_a_cancel_ends_the_wait_for_another_attempt_also_after_a_takeover() -> N
     heir.store.deliver(job_id, "cancel", "{}", dedupe_id="1")
     heir.run_on(job_id)
     assert heir.state(job_id) == "cancelled" and world.effects.steps == [1]
+
+
+def test_who_was_stopped_before_it_loaded_a_job_finds_no_fault_in_what_others_made_of_it() -> None:
+    world = World()
+    process = world.process()
+    program = p.Assembler().program(p.request("done", value=1), p.request("hold"))
+    job_id = process.submit(program)
+    process.settle()
+    process.kill()
+    stopped = world.process()
+    lease = stopped.store.acquire(job_id)
+    assert lease is not None
+    head = lease.head
+    stopped.kill()
+    heir = world.process()
+    assert heir.engine.adopt(job_id)
+    heir.settle()
+    heir.connector.finish(2, Done(2))
+    heir.settle()
+    job = heir.store.job(job_id)
+    assert job is not None and job.state == "succeeded" and job.head > head
+    surroundings = heir.engine.surroundings
+    worker = replay.load(heir.store, job, lease, program=program, surroundings=surroundings)
+    assert worker.end is None and worker.steps == 2 and list(worker.flights) == [2]
