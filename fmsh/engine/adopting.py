@@ -32,6 +32,9 @@ def adopt(engine: Engine, job_id: int) -> Worker | None:
         return None
     if lease is None or job is None:
         return None
+    stale = engine.workers.pop(job_id, None)
+    if stale is not None:  # others had taken it from us while we stood still, and we did not know yet
+        stale.drop()
     try:
         worker = replay.load(
             engine.store, job, lease, program=engine.program(job.program_hash), surroundings=engine.surroundings

@@ -46,7 +46,7 @@ def _pause(worker: Worker, data: Value) -> bool:
 
 
 def _resume(worker: Worker, data: Value) -> bool:
-    if worker.is_paused:
+    if worker.is_paused and worker.end is None:  # what has ended, and was not undone, does not go on
         worker.resume()
         _park_for_the_next(worker)
     return True

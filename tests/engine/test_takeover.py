@@ -185,3 +185,19 @@ def test_who_was_stopped_before_it_loaded_a_job_finds_no_fault_in_what_others_ma
     surroundings = heir.engine.surroundings
     worker = replay.load(heir.store, job, lease, program=program, surroundings=surroundings)
     assert worker.end is None and worker.steps == 2 and list(worker.flights) == [2]
+
+
+def test_a_job_that_was_taken_and_comes_back_is_held_once() -> None:
+    """Its holder stood still, another took it and died; the old worker has not learnt of it yet."""
+    world = World()
+    process = world.process()
+    job_id = process.submit(p.steps(3), is_foreground=False)
+    stale = process.engine.workers[job_id]
+    assert stale.lease is not None
+    process.store.release(stale.lease, wake_at_ms=None)
+    heir = world.process()
+    assert heir.engine.adopt(job_id)
+    heir.kill()
+    process.engine.make_ready(stale)
+    assert process.engine.adopt(job_id)
+    process.step_until(lambda: process.state(job_id) == "succeeded")
