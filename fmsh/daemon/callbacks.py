@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import time
 from urllib.parse import parse_qsl
 
@@ -88,6 +89,9 @@ class CallbackRoutes:
             raise Problem(503, "it could not be stored; send it again", headers={"Retry-After": "5"}) from None
         if delivery is None:
             raise Problem(404)
+        if delivery.is_moved:  # who knows the address may know why it serves nobody, and our log tells the user
+            sys.stderr.write(f"a call for job {delivery.job_id} was refused: it was moved to another store\n")
+            raise Problem(404, "the job that waited here was moved elsewhere")
         return JSONResponse({"job": delivery.job_id}, 202)
 
 

@@ -36,11 +36,18 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from fmsh.errors import StoreError
+    from fmsh.store.moving import Moving
 else:
     Protocol = object
 
+    class Moving:  # a module less to import for a short line
+        pass
+
+
 ACTIVE_STATES = ("running", "waiting", "paused", "parked")
 ENDED_STATES = ("succeeded", "failed", "cancelled")
+MOVED = "moved"  # over in this store: it goes on in another (`fmsh.store.moving`)
+OVER_STATES = (*ENDED_STATES, MOVED)
 
 RENEWAL_TTL_S = 15.0  # a stopped holder loses its lease after this long; renewals come every third of it
 
@@ -255,10 +262,11 @@ class NewCallback(Record):
 
 
 class Delivery(Record):
-    """What the store says of a delivery to a callback address."""
+    """What the store says of a delivery to a callback address. `is_moved`: refused, the job waits in another store."""
 
     job_id: int
     is_repeat: bool
+    is_moved: bool = False
 
 
 class JobFilter(Record):
@@ -269,7 +277,7 @@ class JobFilter(Record):
     limit: int | None = None
 
 
-class EventStore(Protocol):
+class EventStore(Moving, Protocol):
     """See the module's docstring for what each method guarantees."""
 
     owner: Owner

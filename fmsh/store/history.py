@@ -12,7 +12,7 @@ import apsw
 from fmsh.errors import InternalError, StoreError, StoreFenced, StoreMissing
 from fmsh.record import Record
 from fmsh.store import chain, faults, leases
-from fmsh.store.base import ENDED_STATES, Job, Lease, Snapshot, StoredEvent
+from fmsh.store.base import ENDED_STATES, MOVED, Job, Lease, Snapshot, StoredEvent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 
 PAGE_EVENTS = 1000  # read at once, so that no statement stays open while the reader works
 
-COLUMNS = ", ".join(field for field in Job.fields if field != "damage")  # of a job's row
+# Of a job's row. A job that was moved keeps the state in which it left; that it is over says `ended_as`.
+COLUMNS = ", ".join(field for field in Job.fields if field != "damage").replace(
+    " state,", f" CASE WHEN ended_as = '{MOVED}' THEN ended_as ELSE state END,"
+)
+
 UPDATE_JOB = """
 UPDATE job SET state = ?, wake_at_ms = ?, steps = ?, waiting_for_json = ?, value_json = ?, error_json = ?,
     exit_status = ?, ended_at_ms = ?, at_terminal = ?, is_detached = is_detached OR ?
@@ -78,7 +82,7 @@ class Plan:
         )  # fmt: skip
 
 
-def event_rows(key: bytes, lease: Lease, events: Sequence[NewEvent]) -> list[tuple[Any, ...]]:
+def event_rows(key: bytes, lease: Lease, events: Sequence[NewEvent | StoredEvent]) -> list[tuple[Any, ...]]:
     """Gives the rows of new events, each ending in its hash over the one before it."""
     job_id, epoch, seq, link = lease.job_id, lease.epoch, lease.head, lease.chain
     rows = []

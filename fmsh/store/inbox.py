@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from _json import encode_basestring
 
-from fmsh.errors import StoreMissing
+from fmsh.errors import StoreError, StoreMissing
 from fmsh.store import chain, faults
-from fmsh.store.base import Delivery, InboxRow
+from fmsh.store.base import MOVED, Delivery, InboxRow, NewCallback
+from fmsh.store.moving import KeptCallback
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from fmsh.store.base import NewCallback, NewInboxRow
+    from fmsh.store.base import NewInboxRow
     from fmsh.store.database import Cursor, Reader
 
 
@@ -27,9 +28,11 @@ class Knock:
 
 def deliver(cursor: Cursor, key: bytes, job_id: int, kind: str, data_json: str, dedupe_id: str) -> Knock:
     """Puts a row into the inbox of a job, unless `dedupe_id` was there before."""
-    rows = cursor.execute("SELECT owner_id FROM job WHERE id = ?", (job_id,)).fetchall()
+    rows = cursor.execute("SELECT owner_id, ended_as FROM job WHERE id = ?", (job_id,)).fetchall()
     if not rows:
         raise StoreMissing(f"there is no job {job_id}")
+    if rows[0][1] == MOVED:
+        raise StoreError(f"job {job_id} was moved to another store", hint="Nothing can be asked of it here.")
     at_ms = time.time_ns() // 1_000_000
     fresh = "INSERT OR IGNORE INTO delivered VALUES (?, ?, ?) RETURNING 1"
     if not cursor.execute(fresh, (job_id, dedupe_id, at_ms)).fetchall():
@@ -76,6 +79,20 @@ def open_callback(cursor: Cursor, key: bytes, new: NewCallback) -> None:
     )
 
 
+def callbacks(database: Reader, job_id: int) -> list[KeptCallback]:
+    """Gives the addresses of a job."""
+    sql = """SELECT token_hash, job_id, handle_id, expires_at_ms, methods, is_many, sum, used_by, used_at_ms
+        FROM callback WHERE job_id = ? ORDER BY handle_id"""
+    found = []
+    for *kept, sum, used_by, used_at_ms in database.read(sql, (job_id,)):
+        if chain.row_sum(database.key, *kept) != sum:
+            raise faults.changed(f"an address of job {job_id}")
+        token_hash, _, handle_id, expires_at_ms, methods, is_many = kept
+        new = NewCallback(job_id, handle_id, token_hash, expires_at_ms, tuple(methods.split()), bool(is_many))
+        found.append(KeptCallback(new, used_by, used_at_ms))
+    return found
+
+
 class Call:
     """One call of an address, as it came."""
 
@@ -92,13 +109,13 @@ class Call:
 def deliver_callback(cursor: Cursor, key: bytes, call: Call) -> tuple[Delivery, Knock] | None:
     """Accepts a call of an address, or says nothing of why not. A repeat is still a repeat after use and expiry."""
     found = cursor.execute(
-        """SELECT token_hash, job_id, handle_id, expires_at_ms, methods, is_many, sum, used_by, ended_as IS NOT NULL
+        """SELECT token_hash, job_id, handle_id, expires_at_ms, methods, is_many, sum, used_by, ended_as
         FROM callback JOIN job ON job.id = job_id WHERE token_hash = ?""",
         (call.token_hash,),
     ).fetchall()
     if not found:
         return None
-    *kept, sum, used_by, has_ended = found[0]
+    *kept, sum, used_by, ended_as = found[0]
     if chain.row_sum(key, *kept) != sum:
         raise faults.changed("the address that was called")
     _, job_id, handle_id, expires_at_ms, methods, is_many = kept
@@ -108,9 +125,11 @@ def deliver_callback(cursor: Cursor, key: bytes, call: Call) -> tuple[Delivery, 
     sql = "SELECT 1 FROM delivered WHERE job_id = ? AND dedupe_id = ?"
     if cursor.execute(sql, (job_id, dedupe_id)).fetchall():
         return Delivery(job_id, True), Knock(is_new=False, holder_id=None)
-    is_over = has_ended or (expires_at_ms is not None and expires_at_ms <= call.now_ms)
+    is_over = ended_as not in (None, MOVED) or (expires_at_ms is not None and expires_at_ms <= call.now_ms)
     if is_over or (used_by is not None and not is_many):
         return None
+    if ended_as == MOVED:
+        return Delivery(job_id, False, is_moved=True), Knock(is_new=False, holder_id=None)
     used = "UPDATE callback SET used_by = ?, used_at_ms = ? WHERE token_hash = ?"
     cursor.execute(used, (call.dedupe_id, call.now_ms, call.token_hash))
     data_json = callback_json(handle_id, call.data_json)

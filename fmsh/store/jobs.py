@@ -5,7 +5,7 @@ from __future__ import annotations
 from fmsh import wire
 from fmsh.errors import StoreCorrupt, StoreMissing
 from fmsh.store import chain, faults, history, leases
-from fmsh.store.base import ACTIVE_STATES, ENDED_STATES, Job, JobAge, Lease, NewProgram
+from fmsh.store.base import ACTIVE_STATES, ENDED_STATES, OVER_STATES, Job, JobAge, Lease, NewProgram
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def create(
         rows = cursor.execute(f"SELECT {COLUMNS} FROM job WHERE key = ?", (new.key,)).fetchall()
         if rows:
             return history.job_of(rows[0]), None, False
-    _keep_program(cursor, key, new.program)
+    keep_program(cursor, key, new.program)
     job_id = _insert(cursor, new, summary, owner_id)
     if summary.state in ENDED_STATES:
         leases.end(cursor, key, job_id, summary)
@@ -90,7 +90,8 @@ def _row(cursor: Cursor, job_id: int) -> Job:
     return history.job_of(cursor.execute(f"SELECT {COLUMNS} FROM job WHERE id = ?", (job_id,)).fetchall()[0])
 
 
-def _keep_program(cursor: Cursor, key: bytes, program: NewProgram) -> None:
+def keep_program(cursor: Cursor, key: bytes, program: NewProgram) -> None:
+    """Keeps a program by hash; one that is there already stays as it is."""
     values = (program.hash, program.name, program.text, program.tree_json)
     cursor.execute("INSERT OR IGNORE INTO program VALUES (?, ?, ?, ?, ?)", (*values, chain.row_sum(key, *values)))
 
@@ -98,7 +99,7 @@ def _keep_program(cursor: Cursor, key: bytes, program: NewProgram) -> None:
 def matching(database: Reader, filter: JobFilter) -> list[Job]:
     """Gives the jobs that a filter lets through: the active ones, then the ended ones, each newest first."""
     found: list[Job] = []
-    for of_all, column in ((ACTIVE_STATES, "state"), (ENDED_STATES, "ended_as")):
+    for of_all, column in ((ACTIVE_STATES, "state"), (OVER_STATES, "ended_as")):
         wanted = [state for state in of_all if not filter.states or state in filter.states]
         if wanted and (filter.limit is None or len(found) < filter.limit):
             among = f"{column} IN ({', '.join(map(repr, wanted))})" if filter.states else "TRUE"
@@ -127,7 +128,7 @@ def _listed(database: Reader, row: Sequence[Any]) -> Job:
 
 
 def count_by_state(database: Reader) -> Mapping[str, int]:
-    counts = dict.fromkeys(ACTIVE_STATES + ENDED_STATES, 0)
+    counts = dict.fromkeys(ACTIVE_STATES + OVER_STATES, 0)
     for column, condition in IS.items():
         counts |= dict(database.read(f"SELECT {column}, count(*) FROM job WHERE {condition} GROUP BY {column}"))
     return counts

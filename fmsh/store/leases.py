@@ -62,7 +62,7 @@ def acquire(cursor: Cursor, presence: Presence, watch: Watch, job_id: int) -> Le
     holder_id, head, at_terminal = rows[0]
     if not isinstance(head, int):
         raise faults.changed(f"the row of job {job_id}")
-    if holder_id is not None and not _may_take_from(cursor, presence, watch, holder_id, bool(at_terminal)):
+    if holder_id is not None and not may_take_from(cursor, presence, watch, holder_id, bool(at_terminal)):
         return None
     sql = "UPDATE job SET owner_id = ?, epoch = epoch + 1, due_at_ms = NULL WHERE id = ? RETURNING epoch"
     epoch = cursor.execute(sql, (presence.owner.id, job_id)).fetchall()[0][0]
@@ -73,7 +73,8 @@ def is_held(database: Reader, owner_id: str, job_id: int) -> bool:
     return bool(database.read("SELECT 1 FROM job WHERE id = ? AND owner_id = ?", (job_id, owner_id)))
 
 
-def _may_take_from(cursor: Cursor, presence: Presence, watch: Watch, holder_id: str, at_terminal: bool) -> bool:
+def may_take_from(cursor: Cursor, presence: Presence, watch: Watch, holder_id: str, at_terminal: bool) -> bool:
+    """Says whether the job of a holder may be taken from it."""
     if holder_id == presence.owner.id:
         return False
     rows = cursor.execute(f"SELECT {OWNER_COLUMNS}, renewals FROM owner WHERE id = ?", (holder_id,)).fetchall()

@@ -13,7 +13,8 @@ from fmsh.errors import InternalError, StoreCorrupt, StoreError, StoreFenced, St
 from fmsh.store import chain, faults
 from fmsh.store.base import (
     ACTIVE_STATES,
-    ENDED_STATES,
+    MOVED,
+    OVER_STATES,
     RENEWAL_TTL_S,
     Damage,
     Delivery,
@@ -25,8 +26,9 @@ from fmsh.store.base import (
     StoredEvent,
 )
 from fmsh.store.inbox import callback_json
-from fmsh.store.memory_disk import KEY, KeptCallback, KeptJob, MemoryDisk, apply, damaged_values, kept_job
-from fmsh.store.memory_drawer import Drawer, Writing
+from fmsh.store.memory_disk import KEY, CallbackOnDisk, KeptJob, MemoryDisk, apply, damaged_values, kept_job
+from fmsh.store.memory_drawer import Writing
+from fmsh.store.memory_transfer import Mover
 from fmsh.store.watch import Watch
 
 TYPE_CHECKING = False
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
     )
 
 
-class MemoryStore(Drawer):
+class MemoryStore(Mover):
     """See `fmsh.store.base` for what each method guarantees."""
 
     def __init__(
@@ -126,7 +128,7 @@ class MemoryStore(Drawer):
 
         found = [
             job
-            for job in sorted(self._jobs(), key=lambda job: job.state in ENDED_STATES)
+            for job in sorted(self._jobs(), key=lambda job: job.state in OVER_STATES)
             if (not filter.states or job.state in filter.states)
             and all(json.loads(job.tags_json).get(name) == value for name, value in filter.tags)
         ]
@@ -137,7 +139,7 @@ class MemoryStore(Drawer):
             return [self.disk.jobs[job_id].job for job_id in sorted(self.disk.jobs, reverse=True)]
 
     def count_by_state(self) -> Mapping[str, int]:
-        counts = dict.fromkeys(ACTIVE_STATES + ENDED_STATES, 0)
+        counts = dict.fromkeys(ACTIVE_STATES + OVER_STATES, 0)
         for job in self._jobs():
             counts[job.state] += 1
         return counts
@@ -399,6 +401,8 @@ class MemoryStore(Drawer):
     def deliver(self, job_id: int, kind: str, data_json: str, *, dedupe_id: str) -> bool:
         with Writing(self) as disk:
             kept = self._kept(job_id)
+            if kept.job.state == MOVED:
+                raise StoreError(f"job {job_id} was moved to another store")
             if dedupe_id in kept.delivered:
                 return False
             kept.delivered[dedupe_id] = at_ms = time.time_ns() // 1_000_000
@@ -417,7 +421,7 @@ class MemoryStore(Drawer):
     def open_callback(self, new: NewCallback) -> None:
         with Writing(self) as disk:
             before = disk.callbacks.get((new.job_id, new.handle_id))
-            disk.callbacks[new.job_id, new.handle_id] = KeptCallback(new, before)
+            disk.callbacks[new.job_id, new.handle_id] = CallbackOnDisk(new, before)
 
     def deliver_callback(
         self, token_hash: bytes, data_json: str, *, dedupe_id: str, method: str, now_ms: int
@@ -430,9 +434,14 @@ class MemoryStore(Drawer):
             dedupe_id = f"callback {new.handle_id} {dedupe_id}"
             if dedupe_id in kept.delivered:
                 return Delivery(new.job_id, True)
-            is_over = kept.has_ended or (new.expires_at_ms is not None and new.expires_at_ms <= now_ms)
+            is_moved = kept.job.state == MOVED
+            is_over = (kept.has_ended and not is_moved) or (
+                new.expires_at_ms is not None and new.expires_at_ms <= now_ms
+            )
             if is_over or (found.used_by is not None and not new.is_many):
                 return None
+            if is_moved:
+                return Delivery(new.job_id, False, is_moved=True)
             found.used_by, found.used_at_ms = dedupe_id, now_ms
             wrapped = callback_json(new.handle_id, data_json)
             self.deliver(new.job_id, "callback", wrapped, dedupe_id=dedupe_id)

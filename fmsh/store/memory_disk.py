@@ -6,7 +6,7 @@ import _thread
 import os
 
 from fmsh.store import chain
-from fmsh.store.base import ENDED_STATES, Damage, Job, StoredEvent
+from fmsh.store.base import ENDED_STATES, OVER_STATES, Damage, Job, StoredEvent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ SUMMARY_FIELDS = (
 class KeptJob:
     """A job on the disk: its row, and everything that belongs to it."""
 
-    __slots__ = ("at_terminal", "delivered", "events", "inbox", "job", "snapshots", "trimmed_chain")
+    __slots__ = ("at_terminal", "delivered", "events", "inbox", "job", "moved_from", "snapshots", "trimmed_chain")
 
     def __init__(self, job: Job, *, at_terminal: bool) -> None:
         self.job = job
@@ -47,6 +47,7 @@ class KeptJob:
         self.inbox: dict[int, InboxRow] = {}
         self.delivered: dict[str, int] = {}  # when
         self.trimmed_chain = b""
+        self.moved_from: str | None = None  # the state in which it left
 
     @property
     def size(self) -> int:
@@ -57,7 +58,7 @@ class KeptJob:
 
     @property
     def has_ended(self) -> bool:
-        return self.job.state in ENDED_STATES
+        return self.job.state in OVER_STATES
 
     def set(self, **changes: object) -> None:
         self.job = self.job.replace(**changes)
@@ -79,10 +80,10 @@ class KeptJob:
         return self.events[seq][1] if seq in self.events else b""
 
 
-class KeptCallback:
+class CallbackOnDisk:
     __slots__ = ("new", "used_at_ms", "used_by")
 
-    def __init__(self, new: NewCallback, before: KeptCallback | None) -> None:
+    def __init__(self, new: NewCallback, before: CallbackOnDisk | None) -> None:
         self.new = new
         self.used_by: str | None = None if before is None else before.used_by
         self.used_at_ms: int | None = None if before is None else before.used_at_ms
@@ -105,7 +106,7 @@ class MemoryDisk:
         self.programs: dict[str, NewProgram] = {}
         self.blobs: dict[str, tuple[bytes, bytes]] = {}  # each with its hash
         self.blob_uses: dict[tuple[int, str], int | None] = {}  # until which event of the job; None: as long as the job
-        self.callbacks: dict[tuple[int, str], KeptCallback] = {}
+        self.callbacks: dict[tuple[int, str], CallbackOnDisk] = {}
         self.settings: dict[str, str] = {}
         self.secrets: dict[str, bytes] = {}
         self.sessions: dict[str, Session] = {}  # in order of their last use

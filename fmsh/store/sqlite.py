@@ -7,11 +7,8 @@ One store object belongs to one thread. Another thread takes `reopen()`: the sam
 Nobody forks with an open store. Signal handlers do not raise while a method runs here: a commit cut short in Python may
 have happened in the database.
 
-<<<<<<< HEAD
-`deletion`, `inbox` and `verification` are imported when they are used: a short line does without them.
-=======
-`deletion`, `inbox` and `sessions` are imported when they are used: a short line does without them.
->>>>>>> 2d7ba31 (sessions: what the lines at a prompt have in common, kept in the commit of each line's end)
+`deletion`, `inbox`, `sessions`, `transfer` and `verification` are imported when they are used: a short line does
+without them.
 """
 
 from __future__ import annotations
@@ -54,6 +51,7 @@ if TYPE_CHECKING:
     from fmsh.store.database import Cursor
     from fmsh.store.inbox import Knock
     from fmsh.store.migrations import Schema
+    from fmsh.store.moving import Arrival, Belongings, Piece
 
     OwnerKind = Literal["shell", "daemon"]
 
@@ -290,6 +288,55 @@ class SqliteStore:
         delivery, knock = found
         self._poke_holder(knock)
         return delivery
+
+    # -- moving
+
+    def job_by_uid(self, uid: str) -> Job | None:
+        return jobs.one(self._database, "uid = ?", uid)
+
+    def hold(self, job_id: int) -> bool:
+        from fmsh.store import transfer
+
+        self._presence.hold_lock()
+
+        def work(cursor: Cursor) -> bool:
+            self._register(cursor)
+            return transfer.hold(cursor, self._presence, self._watch, job_id)
+
+        is_held = self._database.write(work, is_settled=lambda: leases.is_held(self._database, self.owner.id, job_id))
+        self._presence.is_registered = True
+        return is_held
+
+    def belongings(self, job_id: int) -> Belongings:
+        from fmsh.store import transfer
+
+        return transfer.belongings(self._database, job_id)
+
+    def move_out(self, job: Job, *, inbox_id: int, at_ms: int) -> None:
+        from fmsh.store import transfer
+
+        key, owner_id = self._database.key, self.owner.id
+        self._database.write(
+            lambda cursor: transfer.move_out(cursor, key, owner_id, job, inbox_id, at_ms),
+            is_settled=lambda: not transfer.is_here(self._database, job.uid),
+        )
+
+    def move_back(self, job_id: int) -> None:
+        from fmsh.store import transfer
+
+        self._database.write(lambda cursor: transfer.move_back(cursor, job_id))
+        self.wake_daemon()
+
+    def move_in(self, arrival: Arrival, pieces: Iterator[Piece]) -> Job:
+        from fmsh.store import transfer
+
+        uid = arrival.new.uid
+        job = self._database.write(
+            lambda cursor: transfer.move_in(cursor, self._database.key, arrival, pieces),
+            is_settled=lambda: transfer.is_here(self._database, uid),
+        )
+        self.wake_daemon()
+        return job
 
     # -- settings and secrets
 

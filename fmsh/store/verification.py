@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from fmsh.errors import StoreCorrupt, StoreMissing
 from fmsh.store import chain, history, jobs, migrations
-from fmsh.store.base import ACTIVE_STATES, ENDED_STATES, Damage
+from fmsh.store.base import ACTIVE_STATES, ENDED_STATES, MOVED, Damage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +38,9 @@ CONTRADICTORY = f"""
 SELECT id FROM job WHERE id > ? AND (
     due_at_ms IS NOT {DUE_AT}
     OR (ended_as IS NULL AND (state IN {ENDED_STATES} OR ended_sum IS NOT NULL))
-    OR (ended_as IS NOT NULL AND (state IN {ACTIVE_STATES} OR ended_as <> state OR ended_sum IS NULL))
+    OR (ended_as IS NOT NULL AND ended_sum IS NULL)
+    OR (ended_as <> '{MOVED}' AND (state IN {ACTIVE_STATES} OR ended_as <> state))
+    OR (ended_as = '{MOVED}' AND state NOT IN {ACTIVE_STATES})
 ) ORDER BY id LIMIT {PAGE_ROWS}
 """
 WITHOUT_PROGRAM = f"""

@@ -49,6 +49,11 @@ class World:
         self.store.open_callback(NewCallback(job.id, "hook", token_hash, options.pop("expires_at_ms", None), **options))
         return job.id
 
+    def move_out(self, job_id: int) -> None:
+        job = self.store.job(job_id)
+        assert job is not None and self.store.hold(job_id)
+        self.store.move_out(job, inbox_id=0, at_ms=NOW_MS)
+
     def received(self, job_id: int) -> list[dict[str, Any]]:
         return [json.loads(row.data_json)["delivery"] for row in self.store.inbox(job_id)]
 

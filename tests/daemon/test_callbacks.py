@@ -74,6 +74,17 @@ def test_a_thousand_repeats_at_once_are_one_delivery(world: World, server: HttpS
     assert len(world.received(job_id)) == 1
 
 
+def test_the_address_of_a_moved_job_says_so(
+    world: World, server: HttpServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    job_id = world.open_callback("T")
+    world.move_out(job_id)
+    answer = ask(server, "POST", "/cb/T", "x")
+    assert answer.status == 404 and answer.json["detail"] == "the job that waited here was moved elsewhere"
+    assert f"a call for job {job_id} was refused" in capfd.readouterr().err
+    assert world.received(job_id) == []
+
+
 def test_unknown_expired_used_and_misplaced_are_the_same_404(world: World, server: HttpServer) -> None:
     world.open_callback("expired", expires_at_ms=NOW_MS)
     world.open_callback("used")
