@@ -1,11 +1,14 @@
 # Completion of fmsh for bash: source this file, for example from ~/.bashrc:  eval "$(fmsh completion bash)"
 _fmsh() {
   local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-  local jobs='list show attach wait output log cancel pause resume retry answer gc rm'
+  local jobs='list show attach wait output log cancel pause resume retry answer export import gc rm'
   local options='-c -d --detach --key --name --tag --json --check -v --verbose --version --help'
   COMPREPLY=()
   if [[ $command == jobs && $COMP_CWORD -eq 2 ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$jobs" -- "$word")
+  elif [[ $command == jobs && ${COMP_WORDS[2]} == import ]]; then
+    compopt -o filenames 2>/dev/null
+    mapfile -t COMPREPLY < <(compgen -f -- "$word")
   elif [[ $command == jobs ]]; then
     mapfile -t COMPREPLY < <(compgen -W "last $(fmsh jobs list --all --json 2>/dev/null | grep -o '"id": *[0-9]*' | grep -o '[0-9]*') --json" -- "$word")
   elif [[ $command == daemon && $COMP_CWORD -eq 2 ]]; then

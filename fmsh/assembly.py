@@ -108,11 +108,14 @@ def _made(source: Source, tree: Tree, files: list[Module], before: Before | None
     if before is not None:
         data |= {"before": {"variables": list(before.variables), "file": before.file}}
     tree_json = _compact_json(data)
-    program_hash = blake2b(
-        f"{source.name}\0{source.text}\0{tree_json}".encode("utf-8", "surrogatepass"), digest_size=16
-    ).hexdigest()
+    program_hash = hash_of_program(source.name, source.text, tree_json)
     program = compile_program(source, tree, LIBRARY, program_hash=program_hash, files=files, before=before)
     return NewProgram(program_hash, source.name, source.text, tree_json), program
+
+
+def hash_of_program(name: str, text: str, tree_json: str) -> str:
+    """Names a program by its content."""
+    return blake2b(f"{name}\0{text}\0{tree_json}".encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def check(source: Source) -> list[Diagnostic]:

@@ -21,7 +21,7 @@ HELP = """usage: fmsh [OPTION…] FILE [ARG…]     run a script as one durable 
        fmsh [OPTION…] -c TEXT [ARG…]  run a text
        fmsh [--resume]                the prompt, with the variables of the last session; without a terminal
                                       it reads a script from standard input
-       fmsh jobs [VERB …]             see and steer jobs: list show attach wait output log cancel retry answer …
+       fmsh jobs [VERB …]             see and steer jobs: list show attach wait output log cancel export …
        fmsh daemon start|stop|status|run
        fmsh config [get|set|path]     the settings, and where each comes from
        fmsh secret set NAME | list | rm NAME
@@ -170,6 +170,7 @@ def _jobs(arguments: list[str], settings: Settings) -> int:
     from fmsh.jobs.command import main
     from fmsh.shell import daemon
     from fmsh.store.sqlite import SqliteStore
+    from fmsh.store.vault import Vault
 
     return main(
         arguments,
@@ -180,6 +181,7 @@ def _jobs(arguments: list[str], settings: Settings) -> int:
         load_program=load_program,
         start_daemon=lambda store: daemon.start(settings, store),
         limits=lambda: retention.limits_of(settings),
+        keep_secret=lambda store, name, text: Vault(store, settings.key_path).keep(name, text),
     )
 
 

@@ -114,10 +114,7 @@ def decode(state_json: str, *, epoch: int | None) -> Saved:
 
     Raises: InternalError: it is of a version that this fmsh does not know.
     """
-    if not state_json.startswith(PREFIX):
-        raise InternalError(f"a snapshot of another version: {state_json[:40]}")
-    start = state_json.index(MACHINE)
-    end = start + len(MACHINE) + int(state_json[len(PREFIX) : start])
+    start, end = _machine_of(state_json)
     engine: dict[str, Any] = wire.decode(state_json[end + len(REST) : -1])
     is_direct = epoch == engine["epoch"] + 1
     return Saved(
@@ -133,3 +130,18 @@ def decode(state_json: str, *, epoch: int | None) -> Saved:
         umask=engine.get("umask"),
         lasting_seq=engine.get("lasting_seq", 0),
     )
+
+
+def paused(state_json: str) -> str:
+    """Gives the state of a job that was paused in this state, before anything else happened."""
+    _, end = _machine_of(state_json)
+    engine: dict[str, Any] = wire.decode(state_json[end + len(REST) : -1])
+    return f"{state_json[:end]}{REST}{wire.encode(engine | {'is_paused': True})}}}"
+
+
+def _machine_of(state_json: str) -> tuple[int, int]:
+    """Where the part before the machine's state ends, and where that state does."""
+    if not state_json.startswith(PREFIX):
+        raise InternalError(f"a snapshot of another version: {state_json[:40]}")
+    start = state_json.index(MACHINE)
+    return start, start + len(MACHINE) + int(state_json[len(PREFIX) : start])

@@ -48,7 +48,15 @@ def facts_of(job_id: int, key: str | None, name: str | None, started: JobStarted
     options = started.options
     variables, input, entry = options.get("variables"), options.get("input"), options.get("entry")
     return Facts(
-        job_id, key, name, started.arguments, started.directory, started.time_zone, variables or {}, input, entry or 0
+        started.number or job_id,
+        key,
+        name,
+        started.arguments,
+        started.directory,
+        started.time_zone,
+        variables or {},
+        input,
+        entry or 0,
     )
 
 

@@ -9,6 +9,8 @@ job has acted on it. Nothing here runs a job.
     showing     list, show, log, output   following   wait, attach, and `--follow`
     acting      cancel, pause, resume, retry, answer
     removing    gc, rm
+    exporting   export                    importing   import
+    export_file the file between them     needed_secrets              what a job from elsewhere lacks here
 """
 
 from __future__ import annotations

@@ -7,10 +7,11 @@ import time
 from fmsh import wire
 from fmsh.builtins.json_forms import read_json
 from fmsh.engine import ending
-from fmsh.jobs.documents import documents_of, error_of, has_ended, is_damaged, read_event
+from fmsh.jobs.documents import documents_of, error_of, has_ended, is_damaged, move_text, read_event
 from fmsh.jobs.finding import NoSuchJob, NotPossible, find_even_damaged, find_job
 from fmsh.jobs.following import deliver
 from fmsh.machine.events import Parked
+from fmsh.store.base import MOVED
 from fmsh.values import Raised
 
 TYPE_CHECKING = False
@@ -38,7 +39,12 @@ def pause(desk: Desk, arguments: argparse.Namespace) -> int:
 
 def resume(desk: Desk, arguments: argparse.Namespace) -> int:
     """`fmsh jobs resume N…`"""
-    return _for_each(desk, arguments.jobs, "resume", _need_paused)
+
+    def check(job: Job) -> None:
+        _need_paused(job)
+        _provide_secrets(desk, job)
+
+    return _for_each(desk, arguments.jobs, "resume", check)
 
 
 def retry(desk: Desk, arguments: argparse.Namespace) -> int:
@@ -103,6 +109,8 @@ def _act_on_damaged(desk: Desk, job: Job, kind: str) -> None:
 
 
 def _need_active(job: Job) -> None:
+    if job.state == MOVED:
+        raise NotPossible(move_text(job), hint="Ask for it there.")
     if has_ended(job):
         raise NotPossible(f"job {job.id} has ended already ({job.state})")
 
@@ -114,10 +122,19 @@ def _need_paused(job: Job) -> None:
         raise NotPossible(f"job {job.id} is not paused: it is {job.state}", hint=hint)
 
 
+def _provide_secrets(desk: Desk, job: Job) -> None:
+    """Gives a job from another store what it still lacks of its environment, from ours."""
+    from fmsh.jobs import needed_secrets
+
+    missing = needed_secrets.Missing(desk.store, needed_secrets.of_environment(desk.store, job))
+    missing.take_variables(desk, or_nothing=True)
+
+
 def _need_parked(job: Job) -> None:
-    if has_ended(job):
+    if job.state != MOVED and has_ended(job):
         hint = f"`fmsh jobs fork {job.id} --at SEQ` starts a new job from a point of it"
         raise NotPossible(f"job {job.id} has ended ({job.state}), so no step of it can be done again", hint=hint)
+    _need_active(job)
     if job.state != "parked":
         raise NotPossible(f"job {job.id} is not parked: it is {job.state}")
     error = error_of(job)

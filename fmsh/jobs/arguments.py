@@ -7,7 +7,7 @@ from contextlib import redirect_stdout
 
 from fmsh.builtins.kinds import duration
 from fmsh.errors import UsageError
-from fmsh.store.base import ACTIVE_STATES, ENDED_STATES
+from fmsh.store.base import ACTIVE_STATES, OVER_STATES
 from fmsh.values import Raised
 
 TYPE_CHECKING = False
@@ -15,6 +15,17 @@ if TYPE_CHECKING:
     from typing import IO, Any, NoReturn
 
 JOB_HELP = "a job's number, %%N, its key, its name if unique, or `last`"
+
+EXPORT_HELP = """The file goes to standard output: `fmsh jobs export 12 > release.job`. It holds the source, the events,
+the state, what processes wrote, and what has arrived; secrets stay here. A job that runs in a terminal must be detached
+first (Ctrl-Z), one that does not come to rest paused; one whose command runs here is refused until it has ended. If the
+file could not be written whole the job stays as it was; if it is lost, exporting the job again writes it once more.
+"""
+IMPORT_HELP = """The file is verified whole before anything is taken in. The job goes on under the daemon. Secret
+variables of its environment are taken from the environment of this command, or of `fmsh jobs resume`; other secrets
+must be in the store under their names, and while one is missing the job is paused. A job comes back to the store that
+it was moved from under its old number; a store that has it takes no second copy.
+"""
 
 
 GC_HELP = """Removes ended jobs, and the output of ended jobs, that are older than the settings retention.history and
@@ -62,14 +73,27 @@ def _parser() -> Parser:
     gc.add_argument("--older-than", type=_seconds, metavar="D", help="all that ended longer ago than this, such as 12h")
     gc.add_argument("--json", action="store_true", help="one JSON document")
     answer.add_argument("value", nargs="?", metavar="VALUE", help="JSON if it parses, else text; null if left out")
+    _add_moving(verbs)
     return parser
+
+
+def _add_moving(verbs: Any) -> None:
+    text = "write a job whole as one file; one that is active is moved, and goes on where the file is imported"
+    export = verbs.add_parser("export", help=text, description=text, epilog=EXPORT_HELP, allow_abbrev=False)
+    export.add_argument("jobs", nargs=1, metavar="N", help=JOB_HELP)
+    export.set_defaults(json=False)
+    text = "take in a job that `fmsh jobs export` wrote; prints its number here"
+    incoming = verbs.add_parser("import", help=text, description=text, epilog=IMPORT_HELP, allow_abbrev=False)
+    incoming.add_argument("file", metavar="FILE", help="the file, or - for standard input")
+    incoming.add_argument("--paused", action="store_true", help="do not let it go on until `fmsh jobs resume`")
+    incoming.add_argument("--json", action="store_true", help="the job as one JSON document")
 
 
 def _add_list(verbs: Any) -> None:
     listing = verbs.add_parser("list", help="jobs, active ones first, newest first", allow_abbrev=False)
     listing.add_argument("--json", action="store_true", help="one JSON document")
     listing.add_argument("--all", action="store_true", help="every ended job too, not only the newest")
-    states = (*ACTIVE_STATES, *ENDED_STATES)
+    states = (*ACTIVE_STATES, *OVER_STATES)
     listing.add_argument("--state", action="append", choices=states, metavar="S", help=", ".join(states))
     listing.add_argument("--tag", action="append", type=_tag, metavar="K=V", help="only jobs with this tag")
     listing.add_argument("--limit", type=_count, metavar="N", help="at most N jobs")

@@ -23,6 +23,19 @@ if TYPE_CHECKING:
 
 FAILED, USAGE, STORE_UNAVAILABLE, INTERRUPTED, PIPE_CLOSED = 1, 2, 75, 130, 141
 
+
+def _export(desk: Desk, arguments: argparse.Namespace) -> int:
+    from fmsh.jobs.exporting import export  # the file's format needs msgspec, and other verbs do not
+
+    return export(desk, arguments)
+
+
+def _import(desk: Desk, arguments: argparse.Namespace) -> int:
+    from fmsh.jobs.importing import import_file
+
+    return import_file(desk, arguments)
+
+
 VERBS: dict[str, Verb] = {
     "list": showing.list_jobs,
     "show": showing.show,
@@ -37,6 +50,8 @@ VERBS: dict[str, Verb] = {
     "answer": acting.answer,
     "gc": removing.gc,
     "rm": removing.rm,
+    "export": _export,
+    "import": _import,
 }
 
 
@@ -50,12 +65,13 @@ def main(
     load_program: Callable[[NewProgram], Program] | None = None,
     start_daemon: Callable[[EventStore], None] | None = None,
     limits: Callable[[], Limits] | None = None,
+    keep_secret: Callable[[EventStore, str, str], None] | None = None,
 ) -> int:
     """Runs `fmsh jobs` with the arguments after it and gives the exit status.
 
     `open_store` is called once the arguments are known to be right. `load_program` compiles a stored program, so that
     events and steps can say where in the source they stand; `start_daemon` is for jobs that nobody holds, `limits` say
-    how long things are kept (see `Desk`).
+    how long things are kept, and `keep_secret` keeps those of an import (see `Desk`).
     """
     from fmsh.jobs.arguments import parse
 
@@ -72,6 +88,7 @@ def main(
                 load_program=load_program,
                 start_daemon=start_daemon,
                 limits=limits,
+                keep_secret=keep_secret,
             )
             status = VERBS[parsed.verb](desk, parsed)
             stdout.flush()
@@ -109,7 +126,7 @@ def attach(
                 raise NotPossible(lost, hint="Start it anew with another --key, or without one.")
             stdout.write(to_plain_json(whole_document(store, ended)["value"]))
         stdout.flush()
-        return left if left is not None else ended.exit_status or 0
+        return left if left is not None else following.status_of(ended)
 
     return _guarded(act, stderr)
 

@@ -26,10 +26,13 @@ class Desk:
 
     `load_program` compiles a stored program, for the places of its nodes; without it places are null. `start_daemon`
     sees to it that jobs which nobody holds are run, and raises DaemonError if it may not, or cannot. `limits` gives how
-    long things are kept.
+    long things are kept. `keep_secret` keeps a text under a name in the store's vault.
     """
 
-    __slots__ = ("_limits", "_start_daemon", "fx_directory", "is_json", "load_program", "stderr", "stdout", "store")
+    __slots__ = (
+        "_limits", "_start_daemon", "fx_directory", "is_json", "keep_secret", "load_program", "stderr", "stdout",
+        "store",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -42,6 +45,7 @@ class Desk:
         load_program: Callable[[NewProgram], Program] | None = None,
         start_daemon: Callable[[EventStore], None] | None = None,
         limits: Callable[[], Limits] | None = None,
+        keep_secret: Callable[[EventStore, str, str], None] | None = None,
     ) -> None:
         self.store = store
         self.fx_directory = fx_directory
@@ -49,6 +53,7 @@ class Desk:
         self.stderr = stderr
         self.is_json = is_json
         self.load_program = load_program
+        self.keep_secret = keep_secret
         self._start_daemon = start_daemon
         self._limits = limits
 

@@ -12,7 +12,7 @@ from fmsh import retention, wire
 from fmsh.engine import recording
 from fmsh.errors import StoreMissing
 from fmsh.machine.events import JobEnded, RequestMade
-from fmsh.store.base import ENDED_STATES
+from fmsh.store.base import MOVED, OVER_STATES
 from fmsh.values import ErrorValue, error_value
 
 TYPE_CHECKING = False
@@ -55,7 +55,7 @@ def job_json(job: Job, owner: Owner | None = None, *, value: Value = None) -> di
         "owner": None if owner is None else {"kind": owner.kind, "pid": owner.pid, "host": owner.host},
         "detached": job.is_detached,
         "parent": job.parent_id,
-        "waiting_for": wire.decode(job.waiting_for_json),
+        "waiting_for": [] if job.state == MOVED else wire.decode(job.waiting_for_json),
         "steps": job.steps,
         "events": job.head,
         "value": value if job.value_json is None else wire.decode(job.value_json),
@@ -134,7 +134,13 @@ def places_of(desk: Desk, job: Job) -> Place:
 
 
 def has_ended(job: Job) -> bool:
-    return job.state in ENDED_STATES
+    """Whether a job is over in this store: it has ended, or was moved."""
+    return job.state in OVER_STATES
+
+
+def move_text(job: Job) -> str:
+    """Says of a moved job where it stands."""
+    return f"job {job.id} was moved to another store at {timestamp(job.ended_at_ms)}, and goes on where it was imported"
 
 
 def is_damaged(job: Job) -> bool:

@@ -9,11 +9,12 @@ import time
 
 from fmsh import retention, wire
 from fmsh.errors import StoreMissing
-from fmsh.jobs.documents import error_of, has_ended, is_damaged, read_event, whole_document, whole_documents
+from fmsh.jobs.documents import error_of, has_ended, is_damaged, move_text, read_event, whole_document, whole_documents
 from fmsh.jobs.finding import NoSuchJob, find_job
 from fmsh.jobs.outputs import Output
 from fmsh.render.errors import render_error
 from fmsh.spans import Source
+from fmsh.store.base import MOVED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 PAUSE_S = (0.01, 0.1)  # the first and the longest wait between two looks
 CANCELLED = 130
 GOING_ON = ("running", "waiting")  # the states in which a job needs somebody who holds it
-TIMED_OUT = DAMAGED = 1
+TIMED_OUT = DAMAGED = ELSEWHERE = 1
 
 
 class Changes:
@@ -125,7 +126,15 @@ def wait(desk: Desk, arguments: argparse.Namespace) -> int:
     for job in unended:
         if not is_damaged(job):
             desk.note(f"job {job.id} has not ended in time: it is {job.state}")
-    return TIMED_OUT if unended else jobs[-1].exit_status or 0
+    for job in jobs:
+        if job.state == MOVED:
+            desk.note(move_text(job))
+    return TIMED_OUT if unended else status_of(jobs[-1])
+
+
+def status_of(job: Job) -> int:
+    """Gives the exit status of following a job to its end; that of one that was moved is not known here."""
+    return ELSEWHERE if job.state == MOVED else job.exit_status or 0
 
 
 def _still_there(store: EventStore, job: Job) -> Job:
@@ -141,7 +150,7 @@ def attach(desk: Desk, arguments: argparse.Namespace) -> int:
     left, ended = follow_to_end(desk, job)
     if left is None and desk.is_json:
         desk.write_document(whole_document(desk.store, ended))
-    return left if left is not None else ended.exit_status or 0
+    return left if left is not None else status_of(ended)
 
 
 def follow_to_end(desk: Desk, job: Job) -> tuple[int | None, Job]:
@@ -157,6 +166,8 @@ def follow_to_end(desk: Desk, job: Job) -> tuple[int | None, Job]:
         desk.stdout.flush()
         desk.stderr.write(error_text(desk, ended) if ended.state == "failed" else "")
         desk.stderr.write("cancelled\n" if ended.state == "cancelled" else "")
+    if left is None and ended.state == MOVED:
+        desk.note(move_text(ended))
     return left, ended
 
 

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import time
 
-from fmsh.jobs.documents import documents_of, error_of, event_json, is_damaged, places_of, read_event, whole_document
+from fmsh.jobs.documents import (
+    documents_of,
+    error_of,
+    event_json,
+    is_damaged,
+    move_text,
+    places_of,
+    read_event,
+    whole_document,
+)
 from fmsh.jobs.finding import find_job
 from fmsh.jobs.following import error_text, new_events, tell_damaged, tell_of_removed
 from fmsh.render import jobs as render
-from fmsh.store.base import ACTIVE_STATES, ENDED_STATES, JobFilter
+from fmsh.store.base import ACTIVE_STATES, MOVED, OVER_STATES, JobFilter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,6 +83,9 @@ def log(desk: Desk, arguments: argparse.Namespace) -> int:
     finally:  # what comes before damage is what was written
         if desk.is_json:
             desk.write_document(documents)
+    now = desk.store.job(job.id)
+    if now is not None and now.state == MOVED:
+        desk.note(move_text(now))
     return 0
 
 
@@ -81,7 +93,7 @@ def _select(store: EventStore, arguments: argparse.Namespace) -> list[Job]:
     tags = tuple(arguments.tag or ())
     if arguments.all or arguments.state or arguments.limit is not None:
         return store.jobs(JobFilter(tuple(arguments.state or ()), tags, arguments.limit))
-    return store.jobs(JobFilter(ACTIVE_STATES, tags)) + store.jobs(JobFilter(ENDED_STATES, tags, ENDED_SHOWN))
+    return store.jobs(JobFilter(ACTIVE_STATES, tags)) + store.jobs(JobFilter(OVER_STATES, tags, ENDED_SHOWN))
 
 
 def _steps(desk: Desk, job: Job) -> list[dict[str, Value]]:

@@ -26,7 +26,10 @@ class Event(Record):
 
 
 class JobStarted(Event):
-    """The job begins. `environment` is the hash of the environment's blob, or "" for an empty one."""
+    """The job begins. `environment` is the hash of the environment's blob, or "" for an empty one.
+
+    `number`: by which the job knows itself, where that is not the one of its row: it began in another store.
+    """
 
     program: str
     arguments: list[str]
@@ -34,6 +37,7 @@ class JobStarted(Event):
     directory: str
     time_zone: str
     options: dict[str, Value]
+    number: int | None = None
 
 
 class Observed(Event):

@@ -31,6 +31,7 @@ STATE_COLORS = {
     "succeeded": "green",
     "failed": "red",
     "cancelled": "dim",
+    "moved": "dim",
 }
 
 
@@ -68,7 +69,7 @@ def job_page(job: Document, *, now_ms: int, cells_max: int, color: bool) -> str:
         ("key", job["key"]),
         ("tags", ", ".join(f"{name}={value}" for name, value in job["tags"].items())),
         ("started", _moment(job["started_at"], now_ms)),
-        ("ended", _moment(job["ended_at"], now_ms)),
+        ("moved" if job["state"] == "moved" else "ended", _moment(job["ended_at"], now_ms)),
         ("run by", _owner(job["owner"])),
         ("detached", "yes" if job["detached"] and job["ended_at"] is None else None),
         ("steps", f"{job['steps']}, {job['events']} events"),
@@ -148,6 +149,8 @@ def _title(job: Document) -> str:
 
 
 def _remark(job: Document, now_ms: int) -> str:
+    if job["state"] == "moved":
+        return f"to another store, {age(job['ended_at'], now_ms)} ago"
     if job["error"] is not None:
         return visible(job["error"].message)
     return visible("; ".join(_wait(wait, now_ms) for wait in job["waiting_for"]))
@@ -162,6 +165,9 @@ def _wait(wait: Document, now_ms: int) -> str:
 
 def _advice(job: Document) -> str:
     number = job["id"]
+    if job["state"] == "moved":
+        verbs = f"where it was imported; `fmsh jobs export {number}` writes its file again"
+        return _line("goes on", verbs)
     if job["state"] == "parked" and job["error"] is not None and job["error"].kind == "corrupt":
         return _line("give up by", f"`fmsh jobs cancel {number}`; `fmsh doctor` says what is damaged")
     if job["state"] == "parked":

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
 from typing import Any
 
 from fmsh import wire
+from fmsh.engine.recording import Recording
 from fmsh.jobs import main
 from fmsh.machine import events
 from fmsh.retention import Limits
@@ -23,13 +25,23 @@ PERSON["where"] = {"file": "release.fmsh", "line": 1, "column": 1}
 class Story:
     """One job in the making. `add` commits an event at once, with the summary that the job has then."""
 
-    def __init__(self, store: EventStore, *, key: str | None = None, name: str | None = None, **tags: str) -> None:
+    def __init__(
+        self,
+        store: EventStore,
+        *,
+        key: str | None = None,
+        name: str | None = None,
+        parent_id: int | None = None,
+        program: NewProgram = PROGRAM,
+        **tags: str,
+    ) -> None:
         self.store = store
         self.uid = os.urandom(8).hex()
         new = NewJob(
-            self.uid, "release.fmsh", "release.fmsh api", AT_MS, PROGRAM, key=key, name=name, tags_json=json.dumps(tags)
-        )
-        started = events.JobStarted("p1", ["api"], "", "/", "UTC", {})
+            self.uid, "release.fmsh", "release.fmsh api", AT_MS, program, key=key, name=name,
+            tags_json=json.dumps(tags), parent_id=parent_id,
+        )  # fmt: skip
+        started = events.JobStarted(program.hash, ["api"], "", "/", "UTC", {})
         first = NewEvent("JobStarted", AT_MS, events.encode(started))
         self.summary = Summary("running", 0)
         job, lease, _ = store.create_job(new, [first], self.summary, lease=True)
@@ -44,6 +56,13 @@ class Story:
         stored = NewEvent(type(event).__name__, self.at_ms, events.encode(event), step)
         assert self.store.commit([Append(self.lease, [stored], self.summary)]) == [None]
 
+    def add_large(self, event: events.Event) -> None:
+        """Commits an event whose data are kept as a blob."""
+        recorded = Recording()
+        recorded.add(event, at_ms=self.at_ms)
+        assert recorded.blobs
+        assert self.store.commit([Append(self.lease, recorded.events, self.summary, blobs=recorded.blobs)]) == [None]
+
     def display(self, text: str, stream: str = "out") -> None:
         self.add(events.Displayed(text, stream))
 
@@ -56,6 +75,11 @@ class Story:
 
     def complete(self, step: int, value: Any = None, **outcome: Any) -> None:
         self.add(events.RequestCompleted(step, value, **outcome), step=step)
+
+    def complete_with(self, value: Any) -> None:
+        """A step that is done at once."""
+        self.request(1, "timer", "sleep")
+        self.complete(1, value)
 
     def wait_for(self, *waits: Any) -> None:
         self.add(events.Observed(1, 0), state="waiting", wake_at_ms=None, waiting_for_json=wire.encode(list(waits)))
@@ -93,8 +117,12 @@ class Screen:
         self.raw = b""
         self.err = ""
 
-    def run(self, *arguments: str, load_program: Any = None) -> int:
-        out, err = io.BytesIO(), io.BytesIO()
+    def run_with_room(self, room: int, *arguments: str, **options: Any) -> int:
+        """Runs it with a standard output that takes so many bytes, as a full disk does."""
+        return self.run(*arguments, out=Bounded(room), **options)
+
+    def run(self, *arguments: str, out: io.BytesIO | None = None, **options: Any) -> int:
+        out, err = out or io.BytesIO(), io.BytesIO()
         stdout, stderr = io.TextIOWrapper(out, "utf-8"), io.TextIOWrapper(err, "utf-8")
         try:
             return main(
@@ -103,8 +131,8 @@ class Screen:
                 fx_directory=self.fx_directory,
                 stdout=stdout,
                 stderr=stderr,
-                load_program=load_program,
                 limits=lambda: self.limits,
+                **options,
             )
         finally:
             stdout.flush()
@@ -117,6 +145,21 @@ class Screen:
         self.run(*arguments, "--json")
         assert self.out.count("\n") == 1, (self.out, self.err)
         return json.loads(self.out)
+
+
+class Bounded(io.BytesIO):
+    """Takes so many bytes, and then has no room."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self._room = room
+
+    def write(self, data: Any, /) -> int:
+        taken = bytes(data)[: self._room]
+        if not taken and data:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._room -= len(taken)
+        return super().write(taken)
 
 
 class Unclosed:
