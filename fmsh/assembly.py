@@ -367,7 +367,7 @@ class Assembly:
         new = NewJob(
             os.urandom(16).hex(),
             parent.source,
-            f"{parent.command} &",
+            f"{parent.command.removesuffix('&').rstrip()} &",
             self.clock.wall_ms(),
             stored,
             key=f"child {attempt.idempotency_key}",

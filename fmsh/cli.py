@@ -159,9 +159,18 @@ def _prompt(*, resumes: bool) -> int:
 
     session = Session(read_settings(os.environ), resumes=resumes)
     try:
-        return prompt.run(session, _guarded)
+        return prompt.run(session, _guarded, _run_verb)
     finally:
         session.close()
+
+
+def _run_verb(words: list[str]) -> int:
+    """A line at the prompt that is a verb of jobs, or a question for help."""
+    settings = read_settings(os.environ)
+    if words[0] == "help":
+        return _help(words[1:], settings)
+    verbs = {"jobs": [], "fg": ["attach"], "attach": ["attach"], "cancel": ["cancel"]}
+    return _jobs([*verbs[words[0]], *words[1:]], settings)
 
 
 def _jobs(arguments: list[str], settings: Settings) -> int:

@@ -48,7 +48,12 @@ def _all() -> str:
 
 
 def _line(name: str) -> str:
-    return f"{name:<{NAME_CELLS}} {_documentation(name).partition(chr(10))[0]}".rstrip() + "\n"
+    return f"{name:<{NAME_CELLS}} {first_line(name)}".rstrip() + "\n"
+
+
+def first_line(name: str) -> str:
+    """What a command of fmsh does, in one line."""
+    return _documentation(name).partition("\n")[0]
 
 
 def _documentation(name: str) -> str:

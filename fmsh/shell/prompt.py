@@ -1,11 +1,17 @@
-"""The prompt: reads texts from the terminal and runs each in the session, until Ctrl-D or `exit`."""
+"""The prompt: reads texts from the terminal and runs each in the session, until Ctrl-D or `exit`.
+
+Where the terminal can do nothing but write (`TERM=dumb`) the texts are read by the plain line editor of Python.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
+import time
 
 from fmsh.lang.parser import is_complete
+from fmsh.shell import notices
+from fmsh.shell.knowledge import VERBS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,40 +20,13 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from fmsh.shell.session import Session
+
+    Guarded = Callable[[Callable[[], int]], int]
 else:
     import _signal as signal
 
 INTERRUPTED = 130
-
-
-def run(session: Session, guarded: Callable[[Callable[[], int]], int]) -> int:
-    """Runs the lines of a session; `guarded` turns what one raises into a message and a status.
-
-    Gives the status of the last line.
-    """
-    import readline  # noqa: F401 - gives input() a line editor and its history
-
-    text = ""
-    while not session.has_ended:
-        try:
-            text += _read("...  " if text else _prompt(session)) + "\n"
-        except Left as left:
-            return 128 + left.number
-        except EOFError:
-            sys.stdout.write("\n")
-            if text.strip():
-                _enter(session, text, guarded)
-            break
-        except KeyboardInterrupt:
-            sys.stdout.write("\n")
-            session.status, text = INTERRUPTED, ""
-            continue
-        if not text.strip():
-            text = ""
-        elif is_complete(text):
-            _enter(session, text, guarded)
-            text = ""
-    return session.status
+HISTORY_LINES = 10_000
 
 
 class Left(Exception):
@@ -57,14 +36,52 @@ class Left(Exception):
         self.number = number
 
 
-def _read(shown: str) -> str:
-    """Reads a line. A signal that ends us comes as an exception, so that the editor puts the terminal back."""
+def run(session: Session, guarded: Guarded, run_verb: Callable[[list[str]], int]) -> int:
+    """Runs the lines of a session; `guarded` turns what one raises into a message and a status.
+
+    `run_verb` runs a line that is one of `knowledge.VERBS`. Gives the status of the last line.
+    """
+    read = _plain(session) if os.environ.get("TERM", "dumb") in ("dumb", "") else _edited(session)
+    watch = notices.Watch(session.store)
+    while not session.has_ended:
+        for notice in watch.news():
+            sys.stdout.write(notice + "\n")
+        try:
+            text = _guard_terminal(read)
+        except Left as left:
+            return 128 + left.number
+        except EOFError as end:
+            sys.stdout.write("\n")
+            if end.args:
+                _enter(session, str(end.args[0]), guarded, run_verb)
+            break
+        except KeyboardInterrupt:
+            session.status = INTERRUPTED
+            continue
+        if text.strip():
+            _enter(session, text, guarded, run_verb)
+    return session.status
+
+
+def _enter(session: Session, text: str, guarded: Guarded, run_verb: Callable[[list[str]], int]) -> None:
+    sys.stdout.flush()
+    begun = time.monotonic()
+    words = text.split()
+    if words[0] in VERBS and all(word.replace("-", "").replace("%", "").isalnum() for word in words):
+        session.status = guarded(lambda: run_verb(words))
+    else:
+        session.status = guarded(lambda: session.run(text.rstrip("\n")))
+    session.last_s = time.monotonic() - begun
+
+
+def _guard_terminal(read: Callable[[], str]) -> str:
+    """Reads a text. A signal that ends us comes as an exception, so that the editor puts the terminal back."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     for number, handler in before.items():
         if handler != signal.SIG_IGN:
             signal.signal(number, _leave)
     try:
-        return input(shown)
+        return read()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -74,12 +91,48 @@ def _leave(number: int, frame: FrameType | None) -> None:
     raise Left(number)
 
 
-def _enter(session: Session, text: str, guarded: Callable[[Callable[[], int]], int]) -> None:
-    sys.stdout.flush()
-    session.status = guarded(lambda: session.run(text.rstrip("\n")))
+def _edited(session: Session) -> Callable[[], str]:
+    from fmsh.shell.editor import Editor, prompt_parts
+    from fmsh.shell.knowledge import Knowledge
+    from fmsh.shell.session import SOURCE
+
+    knowledge = Knowledge(session)
+    editor = Editor(
+        knowledge.world(),
+        session.store.lines(SOURCE, HISTORY_LINES),
+        is_command=knowledge.is_command,
+        toolbar=notices.Toolbar(session.store).text,
+        color=not os.environ.get("NO_COLOR"),
+    )
+
+    def read() -> str:
+        editor.world = knowledge.world()
+        return editor.read(prompt_parts(session.directory, session.status, session.last_s))
+
+    return read
 
 
-def _prompt(session: Session) -> str:
+def _plain(session: Session) -> Callable[[], str]:
+    import readline  # noqa: F401 - gives input() a line editor and its history
+
+    def read() -> str:
+        """Raises: EOFError, with the text that was begun; KeyboardInterrupt."""
+        text = ""
+        while True:
+            try:
+                text += input("...  " if text else _plain_prompt(session)) + "\n"
+            except EOFError:
+                raise EOFError(text) if text.strip() else EOFError from None
+            except KeyboardInterrupt:
+                sys.stdout.write("\n")
+                raise
+            if not text.strip() or is_complete(text):
+                return text
+
+    return read
+
+
+def _plain_prompt(session: Session) -> str:
     directory = session.directory
     home = os.path.expanduser("~")
     if directory == home or directory.startswith(home + "/"):

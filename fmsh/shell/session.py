@@ -37,6 +37,7 @@ class Session:
         self.foreground = Foreground(settings)
         self.store = self.foreground.assembly.store
         self.status = 0
+        self.last_s = 0.0  # how long the last line took
         self.has_ended = False
         stored = self.store.session() if resumes else None
         self.is_resumed = stored is not None

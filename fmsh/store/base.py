@@ -456,6 +456,10 @@ class EventStore(Moving, Protocol):
         """The names of all variables of a session."""
         ...
 
+    def lines(self, source: str, limit: int) -> list[str]:
+        """The command lines of the newest jobs of a source, oldest first."""
+        ...
+
     # -- waking
     def wake_fileno(self) -> int:
         """A descriptor that becomes readable when another process changed something for this one."""

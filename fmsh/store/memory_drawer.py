@@ -61,6 +61,10 @@ class Drawer:
     def session_names(self, session_id: str) -> list[str]:
         return sorted(self.disk.session_variables.get(session_id, {}))
 
+    def lines(self, source: str, limit: int) -> list[str]:
+        found = [kept.job.command for _, kept in sorted(self.disk.jobs.items()) if kept.job.source == source]
+        return found[-limit:]
+
 
 class Writing:
     """A transaction: one at a time, refused by a failing disk, seen by the others when it ends."""

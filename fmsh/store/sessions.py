@@ -50,6 +50,11 @@ def names(database: Database, session_id: str) -> list[str]:
     return [name for (name,) in rows]
 
 
+def lines(database: Database, source: str, limit: int) -> list[str]:
+    rows = database.read("SELECT command FROM job WHERE source = ? ORDER BY id DESC LIMIT ?", (source, limit))
+    return [command for (command,) in reversed(rows)]
+
+
 def change(cursor: Cursor, change: SessionChange) -> None:
     """Notes what a line leaves behind. A session that is gone takes nothing."""
     import json

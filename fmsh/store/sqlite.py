@@ -385,6 +385,11 @@ class SqliteStore:
 
         return sessions.names(self._database, session_id)
 
+    def lines(self, source: str, limit: int) -> list[str]:
+        from fmsh.store import sessions
+
+        return sessions.lines(self._database, source, limit)
+
     # -- waking
 
     def wake_fileno(self) -> int:

@@ -768,6 +768,14 @@ def test_a_line_leaves_its_changes_to_the_session_with_its_end(world: World, sto
     assert other.session_variables("s1", ["y", "z"]) == {"y": "2"}
 
 
+def test_the_lines_of_a_source_are_its_newest_in_order(store: EventStore) -> None:
+    for number in range(5):
+        source = "prompt" if number != 2 else "x.fmsh"
+        start(store, f"u{number}", source=source, command=f"line {number}")
+    assert store.lines("prompt", 3) == ["line 1", "line 3", "line 4"]
+    assert store.lines("none", 3) == []
+
+
 def test_a_fenced_line_leaves_nothing_behind(store: EventStore) -> None:
     store.create_session(Session("s1", 10, "/a", "UTC", "{}", {}))
     lease = start(store)

@@ -1,0 +1,200 @@
+"""The line editor: colours while typing, suggestions from history, completion, several lines, a toolbar.
+
+All that is of prompt-toolkit is here; it is imported with the first prompt only (0.2 s).
+"""
+
+from __future__ import annotations
+
+import os
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
+from prompt_toolkit.completion import Completer, Completion
+from prompt_toolkit.filters import completion_is_selected, has_completions
+from prompt_toolkit.formatted_text import FormattedText
+from prompt_toolkit.history import InMemoryHistory
+from prompt_toolkit.key_binding import KeyBindings
+from prompt_toolkit.lexers import Lexer
+from prompt_toolkit.shortcuts import CompleteStyle
+from prompt_toolkit.styles import Style
+
+from fmsh.lang.parser import is_complete
+from fmsh.shell import highlighter
+from fmsh.shell.completer import World, complete
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from prompt_toolkit.completion import CompleteEvent
+    from prompt_toolkit.document import Document
+    from prompt_toolkit.formatted_text import StyleAndTextTuples
+    from prompt_toolkit.key_binding import KeyPressEvent
+
+INDENT = "  "
+REFRESH_S = 2.0  # how often the toolbar looks at the jobs
+STYLE = Style.from_dict(
+    {
+        "keyword": "bold ansimagenta",
+        "command": "ansigreen",
+        "unknown": "ansired",
+        "string": "ansiyellow",
+        "variable": "ansicyan",
+        "number": "ansiblue",
+        "flag": "ansibrightblack",
+        "operator": "bold",
+        "pattern": "ansimagenta",
+        "comment": "italic ansibrightblack",
+        "path": "underline",
+        "error": "underline ansired",
+        "directory": "bold ansiblue",
+        "branch": "ansimagenta",
+        "failed": "bold ansired",
+        "mark": "bold",
+        "bottom-toolbar": "noreverse ansibrightblack",
+    }
+)
+
+
+class Editor:
+    """Reads texts. `history` are the texts before, oldest first; `toolbar` gives what the last line shows."""
+
+    def __init__(
+        self,
+        world: World,
+        history: Iterable[str],
+        *,
+        is_command: Callable[[str], bool],
+        toolbar: Callable[[], str],
+        vi_keys: bool = False,
+        color: bool = True,
+    ) -> None:
+        self.world = world
+        self._history = InMemoryHistory()
+        for text in history:
+            self._history.append_string(text)
+        self._session: PromptSession[str] = PromptSession(
+            history=self._history,
+            lexer=_Colors(lambda: self.world, is_command) if color else None,
+            completer=_Completions(lambda: self.world),
+            complete_style=CompleteStyle.COLUMN,
+            complete_while_typing=False,
+            auto_suggest=AutoSuggestFromHistory(),
+            multiline=True,
+            prompt_continuation=lambda width, number, is_soft: "".rjust(width - 2) + "… "[:width],
+            key_bindings=_keys(),
+            bottom_toolbar=lambda: FormattedText([("class:bottom-toolbar", toolbar())]) if toolbar() else None,
+            refresh_interval=REFRESH_S,
+            style=STYLE if color else None,
+            vi_mode=vi_keys,
+            enable_open_in_editor=True,
+            search_ignore_case=True,
+        )
+
+    def read(self, prompt: StyleAndTextTuples) -> str:
+        """Reads a text. Raises: EOFError (Ctrl-D), KeyboardInterrupt, and what a signal handler raises."""
+        return self._session.prompt(FormattedText(prompt), handle_sigint=True)
+
+
+def prompt_parts(directory: str, status: int, duration_s: float, *, with_branch: bool = True) -> StyleAndTextTuples:
+    """The prompt: directory, branch, the status and duration of the line before where they are worth a word."""
+    home = os.path.expanduser("~")
+    shown = "~" + directory[len(home) :] if directory == home or directory.startswith(home + "/") else directory
+    parts: StyleAndTextTuples = [("class:directory", shown)]
+    branch = git_branch(directory) if with_branch else ""
+    if branch:
+        parts.append(("class:branch", f" {branch}"))
+    if duration_s >= 2:
+        parts.append(("", f" {duration_s:.0f}s"))
+    if status:
+        parts.append(("class:failed", f" [{status}]"))
+    return [*parts, ("class:mark", " > ")]
+
+
+def git_branch(directory: str) -> str:
+    """The branch that is checked out around a directory, "" for none. Reads two small files; starts nothing."""
+    while True:
+        place = os.path.join(directory, ".git")
+        if os.path.exists(place):
+            break
+        above = os.path.dirname(directory)
+        if above == directory:
+            return ""
+        directory = above
+    try:
+        if os.path.isfile(place):  # a work tree beside its repository
+            with open(place, encoding="utf-8") as file:
+                place = os.path.join(directory, file.read().partition("gitdir:")[2].strip())
+        with open(os.path.join(place, "HEAD"), encoding="utf-8") as file:
+            head = file.read().strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return head.removeprefix("ref: refs/heads/") if head.startswith("ref:") else head[:8]
+
+
+class _Colors(Lexer):
+    def __init__(self, world: Callable[[], World], is_command: Callable[[str], bool]) -> None:
+        self._world = world
+        self._is_command = is_command
+
+    def lex_document(self, document: Document) -> Callable[[int], StyleAndTextTuples]:
+        text = document.text
+        pieces = highlighter.styled(text, self._is_command, self._world().directory)
+        lines: list[StyleAndTextTuples] = [[]]
+        at = 0
+        for piece in pieces:
+            if piece.start < at:
+                continue
+            _add(lines, "", text[at : piece.start])
+            _add(lines, f"class:{piece.style}", text[piece.start : piece.end])
+            at = piece.end
+        _add(lines, "", text[at:])
+        return lambda number: lines[number] if number < len(lines) else []
+
+
+def _add(lines: list[StyleAndTextTuples], style: str, text: str) -> None:
+    first, *rest = text.split("\n")
+    lines[-1].append((style, first))
+    lines.extend([(style, line)] for line in rest)
+
+
+class _Completions(Completer):
+    def __init__(self, world: Callable[[], World]) -> None:
+        self._world = world
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
+        text = document.text_before_cursor
+        for candidate in complete(text, self._world()):
+            yield Completion(
+                candidate.text, start_position=candidate.start - len(text), display_meta=candidate.about[:60]
+            )
+
+
+def _keys() -> KeyBindings:
+    keys = KeyBindings()
+
+    @keys.add("enter", filter=~completion_is_selected)
+    def _enter(event: KeyPressEvent) -> None:
+        """Submits a complete text; else goes on in the next line, indented like this one."""
+        buffer = event.current_buffer
+        if is_complete(buffer.text) or not buffer.text.strip():
+            buffer.validate_and_handle()
+            return
+        line = buffer.document.current_line_before_cursor
+        indent = line[: len(line) - len(line.lstrip())]
+        buffer.insert_text("\n" + indent + (INDENT if line.rstrip().endswith(("{", "(", "[", "|")) else ""))
+
+    @keys.add("}")
+    def _close(event: KeyPressEvent) -> None:
+        """A brace that begins a line stands where the line of its opening begins."""
+        buffer = event.current_buffer
+        line = buffer.document.current_line_before_cursor
+        if line and not line.strip():
+            buffer.delete_before_cursor(min(len(INDENT), len(line)))
+        buffer.insert_text("}")
+
+    @keys.add("enter", filter=has_completions & completion_is_selected)
+    def _take(event: KeyPressEvent) -> None:
+        event.current_buffer.complete_state = None
+
+    return keys

@@ -1,0 +1,89 @@
+"""Colours of a text at the prompt, from the language's own lexer."""
+
+from __future__ import annotations
+
+import os
+
+from fmsh.lang.lexer import Lexer
+from fmsh.lang.parser import flatten
+from fmsh.lang.tokens import KEYWORDS
+from fmsh.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from fmsh.lang.tokens import Token
+
+
+class Styled(Record):
+    """A piece of a text, `start` to `end`, and what it is: one of `STYLES`."""
+
+    start: int
+    end: int
+    style: str
+
+
+STYLES = (
+    "keyword", "command", "unknown", "string", "variable", "number", "flag", "operator", "pattern", "comment", "path",
+    "error",
+)  # fmt: skip
+
+_BY_TYPE = {
+    **dict.fromkeys([word.upper() for word in KEYWORDS], "keyword"),
+    **dict.fromkeys(["STR", "SBEGIN"], "string"),
+    **dict.fromkeys(["VAR", "FIELD", "IT", "LSUB"], "variable"),
+    **dict.fromkeys(["FLAG", "FLAGEQ"], "flag"),
+    **dict.fromkeys(["GLOB", "TILDE"], "pattern"),
+    **dict.fromkeys(
+        ["PIPE", "ANDOR", "AMP", "BANG", "CMP", "OR", "AND", "NOT", "COALESCE", "RANGE", "PLUS", "MINUS", "MULTIPLY"],
+        "operator",
+    ),
+    **dict.fromkeys(["POWER", "REDIR", "REDIRDUP", "ASSIGN", "ARROW"], "operator"),
+    "LIT": "number",
+    "ERR": "error",
+}
+
+
+def styled(text: str, is_command: Callable[[str], bool], directory: str) -> list[Styled]:
+    """The styled pieces of a text, in order, none inside another. `is_command` says whether a name can be run."""
+    lexer = Lexer(text)
+    lexer.run()
+    tokens = flatten(lexer.out)
+    pieces = [Styled(start, end, "comment") for start, end in _comments(text, tokens)]
+    string_until, is_name = 0, False
+    for token in tokens:
+        style = _BY_TYPE.get(token.type, "")
+        if token.type == "SBEGIN":
+            string_until = token.end
+            continue
+        if token.type == "TEXT" and token.end <= string_until:
+            style = "string"
+        elif token.type in ("WORD", "TEXT"):
+            word = text[token.start : token.end]
+            if is_name and token.type == "WORD":
+                style = "command" if is_command(word) else "unknown"
+            elif token.type == "WORD":
+                style = "path" if _exists(word, directory) else ""
+        is_name = token.type == "COMMAND"
+        if style and token.end > token.start:
+            pieces.append(Styled(token.start, token.end, style))
+    return sorted(pieces, key=lambda piece: piece.start)
+
+
+def _comments(text: str, tokens: list[Token]) -> Iterator[tuple[int, int]]:
+    """Where the text between tokens begins a comment."""
+    covered = 0
+    for token in tokens:
+        if token.start > covered:
+            gap = text.find("#", covered, token.start)
+            while gap >= 0:
+                end = text.find("\n", gap)
+                end = len(text) if end < 0 else end
+                yield gap, end
+                gap = text.find("#", end, token.start)
+        covered = max(covered, token.end)
+
+
+def _exists(word: str, directory: str) -> bool:
+    return ("/" in word or "." in word) and os.path.exists(os.path.join(directory, os.path.expanduser(word)))

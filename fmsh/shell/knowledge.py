@@ -1,0 +1,73 @@
+"""What the prompt knows of commands, for colours and completion: those of fmsh, of the session, of the system."""
+
+from __future__ import annotations
+
+import os
+
+from fmsh.assembly import LIBRARY
+from fmsh.lang.forms import FORMS
+from fmsh.shell import help
+from fmsh.shell.completer import World
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fmsh.machine.signature import Signature
+    from fmsh.shell.session import Session
+
+VERBS = {
+    "jobs": "the jobs of this store; `jobs VERB …` as `fmsh jobs VERB …`",
+    "fg": "follows a job: its number",
+    "attach": "follows a job: its number",
+    "cancel": "cancels jobs: their numbers",
+    "help": "what a command does",
+}
+
+
+class Knowledge:
+    """Of one session. The programs of the system are looked up once for each value of PATH."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._built_in: dict[str, str] = {}
+        self._path = ""
+        self._programs: frozenset[str] = frozenset()
+
+    def world(self) -> World:
+        session = self._session
+        return World(self.commands, self.programs, self.signature, session.names(), session.value, session.directory)
+
+    def commands(self) -> dict[str, str]:
+        """Names of one or two words, with what they do."""
+        if not self._built_in:
+            self._built_in = VERBS | {name: help.first_line(name) for name in [*FORMS, *LIBRARY.names()]}
+        return self._built_in | dict.fromkeys(self._own(), "of this session")
+
+    def _own(self) -> list[str]:
+        return [name.partition(" ")[2] for name in self._session.definitions if name.startswith("command ")]
+
+    def signature(self, name: str) -> Signature | None:
+        if name in FORMS:
+            return FORMS[name].signature
+        found = LIBRARY.find(name)
+        return None if found is None else found.signature
+
+    def programs(self) -> frozenset[str]:
+        path = os.environ.get("PATH", "")
+        if path != self._path:
+            self._path = path
+            self._programs = frozenset(name for place in path.split(os.pathsep) for name in _executables(place))
+        return self._programs
+
+    def is_command(self, name: str) -> bool:
+        name = name.removeprefix("^")
+        if "/" in name:
+            return os.access(os.path.join(self._session.directory, os.path.expanduser(name)), os.X_OK)
+        known = {command.partition(" ")[0] for command in self.commands()}
+        return name in known or name in self.programs() or f"use {name}" in known
+
+
+def _executables(place: str) -> list[str]:
+    try:
+        return [entry.name for entry in os.scandir(place) if not entry.is_dir()]
+    except OSError:
+        return []

@@ -1,0 +1,61 @@
+"""What the prompt says of other jobs: those that ended or need a person since, and how many there are."""
+
+from __future__ import annotations
+
+import time
+
+from fmsh.render.cells import visible
+from fmsh.store.base import ACTIVE_STATES, JobFilter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fmsh.store.base import EventStore
+
+LOOK_AGAIN_S = 1.0
+COMMAND_CHARACTERS = 60
+WATCHED_MAX = 1000
+
+
+class Watch:
+    """Remembers which detached jobs were active when it looked last."""
+
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
+        self._states = self._active()
+
+    def _active(self) -> dict[int, str]:
+        jobs = self._store.jobs(JobFilter(states=ACTIVE_STATES, limit=WATCHED_MAX))
+        return {job.id: job.state for job in jobs if job.is_detached}
+
+    def news(self) -> Iterator[str]:
+        """Says of each job that ended, or needs a person, since the last look."""
+        before, self._states = self._states, self._active()
+        for job_id, state in before.items():
+            now = self._states.get(job_id)
+            if now == state or (now is not None and now != "parked"):
+                continue
+            job = self._store.job(job_id)
+            if job is not None:
+                command = visible(job.command.partition("\n")[0])[:COMMAND_CHARACTERS]
+                said = "needs you" if job.state == "parked" else job.state
+                yield f"[{job.id}] {said}: {command}"
+
+
+class Toolbar:
+    """How many jobs run and wait; looks at the store once a second at most."""
+
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
+        self._text = ""
+        self._looked_at_s = -LOOK_AGAIN_S
+
+    def text(self) -> str:
+        now_s = time.monotonic()
+        if now_s - self._looked_at_s >= LOOK_AGAIN_S:
+            self._looked_at_s = now_s
+            states = [job.state for job in self._store.jobs(JobFilter(states=ACTIVE_STATES, limit=WATCHED_MAX))]
+            counted = [(state, states.count(state)) for state in ACTIVE_STATES]
+            self._text = ", ".join(f"{count} {state}" for state, count in counted if count)
+        return self._text

@@ -1,0 +1,130 @@
+"""The line editor on the screen of a real terminal."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import termios
+
+import pexpect
+import pyte
+import pytest
+
+from tests.cli.shell import Shell, until
+
+UP, TAB, CTRL_C, CTRL_D = "\x1b[A", "\t", "\x03", "\x04"
+
+
+class Screen:
+    """fmsh at a terminal of 80 by 24, and what one sees there."""
+
+    def __init__(self, shell: Shell, *arguments: str, **environment: str) -> None:
+        self.child = shell.terminal(*arguments, TERM="xterm-256color", **environment)
+        self.child.setwinsize(24, 80)
+        self._screen = pyte.Screen(80, 24)
+        self._stream = pyte.Stream(self._screen)
+
+    def see(self, pattern: str) -> str:
+        """Waits until the screen shows a pattern; gives all of it."""
+        until(lambda: re.search(pattern, self._shown(), re.MULTILINE), pattern)
+        return self._shown()
+
+    def _shown(self) -> str:
+        try:
+            data = self.child.read_nonblocking(65536, timeout=0)
+            if "\x1b[6n" in data:  # where is the cursor?
+                self.child.send(f"\x1b[{self._screen.cursor.y + 1};{self._screen.cursor.x + 1}R")
+            self._stream.feed(data)
+        except (pexpect.TIMEOUT, pexpect.EOF):
+            pass
+        return "\n".join(line.rstrip() for line in self._screen.display).rstrip()
+
+    def style_at(self, text: str) -> tuple[str, bool]:
+        """The colour and the underline of the first character of a text on the screen."""
+        for row, line in enumerate(self._screen.display):
+            if text in line:
+                cell = self._screen.buffer[row][line.index(text)]
+                return cell.fg, cell.underscore
+        raise AssertionError(f"{text!r} is not on the screen")
+
+    def type(self, text: str) -> None:
+        self.child.send(text)
+
+
+def test_colours_completion_history_and_suggestions(shell: Shell) -> None:
+    at = Screen(shell)
+    at.see(r"^~ > $|^~ >$")
+    at.type("let build = {id: 7, status: passed}\r")
+    at.see(r"passed\}\n~ >")
+    at.type("nosuch $build.sta" + TAB)
+    at.see(r"nosuch \$build\.status")
+    assert at.style_at("nosuch") == ("red", False) and at.style_at("$build.status") == ("cyan", False)
+    at.type(CTRL_C)
+    at.see(r"^~ \[130\] >")
+    at.type("echo $build.status\r")
+    at.see(r"^passed$")
+    at.type("ec")
+    at.see(r"> echo \$build\.status$")  # what history suggests
+    at.type("\x1b[C")  # taken with the right arrow
+    at.type("\r")
+    at.see(r"passed\n.*\npassed")
+    at.type(UP + UP)
+    at.see(r"> let build = ")
+    at.type(CTRL_C + "exit 4\r")
+    until(lambda: not at.child.isalive(), "its end")
+    assert at.child.exitstatus == 4
+    again = Screen(shell)
+    again.see("~ >")
+    again.type(UP + UP)
+    again.see(r"> echo \$build\.status")
+
+
+def test_several_lines_are_indented(shell: Shell) -> None:
+    at = Screen(shell)
+    at.see("~ >")
+    at.type('for x in [a, b] {\recho "item $x"\r}\r')
+    shown = at.see(r"^item b$")
+    assert re.search(r"…   echo \"item \$x\"\n +… \}", shown), shown
+
+
+def test_notices_and_the_toolbar(shell: Shell) -> None:
+    at = Screen(shell)
+    at.see("~ >")
+    at.type("let j = (sh -c 'while test ! -e go; do sleep 0.01; done' &)\r")
+    at.see(r"1 (running|waiting)")
+    (shell.directory / "go").touch()
+    number = next(job["id"] for job in shell.json("jobs", "list") if job["detached"])
+    shell.await_state(number, "succeeded")
+    at.type("\r")
+    at.see(rf"^\[{number}\] succeeded: ")
+
+
+def test_no_color_and_the_branch(shell: Shell) -> None:
+    subprocess.run(["git", "init", "-q", "-b", "topic", str(shell.directory)], check=True)
+    at = Screen(shell, NO_COLOR="1")
+    at.see("^~ topic >")
+    at.type("nosuch")
+    at.see("nosuch")
+    assert at.style_at("nosuch") == ("default", False)
+
+
+def test_help_and_jobs_at_the_prompt(shell: Shell) -> None:
+    at = Screen(shell)
+    at.see("~ >")
+    at.type("help sleep\r")
+    at.see("usage: sleep")
+    at.type("jobs\r")
+    at.see("there are no jobs|no jobs|STATE")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_the_terminal_as_it_was(shell: Shell, number: int) -> None:
+    at = Screen(shell)
+    before = termios.tcgetattr(at.child.child_fd)
+    at.see("~ >")
+    until(lambda: termios.tcgetattr(at.child.child_fd) != before, "the editor's own modes")
+    os.kill(at.child.pid, number)
+    until(lambda: not at.child.isalive(), "its end")
+    assert at.child.exitstatus == 128 + number and termios.tcgetattr(at.child.child_fd) == before
