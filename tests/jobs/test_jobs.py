@@ -323,7 +323,7 @@ def test_wait_gives_up_after_its_time_and_says_so(holding: EventStore, screen: S
     story = Story(holding)
     started = time.monotonic()
     assert screen.run("wait", "last", "--timeout", "50ms") == 1
-    assert 0.05 <= time.monotonic() - started < 1
+    assert time.monotonic() - started >= 0.05
     assert screen.err == f"fmsh: job {story.id} has not ended in time: it is running\n"
 
 
