@@ -240,7 +240,7 @@ class Machine:
         else:
             value = event.value
             if request.connector == "process":
-                value = take_output(self, task, value)
+                value = take_output(self, task, request, value)
             self._continue(task, value)
 
     def _continue(self, task: Task, value: Value) -> None:

@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from fmsh.machine.effects import Request
     from fmsh.machine.machine import Machine
     from fmsh.machine.state import Frame, Task
     from fmsh.values import Value
@@ -35,14 +36,17 @@ def outputs_of_process(machine: Machine, task: Task, *, is_displayed: bool) -> d
     return arguments
 
 
-def take_output(machine: Machine, task: Task, value: Value) -> Value:
-    """Says what a process wrote that is not its value; gives its outcome without it."""
+def take_output(machine: Machine, task: Task, request: Request, value: Value) -> Value:
+    """Says what a process wrote that is not its value; gives its outcome without it.
+
+    What a person answers for a process that was run to be displayed is not shown again: it was seen, or it is lost.
+    """
     if type(value) is not dict:
         return value
     frame = task.frames[-1]
     mode = frame.code.instructions[frame.pc][4]
     if mode == "display" or (mode == "tail" and frame.position != "capture"):
-        if value.get("output"):
+        if value.get("output") and request.arguments["output"] == "capture":
             say(machine, task, value["output"], "out")
         value = {**value, "output": None}
     if value.get("errors"):
