@@ -39,10 +39,10 @@ class Result:
 
 
 class Shell:
-    """Runs fmsh. `directory` is where its commands run."""
+    """Runs fmsh. `directory` is where its commands run, unless `cwd` is set to another one."""
 
     def __init__(self, directory: Path) -> None:
-        self.directory = directory
+        self.directory = self.cwd = directory
         self.state = directory / "state"
         self.environment = {
             name: value for name, value in os.environ.items() if not name.startswith("FMSH_") and name != "NO_COLOR"
@@ -67,7 +67,7 @@ class Shell:
         """Runs fmsh to its end."""
         done = subprocess.run(
             self.command(*arguments),
-            cwd=self.directory,
+            cwd=self.cwd,
             env=self.environment | environment,
             input=input,
             stdin=subprocess.DEVNULL if input is None else None,
@@ -91,7 +91,7 @@ class Shell:
         """Starts fmsh beside the test."""
         environment = self.environment | options.pop("environment", {})
         options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-        process = subprocess.Popen(self.command(*arguments), cwd=self.directory, env=environment, text=True, **options)
+        process = subprocess.Popen(self.command(*arguments), cwd=self.cwd, env=environment, text=True, **options)
         self._started.append(process)
         return process
 
@@ -101,7 +101,7 @@ class Shell:
         child = pexpect.spawn(
             argv[0],
             argv[1:],
-            cwd=str(self.directory),
+            cwd=str(self.cwd),
             env=self.environment | environment,
             encoding="utf-8",
             timeout=TIMEOUT_S,
