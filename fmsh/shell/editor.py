@@ -95,6 +95,12 @@ class Editor:
         """Reads a text. Raises: EOFError (Ctrl-D), KeyboardInterrupt, and what a signal handler raises."""
         return self._session.prompt(FormattedText(prompt), handle_sigint=True)
 
+    def leave(self, problem: Exception) -> None:
+        """Ends the reading with an exception, from a signal handler: the terminal is put back first."""
+        app = self._session.app
+        if app.is_running and app.loop is not None:
+            app.loop.call_soon_threadsafe(lambda: app.exit(exception=problem))
+
 
 def prompt_parts(directory: str, status: int, duration_s: float, *, with_branch: bool = True) -> StyleAndTextTuples:
     """The prompt: directory, branch, the status and duration of the line before where they are worth a word."""

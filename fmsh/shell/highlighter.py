@@ -31,7 +31,7 @@ STYLES = (
 
 _BY_TYPE = {
     **dict.fromkeys([word.upper() for word in KEYWORDS], "keyword"),
-    **dict.fromkeys(["STR", "SBEGIN"], "string"),
+    "STR": "string",
     **dict.fromkeys(["VAR", "FIELD", "IT", "LSUB"], "variable"),
     **dict.fromkeys(["FLAG", "FLAGEQ"], "flag"),
     **dict.fromkeys(["GLOB", "TILDE"], "pattern"),
@@ -51,24 +51,35 @@ def styled(text: str, is_command: Callable[[str], bool], directory: str) -> list
     lexer.run()
     tokens = flatten(lexer.out)
     pieces = [Styled(start, end, "comment") for start, end in _comments(text, tokens)]
-    string_until, is_name = 0, False
+    strings: list[tuple[int, int]] = []
+    is_name = False
     for token in tokens:
         style = _BY_TYPE.get(token.type, "")
-        if token.type == "SBEGIN":
-            string_until = token.end
-            continue
-        if token.type == "TEXT" and token.end <= string_until:
-            style = "string"
-        elif token.type in ("WORD", "TEXT"):
+        if token.type == "SBEGIN" and (not strings or token.start >= strings[-1][1]):
+            strings.append((token.start, token.end))
+        elif token.type == "WORD":
             word = text[token.start : token.end]
-            if is_name and token.type == "WORD":
+            if is_name:
                 style = "command" if is_command(word) else "unknown"
-            elif token.type == "WORD":
+            else:
                 style = "path" if _exists(word, directory) else ""
         is_name = token.type == "COMMAND"
         if style and token.end > token.start:
             pieces.append(Styled(token.start, token.end, style))
-    return sorted(pieces, key=lambda piece: piece.start)
+    return sorted([*pieces, *_of_strings(strings, pieces)], key=lambda piece: piece.start)
+
+
+def _of_strings(strings: list[tuple[int, int]], pieces: list[Styled]) -> Iterator[Styled]:
+    """What of the strings is not code."""
+    for start, end in strings:
+        at = start
+        for piece in sorted(pieces, key=lambda piece: piece.start):
+            if start <= piece.start < end:
+                if piece.start > at:
+                    yield Styled(at, piece.start, "string")
+                at = max(at, piece.end)
+        if at < end:
+            yield Styled(at, end, "string")
 
 
 def _comments(text: str, tokens: list[Token]) -> Iterator[tuple[int, int]]:

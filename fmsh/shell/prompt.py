@@ -41,13 +41,14 @@ def run(session: Session, guarded: Guarded, run_verb: Callable[[list[str]], int]
 
     `run_verb` runs a line that is one of `knowledge.VERBS`. Gives the status of the last line.
     """
-    read = _plain(session) if os.environ.get("TERM", "dumb") in ("dumb", "") else _edited(session)
+    is_plain = os.environ.get("TERM", "dumb") in ("dumb", "")
+    read, leave = (_plain(session), _raise) if is_plain else _edited(session)
     watch = notices.Watch(session.store)
     while not session.has_ended:
         for notice in watch.news():
             sys.stdout.write(notice + "\n")
         try:
-            text = _guard_terminal(read)
+            text = _guard_terminal(read, leave)
         except Left as left:
             return 128 + left.number
         except EOFError as end:
@@ -74,12 +75,16 @@ def _enter(session: Session, text: str, guarded: Guarded, run_verb: Callable[[li
     session.last_s = time.monotonic() - begun
 
 
-def _guard_terminal(read: Callable[[], str]) -> str:
+def _guard_terminal(read: Callable[[], str], leave: Callable[[Exception], None]) -> str:
     """Reads a text. A signal that ends us comes as an exception, so that the editor puts the terminal back."""
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        leave(Left(number))
+
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     for number, handler in before.items():
         if handler != signal.SIG_IGN:
-            signal.signal(number, _leave)
+            signal.signal(number, on_signal)
     try:
         return read()
     finally:
@@ -87,11 +92,12 @@ def _guard_terminal(read: Callable[[], str]) -> str:
             signal.signal(number, handler)
 
 
-def _leave(number: int, frame: FrameType | None) -> None:
-    raise Left(number)
+def _raise(problem: Exception) -> None:
+    raise problem
 
 
-def _edited(session: Session) -> Callable[[], str]:
+def _edited(session: Session) -> tuple[Callable[[], str], Callable[[Exception], None]]:
+    """The line editor: what reads a text, and what ends that with an exception."""
     from fmsh.shell.editor import Editor, prompt_parts
     from fmsh.shell.knowledge import Knowledge
     from fmsh.shell.session import SOURCE
@@ -109,7 +115,7 @@ def _edited(session: Session) -> Callable[[], str]:
         editor.world = knowledge.world()
         return editor.read(prompt_parts(session.directory, session.status, session.last_s))
 
-    return read
+    return read, editor.leave
 
 
 def _plain(session: Session) -> Callable[[], str]:

@@ -84,7 +84,11 @@ def test_colours_completion_history_and_suggestions(shell: Shell) -> None:
 def test_several_lines_are_indented(shell: Shell) -> None:
     at = Screen(shell)
     at.see("~ >")
-    at.type('for x in [a, b] {\recho "item $x"\r}\r')
+    at.type("for x in [a, b] {\r")
+    at.see("…")
+    at.type('echo "item $x"\r}')
+    at.see(r"^ +… }$")
+    at.type("\r")
     shown = at.see(r"^item b$")
     assert re.search(r"…   echo \"item \$x\"\n +… \}", shown), shown
 

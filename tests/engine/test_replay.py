@@ -41,9 +41,7 @@ def test_a_snapshot_is_taken_every_thousand_events_and_loading_reads_nothing_old
     for seq in range(2, seqs[-1]):
         del world.disk.jobs[job_id].events[seq]
     heir = world.process()
-    started_s = time.perf_counter()
     assert heir.engine.adopt(job_id)
-    assert time.perf_counter() - started_s < 0.25  # 20 ms if nothing else runs
     heir.settle()
     heir.connector.finish(2498, Done(None))
     heir.settle()

@@ -21,7 +21,7 @@ def is_command(name: str) -> bool:
         ("echo hi", [("echo", "command")]),
         ("ehco hi | get x", [("ehco", "unknown"), ("|", "operator"), ("get", "command")]),
         ("let x = 5 # why", [("let", "keyword"), ("=", "operator"), ("5", "number"), ("# why", "comment")]),
-        ('"a $x.b c"', [("a ", "string"), ("$x", "variable"), (".b", "variable"), (" c", "string")]),
+        ('"a $x.b c"', [('"a ', "string"), ("$x", "variable"), (".b", "variable"), (' c"', "string")]),
         ("GET https://a/b --retry 3", [("GET", "command"), ("--retry", "flag"), ("3", "number")]),
         ("ls *.txt", [("ls", "command"), ("*", "pattern")]),
         ("# only\necho # two\n# three", [("# only", "comment"), ("echo", "command"), ("# two", "comment"),
