@@ -70,6 +70,7 @@ class Editor:
         color: bool = True,
     ) -> None:
         self.world = world
+        self._problem: Exception | None = None  # that ends the reading
         self._history = InMemoryHistory()
         for text in history:
             self._history.append_string(text)
@@ -93,13 +94,20 @@ class Editor:
 
     def read(self, prompt: StyleAndTextTuples) -> str:
         """Reads a text. Raises: EOFError (Ctrl-D), KeyboardInterrupt, and what a signal handler raises."""
-        return self._session.prompt(FormattedText(prompt), handle_sigint=True)
+        return self._session.prompt(FormattedText(prompt), handle_sigint=True, pre_run=self._leave_if_asked)
 
     def leave(self, problem: Exception) -> None:
         """Ends the reading with an exception, from a signal handler: the terminal is put back first."""
+        self._problem = problem
+        loop = self._session.app.loop
+        if loop is not None and loop.is_running():
+            loop.call_soon_threadsafe(self._leave_if_asked)
+
+    def _leave_if_asked(self) -> None:
+        """In the editor's loop; also when that begins, for a signal that came before."""
         app = self._session.app
-        if app.is_running and app.loop is not None:
-            app.loop.call_soon_threadsafe(lambda: app.exit(exception=problem))
+        if self._problem is not None and app.future is not None and not app.future.done():
+            app.exit(exception=self._problem)
 
 
 def prompt_parts(directory: str, status: int, duration_s: float, *, with_branch: bool = True) -> StyleAndTextTuples:

@@ -28,15 +28,20 @@ class Screen:
 
     def see(self, pattern: str) -> str:
         """Waits until the screen shows a pattern; gives all of it."""
-        until(lambda: re.search(pattern, self._shown(), re.MULTILINE), pattern)
+        try:
+            until(lambda: re.search(pattern, self._shown(), re.MULTILINE), pattern)
+        except AssertionError as problem:
+            raise AssertionError(f"{problem}; the screen shows\n{self._shown()}") from None
         return self._shown()
 
     def _shown(self) -> str:
         try:
             data = self.child.read_nonblocking(65536, timeout=0)
-            if "\x1b[6n" in data:  # where is the cursor?
+            *asked, rest = data.split("\x1b[6n")
+            for before in asked:  # where is the cursor?
+                self._stream.feed(before)
                 self.child.send(f"\x1b[{self._screen.cursor.y + 1};{self._screen.cursor.x + 1}R")
-            self._stream.feed(data)
+            self._stream.feed(rest)
         except (pexpect.TIMEOUT, pexpect.EOF):
             pass
         return "\n".join(line.rstrip() for line in self._screen.display).rstrip()
