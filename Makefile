@@ -1,7 +1,7 @@
 # `make check` is what a change must pass. BIN is where the tools are: by default the checkout's own environment.
 BIN ?= .venv/bin
 
-.PHONY: install check format lint types layers test bench simulate
+.PHONY: install check format lint types layers test bench simulate torture torture-short
 
 install:
 	python3 -m venv .venv
@@ -33,3 +33,11 @@ SEEDS ?= 100000
 FIRST ?= 0
 simulate:
 	$(BIN)/python -m tests.simulation $(FIRST) $(SEEDS)
+
+# The rows of docs/guarantees.md on real processes and files, in half an hour or five minutes; ROWS="kills posts" picks some.
+ROWS ?=
+torture:
+	$(BIN)/python -m tests.torture --full $(ROWS)
+
+torture-short:
+	$(BIN)/python -m tests.torture --short $(ROWS)

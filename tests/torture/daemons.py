@@ -74,10 +74,15 @@ def _kill_while(stage: Stage, trial: Trial, names: list[str], seconds: float) ->
 
 def _kill_others(stage: Stage) -> int:
     """Kills the daemon that a `fmsh -d` has started because it found none."""
-    owners = [owner for owner in stage.store.owners() if owner.kind == "daemon" and stage.store.is_alive(owner.id)]
-    for owner in owners:
-        os.kill(owner.pid, signal.SIGKILL)
-    return len(owners)
+    kills = 0
+    for owner in stage.store.owners():
+        if owner.kind == "daemon" and stage.store.is_alive(owner.id):
+            try:
+                os.kill(owner.pid, signal.SIGKILL)
+                kills += 1
+            except ProcessLookupError:  # it found that it was not needed
+                continue
+    return kills
 
 
 def _judge(stage: Stage, names: list[str]) -> list[str]:
