@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import socket
 import time
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, IncompleteRead
 
 from fmsh.daemon.sockets import is_held, short_path
 from fmsh.errors import DaemonError
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 POLL_S = 0.02
+BROKEN_OFF_MAX = 5
+BROKEN_OFF = (ConnectionError, IncompleteRead)
 
 
 class UnixConnection(HTTPConnection):
@@ -53,6 +55,16 @@ def stop(socket_path: str, *, timeout_s: float = 10.0) -> bool:
 
 
 def _ask(socket_path: str, method: str, path: str, timeout_s: float) -> dict[str, Any] | None:
+    """Asks again where the connection was broken off: the daemon has just died, or there is a new one by then."""
+    for _ in range(BROKEN_OFF_MAX):
+        try:
+            return _ask_once(socket_path, method, path, timeout_s)
+        except BROKEN_OFF:
+            time.sleep(POLL_S)
+    raise DaemonError(f"the daemon at {socket_path} breaks its connections off")
+
+
+def _ask_once(socket_path: str, method: str, path: str, timeout_s: float) -> dict[str, Any] | None:
     connection = UnixConnection(socket_path, timeout_s=timeout_s)
     try:
         connection.request(method, path)
@@ -60,6 +72,8 @@ def _ask(socket_path: str, method: str, path: str, timeout_s: float) -> dict[str
         answer = json.loads(response.read())
     except (FileNotFoundError, ConnectionRefusedError):
         return None
+    except BROKEN_OFF:
+        raise
     except (OSError, HTTPException, ValueError) as fault:
         raise DaemonError(f"the daemon at {socket_path} does not answer: {fault!r}") from fault
     finally:

@@ -85,6 +85,34 @@ def test_a_daemon_that_does_not_answer_is_a_fault_and_not_absence(tmp_path: Path
             client.status(silent, timeout_s=0.1)
 
 
+@pytest.mark.parametrize("is_dead", [True, False])
+def test_a_daemon_that_dies_while_it_is_asked_is_absent(tmp_path: Path, is_dead: bool) -> None:
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+
+        def break_off() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:  # the test is over
+                    return
+                if is_dead:
+                    listener.close()
+                connection.recv(1000)
+                connection.close()
+                if is_dead:
+                    return
+
+        threading.Thread(target=break_off, daemon=True).start()
+        if is_dead:
+            assert client.status(path) is None
+        else:
+            with pytest.raises(DaemonError, match="breaks its connections off"):
+                client.status(path)
+
+
 def test_a_second_daemon_is_refused(world: World, server: HttpServer, path: str) -> None:
     with pytest.raises(DaemonError, match="already listening"):
         world.start()
