@@ -90,8 +90,8 @@ def make_line(
 
     tree = parse(source)
     defined = lines.definitions_of(source, tree, lambda path: os.path.abspath(os.path.expanduser(path)))
-    kept = [text for name, text in definitions.items() if name not in defined]
-    beside = Source("session", "\n".join(kept))
+    others = {name: text for name, text in definitions.items() if name not in defined}
+    beside = Source("session", "\n".join(lines.needed_by(tree, others)))
     beside_tree = parse(beside)
     files = gather(source, tree, read_module, beside=(beside, beside_tree))
     index = next(number for number, file in enumerate(files) if file.source is beside)

@@ -131,7 +131,11 @@ def path_of(node: s.Use) -> str | None:
 
 def name_of(node: s.Use) -> str:
     """The name under which a module's functions are called."""
-    return (path_of(node) or "").rpartition("/")[2].removesuffix(".fmsh")
+    return module_name(path_of(node) or "")
+
+
+def module_name(path: str) -> str:
+    return path.rpartition("/")[2].removesuffix(".fmsh")
 
 
 # ---- The stored form -------------------------------------------------------------------------------------------------

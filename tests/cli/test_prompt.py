@@ -142,6 +142,22 @@ def test_functions_of_a_module_stay(shell: Shell) -> None:
     assert "cannot be read" in at.enter("lib twice 4")
 
 
+def test_a_definition_that_cannot_be_used_any_more_fails_only_the_lines_that_need_it(shell: Shell) -> None:
+    Path(shell.directory, "lib.fmsh").write_text("def twice(n: int) { $n * 2 }\n")
+    at = Prompt(shell)
+    at.enter("use ./lib.fmsh")
+    at.enter("let f = { 1 }; def broken() { call $f }; def through() { broken }; def fine() { lib twice 2 }")
+    assert at.enter("fine") == "4"
+    Path(shell.directory, "lib.fmsh").unlink()
+    assert at.enter("echo works") == "works" and at.status == "0"
+    assert "cannot be read" in at.enter("fine")
+    assert "there is no variable $f" in at.enter("through")
+    at.enter("def broken() { 3 }")
+    assert at.enter("through") == "3"
+    at.leave()
+    assert Prompt(shell, "--resume").enter("echo still") == "still"
+
+
 def test_an_error_in_a_function_names_its_place(shell: Shell) -> None:
     at = Prompt(shell)
     at.enter("def broken() { fail inside }")
