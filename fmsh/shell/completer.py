@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from fmsh.lang.lexer import Lexer
+from fmsh.lang.lexer import lex
 from fmsh.lang.parser import flatten
 from fmsh.lang.tokens import BLANKS, NAME_CHARS
 from fmsh.record import Record
@@ -120,9 +120,7 @@ def _word_start(text: str) -> int:
 
 def _command_around(before: str) -> str | None:
     """The command whose argument stands at the end of a text; None where a command itself stands."""
-    lexer = Lexer(before + "x")
-    lexer.run()
-    tokens = [token for token in flatten(lexer.out) if token.end > token.start or token.type == "COMMAND"]
+    tokens = [token for token in flatten(lex(before + "x")) if token.end > token.start or token.type == "COMMAND"]
     for index in range(len(tokens) - 1, -1, -1):
         if tokens[index].type == "COMMAND":
             name = tokens[index + 1] if index + 1 < len(tokens) else None

@@ -21,6 +21,7 @@ from prompt_toolkit.styles import Style
 from fmsh.lang.parser import is_complete
 from fmsh.shell import highlighter
 from fmsh.shell.completer import World, complete
+from fmsh.shell.terminal import short_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,8 +67,7 @@ class Editor:
         *,
         is_command: Callable[[str], bool],
         toolbar: Callable[[], str],
-        vi_keys: bool = False,
-        color: bool = True,
+        color: bool,
     ) -> None:
         self.world = world
         self._problem: Exception | None = None  # that ends the reading
@@ -84,10 +84,9 @@ class Editor:
             multiline=True,
             prompt_continuation=lambda width, number, is_soft: "".rjust(width - 2) + "… "[:width],
             key_bindings=_keys(),
-            bottom_toolbar=lambda: FormattedText([("class:bottom-toolbar", toolbar())]) if toolbar() else None,
+            bottom_toolbar=lambda: _toolbar(toolbar()),
             refresh_interval=REFRESH_S,
             style=STYLE if color else None,
-            vi_mode=vi_keys,
             enable_open_in_editor=True,
             search_ignore_case=True,
         )
@@ -110,12 +109,10 @@ class Editor:
             app.exit(exception=self._problem)
 
 
-def prompt_parts(directory: str, status: int, duration_s: float, *, with_branch: bool = True) -> StyleAndTextTuples:
+def prompt_parts(directory: str, status: int, duration_s: float) -> StyleAndTextTuples:
     """The prompt: directory, branch, the status and duration of the line before where they are worth a word."""
-    home = os.path.expanduser("~")
-    shown = "~" + directory[len(home) :] if directory == home or directory.startswith(home + "/") else directory
-    parts: StyleAndTextTuples = [("class:directory", shown)]
-    branch = git_branch(directory) if with_branch else ""
+    parts: StyleAndTextTuples = [("class:directory", short_directory(directory))]
+    branch = git_branch(directory)
     if branch:
         parts.append(("class:branch", f" {branch}"))
     if duration_s >= 2:
@@ -144,6 +141,10 @@ def git_branch(directory: str) -> str:
     except (OSError, UnicodeDecodeError):
         return ""
     return head.removeprefix("ref: refs/heads/") if head.startswith("ref:") else head[:8]
+
+
+def _toolbar(text: str) -> FormattedText | None:
+    return FormattedText([("class:bottom-toolbar", text)]) if text else None
 
 
 class _Colors(Lexer):

@@ -13,8 +13,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from fmsh.lang.tokens import Token
-
 
 class Styled(Record):
     """A piece of a text, `start` to `end`, and what it is: one of `STYLES`."""
@@ -50,7 +48,7 @@ def styled(text: str, is_command: Callable[[str], bool], directory: str) -> list
     lexer = Lexer(text)
     lexer.run()
     tokens = flatten(lexer.out)
-    pieces = [Styled(start, end, "comment") for start, end in _comments(text, tokens)]
+    pieces = [Styled(start, end, "comment") for start, end in lexer.comments]
     strings: list[tuple[int, int]] = []
     is_name = False
     for token in tokens:
@@ -80,20 +78,6 @@ def _of_strings(strings: list[tuple[int, int]], pieces: list[Styled]) -> Iterato
                 at = max(at, piece.end)
         if at < end:
             yield Styled(at, end, "string")
-
-
-def _comments(text: str, tokens: list[Token]) -> Iterator[tuple[int, int]]:
-    """Where the text between tokens begins a comment."""
-    covered = 0
-    for token in tokens:
-        if token.start > covered:
-            gap = text.find("#", covered, token.start)
-            while gap >= 0:
-                end = text.find("\n", gap)
-                end = len(text) if end < 0 else end
-                yield gap, end
-                gap = text.find("#", end, token.start)
-        covered = max(covered, token.end)
 
 
 def _exists(word: str, directory: str) -> bool:

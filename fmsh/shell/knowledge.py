@@ -6,6 +6,7 @@ import os
 
 from fmsh.assembly import LIBRARY
 from fmsh.lang.forms import FORMS
+from fmsh.lang.lines import called_as
 from fmsh.shell import help
 from fmsh.shell.completer import World
 
@@ -29,6 +30,7 @@ class Knowledge:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._built_in: dict[str, str] = {}
+        self._first_words: frozenset[str] = frozenset()  # of those: asked for each word at each key
         self._path = ""
         self._programs: frozenset[str] = frozenset()
 
@@ -43,7 +45,7 @@ class Knowledge:
         return self._built_in | dict.fromkeys(self._own(), "of this session")
 
     def _own(self) -> list[str]:
-        return [name.partition(" ")[2] for name in self._session.definitions if name.startswith("command ")]
+        return [called_as(name) for name in self._session.definitions]
 
     def signature(self, name: str) -> Signature | None:
         if name in FORMS:
@@ -62,8 +64,9 @@ class Knowledge:
         name = name.removeprefix("^")
         if "/" in name:
             return os.access(os.path.join(self._session.directory, os.path.expanduser(name)), os.X_OK)
-        known = {command.partition(" ")[0] for command in self.commands()}
-        return name in known or name in self.programs() or f"use {name}" in known
+        if not self._first_words:
+            self._first_words = frozenset(command.partition(" ")[0] for command in self.commands())
+        return name in self._first_words or name in self._own() or name in self.programs()
 
 
 def _executables(place: str) -> list[str]:

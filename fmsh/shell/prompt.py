@@ -12,6 +12,7 @@ import time
 from fmsh.lang.parser import is_complete
 from fmsh.shell import notices
 from fmsh.shell.knowledge import VERBS
+from fmsh.shell.terminal import short_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -139,9 +140,5 @@ def _plain(session: Session) -> Callable[[], str]:
 
 
 def _plain_prompt(session: Session) -> str:
-    directory = session.directory
-    home = os.path.expanduser("~")
-    if directory == home or directory.startswith(home + "/"):
-        directory = "~" + directory[len(home) :]
     mark = "" if session.status == 0 else f" [{session.status}]"
-    return f"{directory}{mark} > "
+    return f"{short_directory(session.directory)}{mark} > "

@@ -54,6 +54,12 @@ def current_directory() -> str:
     return os.getcwd()
 
 
+def short_directory(path: str) -> str:
+    """A directory as prompts show it: `~` for the home of the user."""
+    home = os.path.expanduser("~")
+    return "~" + path[len(home) :] if path == home or path.startswith(home + "/") else path
+
+
 def current_umask() -> int:
     mask = os.umask(0o077)
     os.umask(mask)

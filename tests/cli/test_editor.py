@@ -86,6 +86,18 @@ def test_colours_completion_history_and_suggestions(shell: Shell) -> None:
     again.see(r"> echo \$build\.status")
 
 
+def test_what_the_session_defines_is_a_command(shell: Shell) -> None:
+    (shell.directory / "lib.fmsh").write_text("def twice(n: int) { $n * 2 }\n")
+    at = Screen(shell)
+    at.see("~ >")
+    for line in ("use ./lib.fmsh\r", "def mine() { 1 }\r"):
+        at.type(line)
+        at.see(re.escape(line.strip()) + r"\n~ >$")
+    at.type("mine | lib twice 2")
+    at.see("twice 2$")
+    assert at.style_at("mine | lib") == ("green", False) == at.style_at("lib twice")
+
+
 def test_several_lines_are_indented(shell: Shell) -> None:
     at = Screen(shell)
     at.see("~ >")
