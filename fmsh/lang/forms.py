@@ -14,11 +14,11 @@ from fmsh.lang.bodies import EACH as EACH_KIND
 from fmsh.lang.calls import literal_kind
 from fmsh.lang.expressions import operands, spill, spread
 from fmsh.lang.given import Form, Given, flag, nothing, observation, pair, positional, record, request
-from fmsh.lang.piped import Piped
+from fmsh.lang.piped import Piped, position_of
 from fmsh.lang.pipelines import show
 from fmsh.lang.repeating import REPEATING_FORMS
 from fmsh.lang.requests import REQUEST_FORMS
-from fmsh.lang.statements import compile_block, compile_body
+from fmsh.lang.statements import compile_block, plain_block
 from fmsh.machine import code as op
 from fmsh.machine.signature import Parameter, Signature
 from fmsh.values import a_kind
@@ -184,17 +184,14 @@ def _spawn(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str
     if block is None:
         return nothing(node)
     slot = b.hide(node)
-    position = mode if mode in ("capture", "drop") else "tail"
-    b.emit(op.SPAWN, node, slot, _concurrent(c, b, block, ()), position)
+    b.emit(op.SPAWN, node, slot, _concurrent(c, b, block, ()), position_of(mode))
     return Piped(g.slot_of(0, slot, node.id), node, displays="never")
 
 
 def _concurrent(c: Compiler, b: Body, block: s.BlockLiteral, names: tuple[str, ...]) -> int:
     """Compiles a block that runs as a task. Without `names` it takes no argument."""
     if block.parameters is None and not names:
-        body = Body(block.id, CONCURRENT, b)
-        compile_body(c, body, block.body)
-        return c.add(body)
+        return plain_block(c, b, block, kind=CONCURRENT)
     return compile_block(c, b, block, kind=CONCURRENT, names=names)
 
 
@@ -249,12 +246,10 @@ def _within(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: st
     values = given.values("duration")
     if block is None or "duration" not in values:
         return nothing(node)
-    body = Body(block.id, "body", b)
-    compile_body(c, body, block.body)
+    code_id = plain_block(c, b, block)
     slot = b.hide(node)
     duration = c.generator.function(values["duration"], node.id)
-    position = mode if mode in ("capture", "drop") else "tail"
-    b.emit(op.WITHIN, node, slot, c.add(body), duration, position)
+    b.emit(op.WITHIN, node, slot, code_id, duration, position_of(mode))
     return Piped(g.slot_of(0, slot, node.id), node, displays="never")
 
 
@@ -275,7 +270,7 @@ def _call(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str)
     block, *arguments = spread(nodes, operands(c, b, nodes))
     slot = b.hide(node)
     function = c.generator.function(pair(block, g.list_of(arguments, node.id), node.id), node.id)
-    b.emit(op.CALL_BLOCK, node, slot, function, mode if mode in ("capture", "drop") else "tail")
+    b.emit(op.CALL_BLOCK, node, slot, function, position_of(mode))
     return Piped(g.slot_of(0, slot, node.id), node, displays="never")
 
 
@@ -289,9 +284,8 @@ def _result(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: st
     begun, slot, ended = b.hide(node), b.hide(node), b.hide(node)
     no_arguments = g.constant_function({})
     b.emit(op.OBSERVE, node, begun, "now", no_arguments)
-    body = Body(block.id, "body", b)
-    compile_body(c, body, block.body)
-    b.emit(op.RESULT, node, slot, c.add(body))
+    code_id = plain_block(c, b, block)
+    b.emit(op.RESULT, node, slot, code_id)
     b.emit(op.OBSERVE, node, ended, "now", no_arguments)
     line = node.id
     elapsed = g.call("subtract", [g.slot_of(0, ended, line), g.slot_of(0, begun, line)], line)
@@ -318,10 +312,9 @@ def _once(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str)
     block = Given(c, b, ONCE, node, piped).block("block")
     if block is None:
         return nothing(node)
-    body = Body(block.id, "body", b)
-    compile_body(c, body, block.body)
+    code_id = plain_block(c, b, block)
     slot = b.hide(node)
-    b.emit(op.ONCE, node, slot, c.add(body), mode if mode in ("capture", "drop") else "tail")
+    b.emit(op.ONCE, node, slot, code_id, position_of(mode))
     return Piped(g.slot_of(0, slot, node.id), node, displays="never")
 
 
@@ -404,11 +397,10 @@ def _cd(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str) -
     if block is None:
         return nothing(node)
     slot, ignored = b.hide(node), b.hide(node)
-    code = Body(block.id, "body", b)
-    compile_body(c, code, block.body)
+    code_id = plain_block(c, b, block)
     back = Body(-node.id, "body", b)  # an id of its own: nothing in the tree stands for the way back
     back.emit(op.DIRECTORY, node, back.hide(node), c.generator.function(g.slot_of(1, old, node.id), node.id))
-    b.emit(op.TRY, node, slot, c.add(code), None, -1, c.add(back), mode if mode in ("capture", "drop") else "tail")
+    b.emit(op.TRY, node, slot, code_id, None, -1, c.add(back), position_of(mode))
     b.emit(op.EVAL, node, ignored, g.constant_function(None))
     return Piped(g.slot_of(0, slot, node.id), node, displays="never")
 

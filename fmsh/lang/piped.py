@@ -19,3 +19,8 @@ class Piped:
         self.node = node
         self.is_output = is_output
         self.displays = displays  # when a statement shows it: "show", "uncaptured" (echo), "never" (it did already)
+
+
+def position_of(mode: str) -> str:
+    """Where the value of a body stands that a stage runs: "capture" and "drop" as the mode says, else at the tail."""
+    return mode if mode in ("capture", "drop") else "tail"

@@ -14,7 +14,7 @@ from fmsh.lang import syntax as s
 from fmsh.lang.bodies import Body, Label, PythonBody, find_module
 from fmsh.lang.calls import bind_arguments, checked, plain_text
 from fmsh.lang.expressions import block_function, expression, is_paths, operands, spill, spread_value
-from fmsh.lang.piped import Piped
+from fmsh.lang.piped import Piped, position_of
 from fmsh.lang.processes import join_alias, processes
 from fmsh.lang.purity import is_pure, is_pure_block
 from fmsh.machine import code as op
@@ -147,7 +147,7 @@ def _or(c: Compiler, b: Body, parts: list[s.Pipeline], operators: list[str], nod
     error = right.declare("error", last)
     right_mode = "capture" if _is_bool_stage(last) else "tail" if mode != "capture" else "capture"
     _into(c, right, pipeline(c, right, last, mode=right_mode), 0, right_mode)
-    position = mode if mode in ("capture", "drop") else "tail"
+    position = position_of(mode)
     b.emit(op.TRY, node, slot, c.add(left), c.add(right), error, None, position)
 
 
@@ -309,7 +309,7 @@ def _in_environment(c: Compiler, b: AnyBody, node: s.Command, piped: Piped | Non
     c.parts.set_environment(c, inner, node, node.environment)
     _into(c, inner, command(c, inner, plain, piped, "tail"), 0, "tail")
     slot = b.hide(node)
-    position = mode if mode in ("capture", "drop") else "tail"
+    position = position_of(mode)
     b.emit(op.CALL, node, slot, c.add(inner), 0, g.constant_function([]), position)
     return Piped(g.slot_of(0, slot, node.id), node, displays="never")
 
@@ -410,7 +410,7 @@ def call_function(
     bound = bind_arguments(c, info.signature, node, node.arguments[skipped:])
     values = _function_arguments(c, b, info.signature, bound, piped)
     slot = b.hide(node)
-    position = mode if mode in ("capture", "drop") else "tail"
+    position = position_of(mode)
     given = c.generator.function(g.list_of(values, node.id), node.id)
     b.emit(op.CALL, node, slot, info.code_id, depth, given, position)
     return Piped(g.slot_of(0, slot, node.id), node, displays="never")

@@ -12,7 +12,7 @@ from fmsh.lang import syntax as s
 from fmsh.lang.bodies import Body
 from fmsh.lang.expressions import expression, spill
 from fmsh.lang.given import nothing, record
-from fmsh.lang.piped import Piped
+from fmsh.lang.piped import Piped, position_of
 from fmsh.lang.pipelines import stage_piped
 from fmsh.lang.purity import is_pure
 from fmsh.machine import code as op
@@ -195,7 +195,7 @@ def _captured(
         "err": "keep" if joins or isinstance(routes.err, int) else routes.err,
     }
     is_shown = joins or routes.out != "out"
-    position = "show" if is_shown else mode if mode in ("capture", "drop") else "tail"
+    position = "show" if is_shown else position_of(mode)
     slot, line = b.hide(plain), plain.id
     b.emit(op.CAPTURE, plain, slot, c.add(inner), sink, position)
     result = g.slot_of(0, slot, line)

@@ -11,9 +11,9 @@ from fmsh.lang.bodies import CONCURRENT, Body, Label
 from fmsh.lang.calls import literal_kind
 from fmsh.lang.expressions import block_function
 from fmsh.lang.given import Form, Given, flag, nothing, pair, positional, request
-from fmsh.lang.piped import Piped
+from fmsh.lang.piped import Piped, position_of
 from fmsh.lang.purity import is_pure_block
-from fmsh.lang.statements import compile_body
+from fmsh.lang.statements import plain_block
 from fmsh.machine import code as op
 from fmsh.machine.signature import Parameter, Signature
 
@@ -57,11 +57,9 @@ def _retry(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str
     b.emit(op.EVAL, node, turn, g.constant_function(0))
     b.mark(begin)
     b.emit(op.EVAL, node, turn, c.generator.function(g.call("next_turn", [g.slot_of(0, turn, line)], line), line))
-    body = Body(block.id, "body", b)
-    compile_body(c, body, block.body)
+    code_id = plain_block(c, b, block)
     caught, error = _retry_later(c, b, given, policy, turn)
-    position = mode if mode in ("capture", "drop") else "tail"
-    b.emit(op.TRY, node, slot, c.add(body), caught, error, None, position)
+    b.emit(op.TRY, node, slot, code_id, caught, error, None, position_of(mode))
     b.emit(op.EVAL, node, again, c.generator.function(g.call("is_again", [g.slot_of(0, slot, line)], line), line))
     b.emit(op.BRANCH, node, again, end)
     b.emit(op.JUMP, node, begin)
@@ -137,13 +135,12 @@ def _poll_turns(
     """The turns, until the value of one is in `slot`. `every`: depth and slot of the pause."""
     line, begin, wait, end = node.id, Label(), Label(), Label()
     b.mark(begin)
-    body = Body(block.id, "body", b)
-    compile_body(c, body, block.body)
+    code_id = plain_block(c, b, block)
     caught = Body(-block.id, "body", b)
     error = caught.hide(node)
     ignored = g.call("poll_failure", [g.slot_of(0, error, line)], line)
     caught.emit(op.EVAL, node, 0, c.generator.function(ignored, line))
-    b.emit(op.TRY, node, slot, c.add(body), c.add(caught), error, None, "capture")
+    b.emit(op.TRY, node, slot, code_id, c.add(caught), error, None, "capture")
     is_over = b.hide(node)
     b.emit(op.EVAL, node, is_over, c.generator.function(g.call("is_found", [g.slot_of(0, slot, line)], line), line))
     b.emit(op.BRANCH, node, is_over, wait)
@@ -175,9 +172,7 @@ def _parallel(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: 
         is_mine = g.call("equal", [g.slot_of(0, number, line), g.constant(index, line)], line)
         chosen.emit(op.EVAL, block, test, c.generator.function(is_mine, line))
         chosen.emit(op.BRANCH, block, test, following)
-        body = Body(block.id, CONCURRENT, chosen)
-        compile_body(c, body, block.body)
-        chosen.emit(op.BODY, block, 0, c.add(body), "capture")
+        chosen.emit(op.BODY, block, 0, plain_block(c, chosen, block, kind=CONCURRENT), "capture")
         chosen.mark(following)
     numbers = g.list_of([g.constant(index, line) for index in range(len(blocks))], line)
     given = pair(numbers, g.constant(max(1, len(blocks)), line), line)
@@ -210,9 +205,8 @@ def _time(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str)
     line = node.id
     begun, slot, ended = b.hide(node), b.hide(node), b.hide(node)
     b.emit(op.OBSERVE, node, begun, "now", g.constant_function({}))
-    body = Body(block.id, "body", b)
-    compile_body(c, body, block.body)
-    b.emit(op.BODY, node, slot, c.add(body), "drop")
+    code_id = plain_block(c, b, block)
+    b.emit(op.BODY, node, slot, code_id, "drop")
     b.emit(op.OBSERVE, node, ended, "now", g.constant_function({}))
     return Piped(g.call("subtract", [g.slot_of(0, ended, line), g.slot_of(0, begun, line)], line), node)
 

@@ -9,7 +9,7 @@ from fmsh.lang.bodies import CONCURRENT, EACH, Body, Label, find_function, find_
 from fmsh.lang.calls import plain_text
 from fmsh.lang.destructuring import pattern_data
 from fmsh.lang.expressions import OPERATORS, block_function, expression, operands, spill
-from fmsh.lang.piped import Piped
+from fmsh.lang.piped import Piped, position_of
 from fmsh.lang.processes import expand_word
 from fmsh.lang.purity import is_pure_block
 from fmsh.lang.tree import children
@@ -122,6 +122,13 @@ def plain_body(c: Compiler, b: Body, body: s.Body, *, kind: str = "body") -> int
     return c.add(inner)
 
 
+def plain_block(c: Compiler, b: Body, block: s.BlockLiteral, *, kind: str = "body") -> int:
+    """Compiles a block that takes no argument; gives its code's id, which is that of the block."""
+    inner = Body(block.id, kind, b)
+    compile_body(c, inner, block.body)
+    return c.add(inner)
+
+
 def says_emit(body: s.Body) -> bool:
     """Whether a body says `emit` itself, not in a block or function inside it."""
     waiting: list[Node] = [body]
@@ -215,10 +222,6 @@ def control_stage(c: Compiler, b: Body, stage: Node, piped: Piped | None, mode: 
     return _CONTROL[type(stage)](c, b, stage, piped, mode)
 
 
-def _position(mode: str) -> str:
-    return mode if mode in ("capture", "drop") else "tail"
-
-
 def _if(c: Compiler, b: Body, node: s.If, piped: Piped | None, mode: str) -> Piped:
     slot, end = b.hide(node), Label()
     b.emit(op.EVAL, node, slot, g.constant_function(None))
@@ -227,11 +230,11 @@ def _if(c: Compiler, b: Body, node: s.If, piped: Piped | None, mode: str) -> Pip
         value = pipelines.condition(c, b, branch.condition)
         b.emit(op.EVAL, branch.condition, test, c.generator.function(value, branch.condition.id))
         b.emit(op.BRANCH, branch, test, following)
-        b.emit(op.BODY, branch.body, slot, plain_body(c, b, branch.body), _position(mode))
+        b.emit(op.BODY, branch.body, slot, plain_body(c, b, branch.body), position_of(mode))
         b.emit(op.JUMP, branch, end)
         b.mark(following)
     if node.otherwise is not None:
-        b.emit(op.BODY, node.otherwise, slot, plain_body(c, b, node.otherwise), _position(mode))
+        b.emit(op.BODY, node.otherwise, slot, plain_body(c, b, node.otherwise), position_of(mode))
     b.mark(end)
     return Piped(g.slot_of(0, slot, node.id), node, displays="never")
 
@@ -243,7 +246,7 @@ def _match(c: Compiler, b: Body, node: s.Match, piped: Piped | None, mode: str) 
     b.emit(op.EVAL, node.subject, subject, c.generator.function(value, node.subject.id))
     for arm in node.arms:
         following = Label()
-        _arm(c, b, arm, subject, slot, following, _position(mode))
+        _arm(c, b, arm, subject, slot, following, position_of(mode))
         b.emit(op.JUMP, arm, end)
         b.mark(following)
     b.mark(end)
@@ -283,7 +286,7 @@ def _try(c: Compiler, b: Body, node: s.Try, piped: Piped | None, mode: str) -> P
         compile_body(c, handler, node.catch)
         catch = c.add(handler)
     finally_ = plain_body(c, b, node.finally_) if node.finally_ is not None else None
-    b.emit(op.TRY, node, slot, code, catch, catch_slot, finally_, _position(mode))
+    b.emit(op.TRY, node, slot, code, catch, catch_slot, finally_, position_of(mode))
     return Piped(g.slot_of(0, slot, node.id), node, displays="never")
 
 
@@ -295,7 +298,7 @@ def _group(c: Compiler, b: Body, node: s.Group, piped: Piped | None, mode: str) 
         slot = b.hide(node)
         b.emit(op.EVAL, node, slot, c.generator.function(piped.value, node.id))
         b.names["in"] = slot
-    value = inline_body(c, b, node.body, kind="body", position=_position(mode))
+    value = inline_body(c, b, node.body, kind="body", position=position_of(mode))
     b.names = outer
     return Piped(value, node, displays="never")
 
