@@ -9,6 +9,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from fmsh.retention import EVENTS, HISTORY, OUTPUT
 from tests.cli.shell import Shell, until
 from tests.golden.stories import STORIES
 
@@ -26,6 +27,8 @@ def open_copy(golden: Path, place: Path) -> Shell:
     for path in [shell.state, *shell.state.rglob("*")]:
         path.chmod(0o700 if path.is_dir() else 0o600)
     shell.environment |= {"FMSH_LISTEN": "127.0.0.1:0"}  # the port that was kept may be another's here
+    for limit in (OUTPUT, HISTORY, EVENTS):
+        shell.ok("config", "set", limit, "36500d")  # what a golden store holds is old from its second month on
     return shell
 
 
