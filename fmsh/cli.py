@@ -271,9 +271,7 @@ def parse(arguments: list[str]) -> Options:
             break
     if "text" not in found and waiting:
         found["file"] = waiting.pop(0)
-    defaults: dict[str, object] = {"file": None, "text": None, "key": None, "name": None}
-    switches = dict.fromkeys(_SWITCHES.values(), False)
-    return Options(**{**defaults, **switches, **found, "arguments": waiting, "tags": tags})  # type: ignore[arg-type]
+    return Options(**{**found, "arguments": waiting, "tags": tags})  # type: ignore[arg-type]
 
 
 _SWITCHES = {

@@ -8,14 +8,14 @@ from fmsh.record import Record
 class Options(Record):
     """What stands before FILE or after `-c`."""
 
-    file: str | None
-    text: str | None
-    arguments: list[str]
-    is_detached: bool
-    key: str | None
-    name: str | None
-    tags: dict[str, str]
-    is_json: bool
-    is_check: bool
-    is_plan: bool
-    is_verbose: bool
+    file: str | None = None
+    text: str | None = None
+    arguments: list[str] = []  # noqa: RUF012 - defaults that are never changed
+    is_detached: bool = False
+    key: str | None = None
+    name: str | None = None
+    tags: dict[str, str] = {}  # noqa: RUF012
+    is_json: bool = False
+    is_check: bool = False
+    is_plan: bool = False
+    is_verbose: bool = False

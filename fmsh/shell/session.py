@@ -85,11 +85,12 @@ class Session:
         line = SessionLine(self._stored.id, tuple(defined.items()))
         place = Place(self._environment(), self._stored.directory, self._stored.time_zone)
         start = Start(stored, program, text.strip(), [], variables, session_line=line, place=place)
+        options = Options(text=text)
         number, ended = self.foreground.run(start)
         if ended is None:
-            self.status = script.left_or_attached(number, self.foreground, _options(text))
+            self.status = script.left_or_attached(number, self.foreground, options)
         else:
-            self.status = script.finish(number, ended, self.foreground, program, _options(text))
+            self.status = script.finish(number, ended, self.foreground, program, options)
             self.has_ended = ended.by_exit
         self._stored = self.store.session(self._stored.id) or self._stored
         if ended is not None and ended.state == "succeeded":
@@ -123,8 +124,3 @@ class Session:
         except OSError as problem:
             reason = os.strerror(problem.errno or 0).lower()
             sys.stderr.write(f"fmsh: cannot go to {self._stored.directory}: {reason}\n")
-
-
-def _options(text: str) -> Options:
-    switches = dict.fromkeys(("is_detached", "is_json", "is_check", "is_plan", "is_verbose"), False)
-    return Options(file=None, text=text, arguments=[], key=None, name=None, tags={}, **switches)
