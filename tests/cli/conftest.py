@@ -1,22 +1,13 @@
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.cli.shell import Shell
+from tests.cli.shell import Shell, a_shell
 
 
 @pytest.fixture
 def shell() -> Iterator[Shell]:
-    """A shell in a short directory of its own: the path of a socket is limited."""
-    directory = Path(tempfile.mkdtemp(prefix="fmsh-"))
-    shell = Shell(directory)
-    try:
+    with a_shell() as shell:
         yield shell
-    finally:
-        shell.end()
-        shutil.rmtree(directory)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -174,3 +177,15 @@ class Shell:
             except OSError:
                 continue
         return found
+
+
+@contextmanager
+def a_shell() -> Iterator[Shell]:
+    """A shell in a short directory of its own: the path of a socket is limited."""
+    directory = Path(tempfile.mkdtemp(prefix="fmsh-"))
+    shell = Shell(directory)
+    try:
+        yield shell
+    finally:
+        shell.end()
+        shutil.rmtree(directory)

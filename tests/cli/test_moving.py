@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -17,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.shell import ROOT, Shell, until
+from tests.cli.shell import ROOT, Shell, a_shell, until
 
 CANARY = "canary-8f3a1c"
 
@@ -25,13 +23,8 @@ CANARY = "canary-8f3a1c"
 @pytest.fixture
 def other() -> Iterator[Shell]:
     """The fmsh of another user: a state and a working directory of its own."""
-    directory = Path(tempfile.mkdtemp(prefix="fmsh-"))
-    shell = Shell(directory)
-    try:
+    with a_shell() as shell:
         yield shell
-    finally:
-        shell.end()
-        shutil.rmtree(directory)
 
 
 def export(shell: Shell, number: int, name: str = "job", **environment: str) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,25 +21,13 @@ from fmsh.store.base import (
     Summary,
 )
 from fmsh.store.moving import Arrival, BlobUse, Delivered, KeptBlob, KeptCallback
-from tests.conformance.worlds import PROGRAM, RUNNING, SUCCEEDED, TTL_S, WORLDS, World, commit, event, ids, job, start
+from tests.conformance.worlds import PROGRAM, RUNNING, SUCCEEDED, TTL_S, World, commit, event, ids, job, start
 
 if TYPE_CHECKING:
     from fmsh.store.moving import Piece
 
 WAITING = Summary("waiting", wake_at_ms=50)
 TOKEN = b"t" * 32
-
-
-@pytest.fixture(params=WORLDS)
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    world = WORLDS[request.param](str(tmp_path))
-    yield world
-    world.close()
-
-
-@pytest.fixture
-def store(world: World) -> EventStore:
-    return world.open()
 
 
 def row(store: EventStore, job_id: int) -> Job:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import select
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -29,7 +27,6 @@ from tests.conformance.worlds import (
     RUNNING,
     SUCCEEDED,
     TTL_S,
-    WORLDS,
     World,
     append,
     commit,
@@ -40,18 +37,6 @@ from tests.conformance.worlds import (
     start,
     types_of,
 )
-
-
-@pytest.fixture(params=WORLDS)
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    world = WORLDS[request.param](str(tmp_path))
-    yield world
-    world.close()
-
-
-@pytest.fixture
-def store(world: World) -> EventStore:
-    return world.open()
 
 
 def row(store: EventStore, job_id: int) -> Job:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +18,7 @@ import pytest
 
 from fmsh.store.migrations import CURRENT
 from fmsh.store.sqlite import SqliteStore
-from tests.cli.shell import Shell, until
+from tests.cli.shell import Shell, a_shell, until
 from tests.conformance.worlds import RUNNING, event, job
 
 ALONE = {"FMSH_NO_DAEMON": "1"}
@@ -29,15 +27,9 @@ PLAIN_PATH = "/usr/local/bin:/usr/bin:/bin"  # without an fmsh of whoever runs t
 
 @pytest.fixture
 def shell() -> Iterator[Shell]:
-    """A shell in a short directory of its own: the path of a socket is limited."""
-    directory = Path(tempfile.mkdtemp(prefix="fmsh-"))
-    shell = Shell(directory)
-    shell.environment["PATH"] = PLAIN_PATH
-    try:
+    with a_shell() as shell:
+        shell.environment["PATH"] = PLAIN_PATH
         yield shell
-    finally:
-        shell.end()
-        shutil.rmtree(directory)
 
 
 class Report:

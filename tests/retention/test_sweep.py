@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +14,11 @@ from fmsh.connectors import spool
 from fmsh.errors import StoreMissing
 from fmsh.retention import Limits, Sweep
 from fmsh.store.base import EventStore, Snapshot, Summary
-from tests.conformance.worlds import RUNNING, WORLDS, World, commit, event, history, job, start
+from tests.conformance.worlds import RUNNING, WORLDS, commit, event, history, job, start
 
 DAY_MS = 86_400_000
 NOW_MS = 100 * DAY_MS
 LIMITS = Limits(7 * DAY_MS, 30 * DAY_MS, 30 * DAY_MS)
-
-
-@pytest.fixture(params=WORLDS)
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    world = WORLDS[request.param](str(tmp_path))
-    yield world
-    world.close()
-
-
-@pytest.fixture
-def store(world: World) -> EventStore:
-    return world.open()
 
 
 @pytest.fixture

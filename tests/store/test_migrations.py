@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
@@ -19,25 +18,6 @@ from tests.store.started import Processes, line, tell
 
 NOW = CURRENT.version
 BACKUP = f"/store.db.backup-v{NOW}"
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> str:
-    return str(tmp_path / "state")
-
-
-@pytest.fixture
-def store(state: str) -> Iterator[SqliteStore]:
-    store = SqliteStore.open(state, kind="shell")
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def processes() -> Iterator[Processes]:
-    processes = Processes()
-    yield processes
-    processes.end()
 
 
 def raw(state: str) -> apsw.Connection:

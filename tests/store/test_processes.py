@@ -26,13 +26,6 @@ CHAOS_S = 6.0
 
 
 @pytest.fixture
-def processes() -> Iterator[Processes]:
-    processes = Processes()
-    yield processes
-    processes.end()
-
-
-@pytest.fixture
 def choose() -> random.Random:
     seed = random.randrange(2**32)
     print(f"seed {seed}")

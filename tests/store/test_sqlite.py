@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import apsw
@@ -23,18 +23,6 @@ from fmsh.store.base import Append
 from fmsh.store.sqlite import SqliteStore
 from tests.conformance.worlds import RUNNING, SUCCEEDED, append, commit, event, history, job, start, types_of
 from tests.torture.damage import damaged_store
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> str:
-    return str(tmp_path / "state")
-
-
-@pytest.fixture
-def store(state: str) -> Iterator[SqliteStore]:
-    store = SqliteStore.open(state, kind="shell")
-    yield store
-    store.close()
 
 
 def raw(state: str) -> apsw.Connection:
