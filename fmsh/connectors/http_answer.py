@@ -110,6 +110,16 @@ def outcome_of(outgoing: Outgoing, answer: Answer, policy: Policy, *, elapsed_ns
     return Done(None if answer.status >= 400 else body)
 
 
+def body_of(value: Value, policy: Policy) -> Value:
+    """The decoded body in the value of a good answer, whichever shape the caller asked for."""
+    return value["body"] if policy.is_full else value
+
+
+def with_body(value: Value, policy: Policy, body: Value) -> Value:
+    """The same value with another body."""
+    return value | {"body": body} if policy.is_full else body
+
+
 def next_page(answer: Answer) -> str | None:
     """The address of the page after this one, as its `Link` header says. Source: RFC 8288."""
     for link in _LINK.finditer(answer.headers.get("link", "")):

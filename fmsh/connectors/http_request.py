@@ -225,7 +225,8 @@ class HttpConnector:
 
     def _with_pages(self, exchange: _Exchange, outgoing: Outgoing, answer: Answer, first: Done) -> Outcome:
         """Joins the first page with those after it. Each has the whole time-out. Raises: _NoAnswer."""
-        bodies = [first.value["body"] if exchange.policy.is_full else first.value]
+        policy = exchange.policy
+        bodies = [http_answer.body_of(first.value, policy)]
         count = len(answer.body)
         try:
             while (address := http_answer.next_page(answer)) is not None:
@@ -237,14 +238,14 @@ class HttpConnector:
                 count += len(answer.body)
                 if count > http_answer.RESPONSE_BYTES_MAX:
                     raise http_answer.too_large()
-                page = http_answer.outcome_of(outgoing, answer, exchange.policy, elapsed_ns=0, now_s=time.time())
+                page = http_answer.outcome_of(outgoing, answer, policy, elapsed_ns=0, now_s=time.time())
                 if not isinstance(page, Done):
                     return page
-                bodies.append(page.value["body"] if exchange.policy.is_full else page.value)
+                bodies.append(http_answer.body_of(page.value, policy))
             joined = http_answer.joined_pages(bodies, outgoing)
         except Raised as failure:
             return _failed(outgoing, failure)
-        return Done(first.value | {"body": joined} if exchange.policy.is_full else joined)
+        return Done(http_answer.with_body(first.value, policy, joined))
 
 
 class _NoAnswer(Exception):
@@ -308,16 +309,11 @@ def _without_secrets(exchange: _Exchange, outcome: Outcome) -> Outcome:
     value, paths = outcome.value, exchange.secret_paths
     if paths is not None and value is not None:
         try:
-            value = _sealed_body(value, exchange.policy, paths, seal)
+            body = _seal_body(http_answer.body_of(value, exchange.policy), paths, seal)
+            value = http_answer.with_body(value, exchange.policy, body)
         except Raised as failure:
             return _failed(outgoing, failure)
     return Done(hide_echoes(value, outgoing.secrets, seal))
-
-
-def _sealed_body(value: Value, policy: Policy, paths: Value, seal: Seal) -> Value:
-    if policy.is_full:
-        return value | {"body": _seal_body(value["body"], paths, seal)}
-    return _seal_body(value, paths, seal)
 
 
 def _seal_body(body: Value, paths: Value, seal: Seal) -> Value:
