@@ -130,7 +130,7 @@ class Replay:
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
-        self._answered: set[int] = set()
+        self._answered = 0  # the last observation that is answered in the history; they are answered in their order
         self._expected: list[RequestMade] = []  # recorded, and not made again yet
         self._made: list[Request] = []  # made again, and not compared yet
         self._shown = {"out": 0, "err": 0}  # characters recorded as shown, that are not shown again
@@ -172,7 +172,7 @@ class Replay:
             elif flight is not None:
                 worker.cancel_step(effect.step)
         elif type(effect) is Observe:
-            if effect.number not in self._answered:
+            if effect.number > self._answered:
                 worker.observes.append(effect)
         elif type(effect) is Display:
             recorded = min(self._shown[effect.stream], len(effect.text))
@@ -206,7 +206,9 @@ class Replay:
 
     def _is_behind(self) -> bool:
         """Whether something is recorded that the machine has not yet asked for or shown again."""
-        return bool(self._expected) or any(count > 0 for count in self._unshown.values())
+        if self._expected or self._answered > self._worker.machine.observations:
+            return True
+        return any(count > 0 for count in self._unshown.values())
 
     def _collect(self) -> None:
         for effect in self._worker.machine.take_effects():
@@ -253,7 +255,7 @@ class Replay:
     # -- one function for each type of event
 
     def _observed(self, event: Observed, stored: StoredEvent) -> None:
-        self._answered.add(event.number)
+        self._answered = event.number
         self._input(event)
 
     def _completed(self, event: RequestCompleted, stored: StoredEvent) -> None:

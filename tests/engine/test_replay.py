@@ -283,3 +283,24 @@ def test_a_job_in_a_run_without_end_is_loaded_and_can_be_cancelled() -> None:
     other.deliver(job.id, "cancel")
     other.step_until(lambda: other.state(job.id) == "cancelled")
     assert types(other.store, job.id).count("Displayed") == 1
+
+
+def test_an_answer_recorded_after_a_pause_is_not_asked_for_again() -> None:
+    world = World()
+    process = world.process()
+    a = p.Assembler()
+    program = a.program(p.request("hold"), p.observe("now", 2), (p.op.WHILE, a.body(), 3), (p.op.JUMP, 2))
+    job_id = process.submit(program, is_foreground=False)
+    process.step_until(lambda: process.connector.held)
+    process.deliver(job_id, "pause")
+    process.connector.finish(1, Done(1))
+    process.step_until(lambda: types(process.store, job_id)[-1] == "RequestCompleted")
+    process.deliver(job_id, "resume")
+    process.step_until(lambda: types(process.store, job_id)[-1] == "Observed")
+    process.kill()
+    other = world.process()
+    assert other.engine.adopt(job_id)
+    other.deliver(job_id, "cancel")
+    other.step_until(lambda: other.state(job_id) in ("cancelled", "parked"))
+    assert other.state(job_id) == "cancelled"
+    assert types(other.store, job_id).count("Observed") == 1
