@@ -72,7 +72,17 @@ def _display(value: Value) -> str:
     return plain_display(value)
 
 
-LIBRARY = Library(_find_builtin, _builtin_names, _functions, _display)
+def _standard(name: str) -> Source | None:
+    from fmsh.builtins import table
+
+    if name not in table.IN_FMSH:
+        return None
+    file = f"{table.MODULES[name]}.fmsh"
+    with open(os.path.join(os.path.dirname(__file__), "stdlib", file), encoding="utf-8") as text:
+        return Source(f"stdlib/{file}", text.read())
+
+
+LIBRARY = Library(_find_builtin, _builtin_names, _functions, _display, _standard)
 
 
 def make_program(source: Source) -> tuple[NewProgram, Program]:
@@ -100,17 +110,19 @@ def make_line(
 
 
 def _made(source: Source, tree: Tree, files: list[Module], before: Before | None) -> tuple[NewProgram, Program]:
-    data: Any = to_data(tree)
+    program = compile_program(source, tree, LIBRARY, files=files, before=before)
+    data: Any
     if files:
         from fmsh.lang.modules import files_to_data
 
         data = files_to_data(files)
+    else:
+        data = to_data(tree)
     if before is not None:
         data |= {"before": {"variables": list(before.variables), "file": before.file}}
     tree_json = _compact_json(data)
     program_hash = hash_of_program(source.name, source.text, tree_json)
-    program = compile_program(source, tree, LIBRARY, program_hash=program_hash, files=files, before=before)
-    return NewProgram(program_hash, source.name, source.text, tree_json), program
+    return NewProgram(program_hash, source.name, source.text, tree_json), program.replace(hash=program_hash)
 
 
 def hash_of_program(name: str, text: str, tree_json: str) -> str:
@@ -124,9 +136,10 @@ def check(source: Source) -> list[Diagnostic]:
 
     tree, files = parse_files(source)
     problems = check_program(source, tree, LIBRARY, files=files)[1]
-    for own, own_tree in ((source, tree), *((file.source, file.tree) for file in files[1:])):
-        problems += lint(own, own_tree)
-    order = [source, *(file.source for file in files[1:])]
+    own = [(source, tree), *((file.source, file.tree) for file in files[1:] if not file.is_standard)]
+    for each, each_tree in own:
+        problems += lint(each, each_tree)
+    order = [each for each, _ in own]
     return sorted(problems, key=lambda problem: (order.index(problem.source), problem.span))
 
 

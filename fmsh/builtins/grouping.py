@@ -11,6 +11,7 @@ from fmsh.builtins.arithmetic import add, divide
 from fmsh.builtins.comparison import less
 from fmsh.builtins.complaints import mismatch
 from fmsh.builtins.declare import builtin, flag, required, rest, switch
+from fmsh.machine.signature import KEY
 from fmsh.values import Duration, a_kind, kind_of
 
 TYPE_CHECKING = False
@@ -232,13 +233,13 @@ def _measures(items: Items, name: str) -> Items:
     return items
 
 
-_KEY = required("key", help="a field path or a block")
+_KEY = required("key", KEY)
 
 BUILTINS: tuple[Builtin, ...] = (
-    builtin("sort-by", sort_by, rest("keys", help="field paths or a block"), switch("desc"), input="list"),
+    builtin("sort-by", sort_by, rest("keys", KEY), switch("desc"), input="list"),
     builtin("group-by", group_by, _KEY, input="list"),
     builtin("count-by", count_by, _KEY, input="list"),
-    builtin("unique", unique, flag("by", help="a field path or a block"), input="list"),
+    builtin("unique", unique, flag("by", KEY), input="list"),
     builtin("sum", sum_, input="list"),
     builtin("avg", avg, input="list"),
     builtin("median", median, input="list"),

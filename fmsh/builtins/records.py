@@ -5,6 +5,7 @@ from __future__ import annotations
 from fmsh.builtins.access import change_path, get_path, parse_path, plain_steps, without_path
 from fmsh.builtins.complaints import mismatch, need_record, need_text, unknown, wrong_kind, wrong_value
 from fmsh.builtins.declare import builtin, required, rest
+from fmsh.machine.signature import COMPUTED
 from fmsh.values import ErrorValue, Handle, a_kind, kind_of
 
 TYPE_CHECKING = False
@@ -196,8 +197,8 @@ BUILTINS: tuple[Builtin, ...] = (
     builtin("get", get, required("path", "field")),
     builtin("select", select, rest("paths", "field", is_required=True)),
     builtin("reject", reject, rest("paths", "field", is_required=True)),
-    builtin("insert", insert, required("path", "field"), required("value")),
-    builtin("update", update, required("path", "field"), required("value")),
+    builtin("insert", insert, required("path", "field"), required("value", COMPUTED)),
+    builtin("update", update, required("path", "field"), required("value", COMPUTED)),
     builtin("rename-keys", rename_keys, required("names", "record")),
     builtin("merge", merge, required("other", "record")),
     builtin("keys", keys),

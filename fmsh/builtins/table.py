@@ -39,6 +39,12 @@ TOPICS: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 
+# Those that take a block have a function of the same name in `stdlib/<topic>.fmsh`, for blocks with effects.
+IN_FMSH = frozenset((
+    "where", "each", "reduce", "take-while", "any", "all", "tap", "sort-by", "group-by", "count-by", "unique", "insert",
+    "update",
+))  # fmt: skip
+
 MODULES: dict[str, str] = {name: topic for topic, topic_names in TOPICS.items() for name in topic_names}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fmsh.lang import generated as g
 from fmsh.lang import syntax as s
 from fmsh.lang.runtime import accepts
+from fmsh.record import Record
 from fmsh.values import a_kind
 
 TYPE_CHECKING = False
@@ -13,10 +14,20 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fmsh.lang.context import Compiler
+    from fmsh.lang.piped import Piped
     from fmsh.lang.syntax import Node
     from fmsh.machine.signature import Parameter, Signature
 
 OPERATORS_AS_ARGUMENTS = ("==", "!=", "<=", ">=", "=~", "!~", "and", "or", "not", "in", "+", "-", "*", "/", "??")
+
+
+class Call(Record):
+    """A call with its arguments sorted by parameter, what the pipe brings, and the mode of its pipeline."""
+
+    node: s.Command
+    bound: dict[str, list[Node]]
+    piped: Piped | None
+    mode: str
 
 
 def bind_arguments(

@@ -20,16 +20,23 @@ from fmsh.machine.signature import Signature
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from typing import Any
 
+    from fmsh.lang.calls import Call
     from fmsh.lang.given import Form
     from fmsh.lang.lines import Before
     from fmsh.lang.modules import Module
     from fmsh.lang.piped import Piped
-    from fmsh.machine.library import Library
+    from fmsh.machine.library import Library, PureCommand
     from fmsh.machine.signature import Parameter
     from fmsh.spans import Source
+
+
+def _call_standard(c: Compiler, b: Body, pure: PureCommand, given: Call) -> Piped:
+    from fmsh.lang import standard
+
+    return standard.call_standard(c, b, pure, given)
 
 
 def _find_form(name: str) -> Form | None:
@@ -94,6 +101,7 @@ PARTS = Parts(
     _check_type_name,
     _use,
     _announce_use,
+    _call_standard,
     _find_form,
 )
 
@@ -104,10 +112,10 @@ def compile_program(
     library: Library,
     *,
     program_hash: str = "",
-    files: Sequence[Module] = (),
+    files: list[Module] | None = None,
     before: Before | None = None,
 ) -> Program:
-    """Compiles a numbered tree. Raises: SourceError with every problem that is an error."""
+    """Compiles a numbered tree; see `check_program`. Raises: SourceError with every problem that is an error."""
     program, problems = check_program(source, tree, library, program_hash=program_hash, files=files, before=before)
     errors = [problem for problem in problems if problem.severity == "error"]
     if errors:
@@ -121,15 +129,17 @@ def check_program(
     library: Library,
     *,
     program_hash: str = "",
-    files: Sequence[Module] = (),
+    files: list[Module] | None = None,
     before: Before | None = None,
 ) -> tuple[Program, list[Diagnostic]]:
     """Compiles a tree and gives all its problems, warnings too. With errors among them the program is not usable.
 
-    `files`: of a program that uses modules all its files, with the main one first. `before`: of a line at a prompt what
-    the lines before it left.
+    `files`: of a program that uses modules all its files, with the main one first; what it needs of the standard
+    library is added to them. `before`: of a line at a prompt what the lines before it left.
     """
+    files = [] if files is None else files
     c = Compiler(source, library, PARTS, files)
+    c.tree = tree
     main = c.main = Body(tree.body.id, "main", None)
     for name in ("args", "job", "in"):
         main.declare(name, tree.body)
@@ -152,7 +162,9 @@ def check_program(
     for code in c.codes.values():
         _finish(code, functions)
     units = [Unit(source, [node.span for node in walk(tree)], 0)]
-    units += [Unit(file.source, [node.span for node in walk(file.tree)], file.tree.id) for file in files[1:]]
+    units += [
+        Unit(file.source, [node.span for node in walk(file.tree)], file.tree.id, file.is_standard) for file in files[1:]
+    ]
     signature = Signature(source.name, tuple(parameters), "any", False, tree.help)
     slots = {parameter.name: main.names[parameter.name] for parameter in parameters}
     script = ScriptParameters(signature, slots)

@@ -16,13 +16,13 @@ from fmsh.record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _ast
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from fmsh.lang.bodies import Body, FunctionInfo, PythonBody
     from fmsh.lang.given import Form
     from fmsh.lang.modules import Module
     from fmsh.lang.piped import Piped
-    from fmsh.lang.syntax import Node
+    from fmsh.lang.syntax import Node, Program
     from fmsh.lang.using import Namespace
     from fmsh.machine.code import Code
     from fmsh.machine.library import Library, PureCommand
@@ -45,17 +45,20 @@ class Parts(Record):
     check_type_name: Callable[..., None]
     use: Callable[..., None]
     announce_use: Callable[..., None]
+    call_standard: Callable[..., Piped]
     find_form: Callable[[str], Form | None]
 
 
 class Compiler:
     """The state of one compilation. Functions of all parts take it first."""
 
-    def __init__(self, source: Source, library: Library, parts: Parts, files: Sequence[Module]) -> None:
+    def __init__(self, source: Source, library: Library, parts: Parts, files: list[Module]) -> None:
         self.source = source
         self.files = files  # none but the main one, if the program uses no module
+        self.tree: Program | None = None
         self.main: Body | None = None
         self.namespaces: dict[int, Namespace] = {}
+        self.standard: dict[str, FunctionInfo] = {}  # functions of the standard library, by the name of their command
         self.library = library
         self.parts = parts
         self.generator = Generator(library.functions)

@@ -24,11 +24,15 @@ if TYPE_CHECKING:
 
 
 class Module(Record):
-    """One file of a program. `used`: for each `use` in it, in order, the index of the module among the files."""
+    """One file of a program. `used`: for each `use` in it, in order, the index of the module among the files.
+
+    `is_standard`: it is of the standard library, and nothing uses it by name.
+    """
 
     source: Source
     tree: s.Program
     used: Sequence[int]
+    is_standard: bool = False
 
     @property
     def by_use(self) -> dict[int, int]:
@@ -149,6 +153,7 @@ def files_to_data(files: Sequence[Module]) -> dict[str, Any]:
         "used": list(main.used),
         "modules": [
             {"name": each.source.name, "text": each.source.text, "tree": to_data(each.tree), "used": list(each.used)}
+            | ({"standard": True} if each.is_standard else {})
             for each in modules
         ],
     }
@@ -159,6 +164,6 @@ def files_from_data(data: dict[str, Any], source: Source) -> list[Module]:
     first, files = 0, []
     for each in (data, *data["modules"]):
         own = source if each is data else Source(each["name"], each["text"])
-        files.append(Module(own, from_data(each["tree"], first), each["used"]))
+        files.append(Module(own, from_data(each["tree"], first), each["used"], each.get("standard", False)))
         first += len(each["tree"][1])
     return files

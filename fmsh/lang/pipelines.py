@@ -12,13 +12,13 @@ from __future__ import annotations
 from fmsh.lang import generated as g
 from fmsh.lang import syntax as s
 from fmsh.lang.bodies import Body, Label, PythonBody, find_module
-from fmsh.lang.calls import bind_arguments, checked, plain_text
+from fmsh.lang.calls import Call, bind_arguments, checked, literal_kind, plain_text
 from fmsh.lang.expressions import block_function, expression, is_paths, operands, spill, spread_value
 from fmsh.lang.piped import Piped, position_of
 from fmsh.lang.processes import join_alias, processes
-from fmsh.lang.purity import is_pure, is_pure_block
+from fmsh.lang.purity import holds_block, is_pure, is_pure_block
 from fmsh.machine import code as op
-from fmsh.machine.signature import Parameter
+from fmsh.machine.signature import FUNCTION_TYPES, Parameter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -289,11 +289,12 @@ def command(c: Compiler, b: AnyBody, node: s.Command, piped: Piped | None, mode:
         c.problem(node.environment[0], f"`{name}` is not an external command: it takes no environment", "use `export`")
     found = c.find_builtin(node)
     form = c.parts.find_form(name)
-    if form is not None and (found is None or not is_pure(c, b, node)):
+    is_held = found is not None and holds_block(found[0].signature, node)
+    if form is not None and not is_held and (found is None or not is_pure(c, b, node)):
         assert isinstance(b, Body)
         return form.compile(c, b, node, piped, mode)
     assert found is not None
-    return pure_command(c, b, node, found, piped)
+    return pure_command(c, b, node, found, piped, mode)
 
 
 def _in_environment(c: Compiler, b: AnyBody, node: s.Command, piped: Piped | None, mode: str) -> Piped:
@@ -329,33 +330,43 @@ def _no_such_function(c: Compiler, node: s.Command, name: str, user: Body) -> Pi
 
 
 def pure_command(
-    c: Compiler, b: AnyBody, node: s.Command, found: tuple[PureCommand, int], piped: Piped | None
+    c: Compiler, b: AnyBody, node: s.Command, found: tuple[PureCommand, int], piped: Piped | None, mode: str
 ) -> Piped:
-    """A call of a pure command as a Python expression."""
+    """A call of a pure command: a Python expression, if its block only computes."""
     pure, skipped = found
     signature = pure.signature
+    noted = len(c.problems)
     bound = bind_arguments(c, signature, node, node.arguments[skipped:])
-    arguments: list[_ast.expr] = []
-    if signature.input != "none":
-        arguments.append(_input(c, b, node, signature, piped, bound))
-    elif piped is not None:
+    given = Call(node, bound, piped, mode)
+    if signature.input == "none" and piped is not None:
         c.problem(node, f"`{signature.name}` takes nothing from the pipe", f"usage: {signature.usage()}")
+    is_whole = len(c.problems) == noted
+    if is_whole and isinstance(b, Body) and (_has_effects(c, b, signature, bound) or holds_block(signature, node)):
+        return c.parts.call_standard(c, b, pure, given)
+    arguments = [] if signature.input == "none" else [fitted_input(c, b, pure.signature, given)]
     positional, flags = _argument_values(c, b, signature, bound)
     function = c.generator.bind("b", pure.function)
     displays = "uncaptured" if signature.name == "echo" else "show"
     return Piped(g.call(function, [*arguments, *positional], node.id, **flags), node, displays=displays)
 
 
-def _input(
-    c: Compiler, b: AnyBody, node: s.Command, signature: Signature, piped: Piped | None, bound: dict[str, list[Node]]
-) -> _ast.expr:
+def _has_effects(c: Compiler, b: Body, signature: Signature, bound: dict[str, list[Node]]) -> bool:
+    """Whether a block that it calls does more than compute."""
+    takers = [parameter.name for parameter in signature.parameters if parameter.type_name in FUNCTION_TYPES]
+    given = (node for name in takers for node in bound.get(name, ()))
+    return any(isinstance(node, s.BlockLiteral) and not is_pure_block(c, b, node) for node in given)
+
+
+def fitted_input(c: Compiler, b: AnyBody, signature: Signature, given: Call) -> _ast.expr:
+    """What the pipe brings to a pure command, as it takes it."""
+    node, piped = given.node, given.piped
     if piped is None:
         if signature.is_input_required:
             hint = f"write `… | {signature.name}`"
             c.problem(node, f"`{signature.name}` takes its subject from the pipe", hint, code="missing-input")
         return g.constant(None, node.id)
     value = piped.value
-    if any(not is_pure(c, b, argument) for arguments in bound.values() for argument in arguments):
+    if any(not is_pure(c, b, argument) for arguments in given.bound.values() for argument in arguments):
         value = spill(c, b, piped.node, value)
     if signature.input == "any":
         return value
@@ -368,7 +379,11 @@ def _argument_values(
     c: Compiler, b: AnyBody, signature: Signature, bound: dict[str, list[Node]]
 ) -> tuple[list[_ast.expr], dict[str, _ast.expr]]:
     flat = [(parameter, node) for parameter in signature.parameters for node in bound.get(parameter.name, [])]
-    plain = [node for _parameter, node in flat if not isinstance(node, s.BlockLiteral)]
+    plain = [
+        node
+        for parameter, node in flat
+        if not (isinstance(node, s.BlockLiteral) and parameter.type_name in FUNCTION_TYPES)
+    ]
     values = dict(zip((node.id for node in plain), operands(c, b, plain), strict=True))
     positional: list[_ast.expr] = []
     flags: dict[str, _ast.expr] = {}
@@ -388,18 +403,18 @@ def _argument(
     c: Compiler, b: AnyBody, signature: Signature, parameter: object, node: Node, values: dict[int, _ast.expr]
 ) -> _ast.expr:
     assert isinstance(parameter, Parameter)
-    if isinstance(node, s.BlockLiteral):
+    if isinstance(node, s.BlockLiteral) and parameter.type_name in FUNCTION_TYPES:
         if is_pure_block(c, b, node):
             return block_function(c, b, node)
-        message = f"the block of `{signature.name}` may only compute, this one has effects"
-        c.problem(node, message, "compute the values first with `each { … }` or `for`", code="effect-in-block")
-        return g.constant(None, node.id)
+        return g.constant(None, node.id)  # its arguments have a problem: otherwise it is called in fmsh
     value = values[node.id]
     if isinstance(node, s.Spread) or (parameter.kind == "rest" and is_paths(node)):
         return spread_value(node, value)
     if parameter.type_name == "block":
         return g.call("as_function", [value], node.id)
-    return checked(c, signature, parameter, node, value)
+    value = checked(c, signature, parameter, node, value)
+    is_block = parameter.type_name in FUNCTION_TYPES and literal_kind(node) is None
+    return g.call("as_function_if_block", [value], node.id) if is_block else value
 
 
 def call_function(
@@ -407,23 +422,29 @@ def call_function(
 ) -> Piped:
     """A call of a `def`: its arguments are checked here, at the place of the call."""
     info, depth, skipped = function
-    bound = bind_arguments(c, info.signature, node, node.arguments[skipped:])
-    values = _function_arguments(c, b, info.signature, bound, piped)
-    slot = b.hide(node)
-    position = position_of(mode)
-    given = c.generator.function(g.list_of(values, node.id), node.id)
-    b.emit(op.CALL, node, slot, info.code_id, depth, given, position)
+    given = Call(node, bind_arguments(c, info.signature, node, node.arguments[skipped:]), piped, mode)
+    return run_function(c, b, given, (info, depth), function_arguments(c, b, info.signature, given))
+
+
+def run_function(
+    c: Compiler, b: Body, given: Call, function: tuple[FunctionInfo, int], values: list[_ast.expr]
+) -> Piped:
+    """Emits the call of a function with the values of its parameters, the last of which is what the pipe brings."""
+    node, slot = given.node, b.hide(given.node)
+    info, depth = function
+    made = c.generator.function(g.list_of(values, node.id), node.id)
+    b.emit(op.CALL, node, slot, info.code_id, depth, made, position_of(given.mode))
     return Piped(g.slot_of(0, slot, node.id), node, displays="never")
 
 
-def _function_arguments(
-    c: Compiler, b: Body, signature: Signature, bound: dict[str, list[Node]], piped: Piped | None
-) -> list[_ast.expr]:
+def function_arguments(c: Compiler, b: Body, signature: Signature, given: Call) -> list[_ast.expr]:
+    """The values of all parameters of a function, and of its input."""
+    bound, piped = given.bound, given.piped
     flat = [node for parameter in signature.parameters for node in bound.get(parameter.name, [])]
     has_effects = any(not is_pure(c, b, node) for node in flat)
-    given = g.constant(None, 1)
+    fed = g.constant(None, 1)
     if piped is not None:
-        given = spill(c, b, piped.node, piped.value) if has_effects else piped.value
+        fed = spill(c, b, piped.node, piped.value) if has_effects else piped.value
     values = dict(zip((node.id for node in flat), operands(c, b, flat), strict=True))
     made: list[_ast.expr] = []
     for parameter in signature.parameters:
@@ -442,4 +463,4 @@ def _function_arguments(
             made.append(
                 checked(c, signature, parameter, nodes[0], values[nodes[0].id]) if nodes else g.constant(True, 1)
             )
-    return [*made, given]
+    return [*made, fed]

@@ -67,12 +67,32 @@ def _is_pure_command(c: Compiler, b: Body | PythonBody, command: s.Command) -> b
     if c.find_function(b, command) is not None or find_module(b, c.literal_name(command)):
         return False
     found = c.find_builtin(command)
-    if found is None or _has_other_flags(found[0].signature, command):
+    if found is None or _has_other_flags(found[0].signature, command) or holds_block(found[0].signature, command):
         return False
+    given = (part.value or part if isinstance(part, s.Flag) else part for part in command.arguments)
     return all(
         is_pure_block(c, b, argument) if isinstance(argument, s.BlockLiteral) else is_pure(c, b, argument)
-        for argument in command.arguments
+        for argument in given
     )
+
+
+def holds_block(signature: Signature, command: s.Command) -> bool:
+    """Whether a call gives a block that a variable holds to a command that must have one: `where $f`."""
+    if not any(parameter.type_name == "block" for parameter in signature.parameters):
+        return False
+    if _has_other_flags(signature, command):
+        return False
+    given = [_only_part(argument) for argument in command.arguments]
+    return any(isinstance(argument, _HOLDERS) for argument in given) and not any(
+        isinstance(argument, s.BlockLiteral) for argument in given
+    )
+
+
+def _only_part(argument: Node) -> Node:
+    return argument.parts[0] if isinstance(argument, s.Word) and len(argument.parts) == 1 else argument
+
+
+_HOLDERS = (s.Variable, s.Path, s.Subpipeline)
 
 
 def _has_other_flags(signature: Signature, command: s.Command) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fmsh.machine.code import UNSET
+from fmsh.machine.signature import COMPUTED, KEY
 from fmsh.values import Block, Duration, ErrorValue, Handle, Secret, a_kind, error_value, kind_of, raised, text_bytes
 
 TYPE_CHECKING = False
@@ -45,6 +46,7 @@ _ACCEPTED: dict[str, tuple[str, ...]] = {
     "float": ("float", "int"),
     "path": ("string",),
     "field": ("string", "list", "int"),
+    KEY: ("string", "list", "int", "block"),
     "string": ("string", "secret"),
     "handle": ("callback", "task", "job", "channel", "api"),
 }
@@ -52,7 +54,7 @@ _ACCEPTED: dict[str, tuple[str, ...]] = {
 
 def accepts(type_name: str, kind: str) -> bool:
     """Whether a parameter of a type takes a value of a kind."""
-    return type_name in ("any", "word", kind) or kind in _ACCEPTED.get(type_name, ())
+    return type_name in ("any", "word", COMPUTED, kind) or kind in _ACCEPTED.get(type_name, ())
 
 
 def check_argument(value: Value, type_name: str, parameter: str, usage: str) -> Value:
@@ -63,15 +65,27 @@ def check_argument(value: Value, type_name: str, parameter: str, usage: str) -> 
     return value
 
 
+def only_computes(value: Value) -> bool:
+    """Whether a block has no effects."""
+    return not isinstance(value, Block) or value.code.make_function is not None
+
+
 def as_function(value: Value) -> Callable[..., Value]:
     """A block without effects as a Python function, for a command that computes."""
     if not isinstance(value, Block):
         raise raised("type", f"a block is needed here, this is {a_kind(kind_of(value))}")
     if value.code.make_function is None:
         raise raised(
-            "type", "this command takes a block that only computes; this block has effects", hint="use `each` or `for`"
+            "type",
+            "a block that is held by a variable may only compute here; this block has effects",
+            hint="write it where it is used, or `each { call $f $it }`",
         )
     return value.code.make_function(value.scope)  # type: ignore[no-any-return]
+
+
+def as_function_if_block(value: Value) -> Value:
+    """A block without effects as a Python function, any other value as it is."""
+    return as_function(value) if isinstance(value, Block) else value
 
 
 def in_zone_of_job(value: Value, zone: str) -> Value:
@@ -430,7 +444,9 @@ FUNCTIONS: dict[str, Any] = {
         known,
         loop_items,
         check_argument,
+        only_computes,
         as_function,
+        as_function_if_block,
         in_zone_of_job,
         process_argument,
         process_input,

@@ -118,11 +118,15 @@ class Code:
 
 
 class Unit(Record):
-    """One source of a program, with the spans of its nodes. Its node ids begin at `first_node`."""
+    """One source of a program, with the spans of its nodes. Its node ids begin at `first_node`.
+
+    `is_standard`: it is of the standard library, which no error points into.
+    """
 
     source: Source
     spans: Sequence[Span]
     first_node: int
+    is_standard: bool = False
 
 
 class ScriptParameters(Record):
@@ -143,14 +147,20 @@ class Program(Record):
 
     def place(self, node: int) -> dict[str, Value]:
         """`{file, line, column}` of a node, lines and columns from 1."""
-        for unit in reversed(self.units):
-            if node >= unit.first_node:
-                place = unit.source.place(unit.spans[node - unit.first_node][0])
-                return {"file": place.file, "line": place.line, "column": place.column}
-        raise IndexError(node)
+        source, span = self.span(node)
+        place = source.place(span[0])
+        return {"file": place.file, "line": place.line, "column": place.column}
 
     def span(self, node: int) -> tuple[Source, Span]:
+        unit = self._unit(node)
+        return unit.source, unit.spans[node - unit.first_node]
+
+    def is_standard(self, node: int) -> bool:
+        """Whether a node is of the standard library."""
+        return self._unit(node).is_standard
+
+    def _unit(self, node: int) -> Unit:
         for unit in reversed(self.units):
             if node >= unit.first_node:
-                return unit.source, unit.spans[node - unit.first_node]
+                return unit
         raise IndexError(node)

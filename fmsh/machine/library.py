@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fmsh.machine.signature import Signature
+    from fmsh.spans import Source
     from fmsh.values import Value
 
 
@@ -25,10 +26,12 @@ class Library(Record):
 
     `functions()` gives what generated code calls, by name: the operators, paths and interpolation (`add`, `get_field`,
     `to_text`, …), and `fit(value, signature, is_output=)` for what the pipe brings. It is called for programs that
-    compute something. `display(value)` is the form of a displayed value.
+    compute something. `display(value)` is the form of a displayed value. `standard(name)` gives the file of
+    the standard library that has a function for a command, or None.
     """
 
     find: Callable[[str], PureCommand | None]
     names: Callable[[], Iterable[str]]
     functions: Callable[[], Mapping[str, Callable[..., Any]]]
     display: Callable[[Value], str]
+    standard: Callable[[str], Source | None]

@@ -26,7 +26,7 @@ from fmsh.machine.handles import holds_block, refuse_blocks
 from fmsh.machine.sinks import take_output
 from fmsh.machine.state import Frame, Group, Scope, Task
 from fmsh.machine.step import STEPS, begin_output, bind_block, value_of
-from fmsh.machine.unwind import complete
+from fmsh.machine.unwind import complete, place_of
 from fmsh.values import ErrorValue, Raised, error_value
 
 TYPE_CHECKING = False
@@ -158,7 +158,7 @@ class Machine:
 
     def _raised(self, task: Task, error: ErrorValue, node: int) -> Completion:
         if error.fields.get("where") is None:
-            error = ErrorValue({**error.fields, "where": self.program.place(node)})
+            error = ErrorValue({**error.fields, "where": place_of(self, task, node)})
         return "cancel" if error.kind == "cancelled" and task.cancel == "delivered" else "error", error
 
     def take_effects(self) -> list[Effect]:

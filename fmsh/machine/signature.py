@@ -33,6 +33,11 @@ TYPE_NAMES = (
     "field",  # a field path as a word: `a`, `a.b`, `.a[0]`; a string, or a list of strings and ints
 )
 
+# What a pure command gets as a Python function where it is a block; of no `def`.
+KEY = "field path or block"
+COMPUTED = "value or block"
+FUNCTION_TYPES = ("block", KEY, COMPUTED)
+
 
 class Parameter(Record):
     """`kind`: "positional", "rest" or "flag". A flag of type "bool" is a switch: it takes no value.

@@ -166,8 +166,17 @@ def _resume_leaving(machine: Machine, frame: Frame, below: Frame, completion: Co
     return completion if not is_failing(below.completion) else below.completion
 
 
+def place_of(machine: Machine, task: Task, node: int) -> Value:
+    """The place that an error names: of a node of the standard library, that of the call that led there."""
+    frames = [frame for frame in reversed(task.frames) if frame.pc < len(frame.code.instructions)]
+    nodes = (node, *(frame.code.instructions[frame.pc][1] for frame in frames))
+    return machine.program.place(next(each for each in nodes if not machine.program.is_standard(each)))
+
+
 def with_call(machine: Machine, error: ErrorValue, frame: Frame, below: Frame) -> ErrorValue:
     """Adds one call to the chain of calls that an error shows."""
     node = below.code.instructions[below.pc][1]
+    if machine.program.is_standard(frame.code.id) or machine.program.is_standard(node):
+        return error
     call = {"function": frame.code.name, **machine.program.place(node)}
     return ErrorValue({**error.fields, "trace": [*error.fields.get("trace", []), call]})

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from fmsh.builtins import table
-from fmsh.machine.signature import TYPE_NAMES
+from fmsh.machine.signature import FUNCTION_TYPES, TYPE_NAMES
 
 NAMES = list(table.names())
 
@@ -18,7 +18,9 @@ def test_every_name_is_found_with_its_signature_and_help(name: str) -> None:
     builtin = table.find(name)
     assert builtin is not None and builtin.name == name
     assert builtin.signature.input in ("none", "any", "list", "text", "bytes", "record")
-    assert all(parameter.type_name in (*TYPE_NAMES, "word") for parameter in builtin.signature.parameters)
+    assert all(
+        parameter.type_name in (*TYPE_NAMES, *FUNCTION_TYPES, "word") for parameter in builtin.signature.parameters
+    )
     sentence, *examples = builtin.signature.help.split("\n\n")
     assert sentence[0].isupper() and sentence.endswith(".")
     assert examples, "a help has at least one example"
