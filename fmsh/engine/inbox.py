@@ -48,7 +48,7 @@ def _pause(worker: Worker, data: Value) -> bool:
 def _resume(worker: Worker, data: Value) -> bool:
     if worker.is_paused and worker.end is None:  # what has ended, and was not undone, does not go on
         worker.resume()
-        _park_for_the_next(worker)
+        outcomes.park_for_the_next(worker)
     return True
 
 
@@ -60,8 +60,9 @@ def _retry(worker: Worker, data: Value) -> bool:
     elif flight is not None:
         error = worker.error or error_value("lost", "the outcome is unknown")
         worker.resume()
-        outcomes.try_again(worker, flight, error, next_at_ms=worker.now_ms)
-        _park_for_the_next(worker)
+        if not flight.is_cancel_wanted:
+            outcomes.try_again(worker, flight, error, next_at_ms=worker.now_ms)
+        outcomes.park_for_the_next(worker)
     return True
 
 
@@ -72,7 +73,7 @@ def _answer(worker: Worker, data: Value) -> bool:
         return False
     worker.resume()
     outcomes.settle_lost(worker, flight, data["value"])
-    _park_for_the_next(worker)
+    outcomes.park_for_the_next(worker)
     return True
 
 
@@ -87,14 +88,6 @@ def _end_without_the_machine(worker: Worker) -> None:
 
 def _parked_flight(worker: Worker) -> Flight | None:
     return None if worker.parked_step is None else worker.flights.get(worker.parked_step)
-
-
-def _park_for_the_next(worker: Worker) -> None:
-    """Parks the job if a step of it was lost while it was paused or parked."""
-    for step, flight in worker.flights.items():
-        if flight.is_lost:
-            worker.park(flight, error_value("lost", f"the outcome of step {step} is unknown"))
-            return
 
 
 _ACTS = {"cancel": _cancel, "pause": _pause, "resume": _resume, "retry": _retry, "answer": _answer}

@@ -33,10 +33,28 @@ def record(worker: Worker, flight: Flight, outcome: Outcome) -> None:
     if type(outcome) is Done:
         worker.complete(flight, RequestCompleted(step, outcome.value, None, False))
     elif type(outcome) is Cancelled:
-        worker.complete(flight, RequestCompleted(step, is_cancelled=True))
+        _record_cancelled(worker, flight)
     else:
         assert type(outcome) is Failed
         _record_failure(worker, flight, outcome)
+
+
+def _record_cancelled(worker: Worker, flight: Flight) -> None:
+    step = flight.request.step
+    is_asked_about = worker.parked_step == step  # nobody needs to know its outcome any more
+    if is_asked_about:
+        worker.resume()
+    worker.complete(flight, RequestCompleted(step, is_cancelled=True))
+    if is_asked_about:
+        park_for_the_next(worker)
+
+
+def park_for_the_next(worker: Worker) -> None:
+    """Parks the job if a step of it was lost while it was paused or parked, and is still wanted."""
+    for step, flight in worker.flights.items():
+        if flight.is_lost and not flight.is_cancel_wanted:
+            worker.park(flight, error_value("lost", f"the outcome of step {step} is unknown"))
+            return
 
 
 def _record_failure(worker: Worker, flight: Flight, failed: Failed) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from fmsh.connectors.base import Done
 from fmsh.machine.code import Program
-from fmsh.values import Handle
+from fmsh.values import Handle, error_value
 from tests.engine import programs as p
 from tests.engine.world import World, history, last_event, lost, types
 
@@ -212,6 +212,43 @@ def test_two_lost_outcomes_are_settled_one_after_the_other() -> None:
     process.deliver(job_id, "answer", '{"value":"b"}')
     job = process.store.job(job_id)
     assert job is not None and (job.state, job.value_json) == ("succeeded", '["a","b"]')
+
+
+def test_what_is_no_longer_wanted_of_lost_steps_needs_no_person() -> None:
+    """The first one's answer makes the program give up on the others: none of them is done again, or asked about."""
+    a = p.Assembler()
+    body = a.body(p.request("hold", slot=0), (p.op.BRANCH, 1, 3), p.fail(error_value("x", "no")), parameters=(1,))
+    world = World()
+    process = world.process()
+    job_id = process.submit(a.program(p.parallel(body, [True, False, False])), is_foreground=False)
+    for step in (1, 2, 3):
+        process.connector.finish(step, lost())
+    process.settle()
+    process.deliver(job_id, "answer", '{"value":"a"}')
+    assert process.state(job_id) == "parked"
+    process.kill()
+    heir = world.process()
+    heir.store.deliver(job_id, "retry", "{}", dedupe_id="1")
+    assert heir.run_on(job_id).state == "failed"
+    assert [attempt.id.step for attempt in world.effects.attempts if not attempt.is_resumed] == [1, 2, 3]
+    outcomes = types(heir.store, job_id).count("RequestCompleted")
+    assert outcomes == 3
+
+
+def test_a_lost_step_that_the_program_gives_up_on_does_not_keep_the_job_parked() -> None:
+    a = p.Assembler()
+    body = a.body(p.request("hold", slot=0), (p.op.BRANCH, 1, 3), p.fail(error_value("x", "no")), parameters=(1,))
+    world = World()
+    process = world.process()
+    job_id = process.submit(a.program(p.parallel(body, [True, False])), is_foreground=False)
+    for step in (1, 2):
+        process.connector.finish(step, lost())
+    process.settle()
+    process.deliver(job_id, "answer", '{"value":"a"}')
+    process.kill()
+    heir = world.process()
+    assert heir.run_on(job_id).state == "failed"
+    assert world.effects.steps == [1, 2]
 
 
 def test_a_failed_undo_parks_the_ended_job_until_somebody_has_looked() -> None:
