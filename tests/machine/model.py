@@ -450,7 +450,7 @@ class Model:
             if done[0] in ("value", "return"):
                 continue
             if kind == "undo":
-                if done[0] == "error":
+                if done[0] in ("error", "cancel"):  # cancelled, it is not done either
                     self.undo_errors.append(done[1])
             elif not is_failing(level.completion):
                 level.completion = done

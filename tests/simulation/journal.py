@@ -29,7 +29,6 @@ class Story:
         self.taken: set[int] = set()
         self.releases: dict[int, bool] = {}
         self.holder: Owner | None = None
-        self.held_since_s = 0.0
         self.epoch = 1
         self.state = "running"
 
@@ -59,7 +58,6 @@ class Journal:
         story = self.stories[job.id] = Story(job.id)
         story.state = job.state
         story.holder = owner if lease is not None and not story.has_ended else None
-        story.held_since_s = self._now_s()
         for event in events:
             story.add(event, 1)
 
@@ -90,7 +88,7 @@ class Journal:
         if lease.epoch <= story.epoch and story.events:
             self._violate(f"the epoch of job {lease.job_id} goes from {story.epoch} to {lease.epoch}")
         self._taken_from(story)
-        story.holder, story.epoch, story.held_since_s = owner, lease.epoch, self._now_s()
+        story.holder, story.epoch = owner, lease.epoch
 
     def freed(self, job_id: int, *, by: Owner) -> None:
         story = self.stories[job_id]
@@ -99,11 +97,11 @@ class Journal:
         story.holder = None
 
     def _taken_from(self, story: Story) -> None:
-        """A job is taken from whoever has it: that has to be dead, or to have stood still for long."""
+        """A job is taken from whoever has it: that has to be dead, or not to have renewed for a whole TTL."""
         holder = story.holder
         if holder is not None and not holder.is_dead:
-            for_s = self._now_s() - max(holder.renewed_s, story.held_since_s)
+            for_s = self._now_s() - holder.renewed_s
             if for_s < RENEWAL_TTL_S:
                 self._violate(
-                    f"job {story.job_id} is taken from {holder.name}, which lives and was seen {for_s:.1f} s ago"
+                    f"job {story.job_id} is taken from {holder.name}, which lives and has renewed {for_s:.1f} s ago"
                 )
