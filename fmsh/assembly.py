@@ -11,8 +11,8 @@ import os
 from fmsh.clock import SystemClock
 from fmsh.engine.engine import Engine
 from fmsh.engine.loop import Loop
-from fmsh.errors import ConnectorError, UsageError
-from fmsh.lang.compiler import check_program, compile_program
+from fmsh.errors import ConnectorError, SourceError, UsageError
+from fmsh.lang.compiler import compile_program
 from fmsh.lang.parser import parse
 from fmsh.lang.tree import from_data, to_data
 from fmsh.machine.library import Library
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
     from fmsh.connectors.base import Attempt, AttemptId, Connector, Terminal
     from fmsh.connectors.process import ProcessConnector
-    from fmsh.errors import Diagnostic, StoreError
+    from fmsh.errors import StoreError
+    from fmsh.lang.checking import Checked
     from fmsh.lang.lines import Before
     from fmsh.lang.modules import Module
     from fmsh.lang.syntax import Program as Tree
@@ -87,7 +88,11 @@ LIBRARY = Library(_find_builtin, _builtin_names, _functions, _display, _standard
 
 def make_program(source: Source) -> tuple[NewProgram, Program]:
     """Parses, checks and compiles a source with its modules. Raises: SourceError with every problem found."""
-    tree, files = parse_files(source)
+    try:
+        tree, files = parse_files(source)
+    except SourceError as problem:
+        errors = [each for each in check(source).problems if each.severity == "error"]
+        raise SourceError(errors, incomplete=problem.incomplete) from None
     return _made(source, tree, files, None)
 
 
@@ -130,17 +135,11 @@ def hash_of_program(name: str, text: str, tree_json: str) -> str:
     return blake2b(f"{name}\0{text}\0{tree_json}".encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-def check(source: Source) -> list[Diagnostic]:
-    """All problems of a source and its modules, warnings too. Raises: SourceError when one cannot be parsed."""
-    from fmsh.lang.lint import lint
+def check(source: Source) -> Checked:
+    """All problems of a source and its modules, warnings too."""
+    from fmsh.lang.checking import check_source
 
-    tree, files = parse_files(source)
-    problems = check_program(source, tree, LIBRARY, files=files)[1]
-    own = [(source, tree), *((file.source, file.tree) for file in files[1:] if not file.is_standard)]
-    for each, each_tree in own:
-        problems += lint(each, each_tree)
-    order = [each for each, _ in own]
-    return sorted(problems, key=lambda problem: (order.index(problem.source), problem.span))
+    return check_source(source, LIBRARY, read_module)
 
 
 def load_program(stored: NewProgram) -> Program:

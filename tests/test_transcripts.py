@@ -411,7 +411,7 @@ def test_what_a_check_says(name: str) -> None:
 
 
 def _warnings(case: Case) -> str:
-    return "".join(render(problem) + "\n" for problem in check(Source(SCRIPT, case.program)))
+    return "".join(render(problem) + "\n" for problem in check(Source(SCRIPT, case.program)).problems)
 
 
 def main(names: list[str]) -> None:

@@ -42,8 +42,8 @@ def _span(token: Any) -> Span:
 
 
 def _body(statements: list[Any], span: Span) -> s.Body:
-    """Makes the body between two brackets; `span` is with them."""
-    return s.Body(span, tuple(statements))
+    """Makes the body between two brackets; `span` is with them. Of a statement with a problem there is nothing."""
+    return s.Body(span, tuple(statement for statement in statements if statement is not None))
 
 
 def _chain(links: list[Any]) -> s.Chain:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from fmsh.errors import Diagnostic, FmshError, SourceError
 from fmsh.lang import syntax as s
-from fmsh.lang.parser import parse
+from fmsh.lang.parser import Parsed, parse_partly
 from fmsh.lang.tree import from_data, number, to_data, walk
 from fmsh.record import Record
 from fmsh.spans import Source
@@ -58,15 +58,17 @@ def gather(
         gathering.add(*beside)
     if gathering.problems:
         raise SourceError(gathering.problems)
-    return _numbered([(*file, used) for file, used in zip(gathering.files, gathering.used, strict=True)])
+    return gathering.numbered()
 
 
-def _numbered(files: Sequence[tuple[Source, s.Program, Sequence[int]]]) -> list[Module]:
-    first = 0
-    for _source, tree, _used in files:
-        number(tree, first)
-        first += sum(1 for _ in walk(tree))
-    return [Module(*file) for file in files]
+def gather_partly(
+    source: Source, tree: s.Program, read: Read
+) -> tuple[list[Module], dict[str, Parsed], list[Diagnostic]]:
+    """The same with what can be read of modules: the files, those with syntax errors by name, and what is wrong with
+    `use` itself."""
+    gathering = _Gathering(read)
+    gathering.add(source, tree)
+    return gathering.numbered(), gathering.broken, [each for each in gathering.problems if each.code == "use"]
 
 
 class _Gathering:
@@ -77,6 +79,7 @@ class _Gathering:
         self.files: list[tuple[Source, s.Program]] = []
         self.used: list[list[int]] = []
         self.problems: list[Diagnostic] = []
+        self.broken: dict[str, Parsed] = {}  # files with syntax errors
         self.known: dict[str, int] = {}
         self.open: list[int] = []  # those that are being added, outermost first
 
@@ -89,6 +92,14 @@ class _Gathering:
             self.used[index].append(self._find(source, node))
         self.open.pop()
         return index
+
+    def numbered(self) -> list[Module]:
+        """The files, whose nodes are numbered on from one to the next."""
+        first = 0
+        for _source, tree in self.files:
+            number(tree, first)
+            first += sum(1 for _ in walk(tree))
+        return [Module(*file, used) for file, used in zip(self.files, self.used, strict=True)]
 
     def _find(self, source: Source, node: s.Use) -> int:
         """Gives the index of the module that a `use` names; 0 if there is a problem, which is noted."""
@@ -104,11 +115,11 @@ class _Gathering:
             return 0
         if identity not in self.known:
             self.known[identity] = len(self.files)
-            try:
-                return self.add(found, parse(found))
-            except SourceError as problem:
-                self.problems.extend(problem.diagnostics)
-                return 0
+            parsed = parse_partly(found)
+            if parsed.problems:
+                self.problems.extend(parsed.problems)
+                self.broken[found.name] = parsed
+            return 0 if parsed.program is None else self.add(found, parsed.program)
         if self.known[identity] in self.open:
             circle = self.open[self.open.index(self.known[identity]) :]
             names = [self.files[index][0].name for index in (*circle, circle[0])]

@@ -16,13 +16,16 @@ from fmsh.lang.syntax import Program
 from fmsh.lang.table import ACTIONS, GOTOS
 from fmsh.lang.tokens import CLOSERS, OPENERS, Problem, Token
 from fmsh.lang.tree import number
+from fmsh.record import Record
 from fmsh.spans import Source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from fmsh.lang.builders import Builder
+    from fmsh.spans import Span
 
 DEPTH_MAX = 1000  # levels of the tree; a hundred brackets are at most about seven hundred
 PROBLEMS_MAX = 50  # enough to work through; more are rarely read
@@ -35,24 +38,45 @@ _END = _INDEX["$END"]
 _ACCEPT = GOTOS[NONTERMINALS.index("start")] - 1
 
 
+class Parsed(Record):
+    """What could be read of a text, its problems, and where the statements stand that are left out for them.
+
+    `program` is None where nothing can be told of the text; otherwise every node of it has an id.
+    """
+
+    program: Program | None
+    problems: Sequence[Diagnostic]
+    lost: Sequence[Span]
+    is_incomplete: bool
+
+
 def parse(source: Source) -> Program:
     """Reads a program. Every node has an id.
 
     Raises: SourceError with all problems that were found; `incomplete` if the first is that the text ends too early.
     """
+    parsed = parse_partly(source)
+    if parsed.problems or parsed.program is None:
+        raise SourceError(parsed.problems, incomplete=parsed.is_incomplete)
+    return parsed.program
+
+
+def parse_partly(source: Source) -> Parsed:
+    """Reads what can be read of a program: the statements that have no problem."""
     lexer = Lexer(source.text)
     lexer.run()
     driver = Driver(source.text, lexer)
     program = driver.run(flatten(lexer.out))
     problems = driver.problems
-    if not problems and program is not None:
+    if program is not None:
         depth, deepest = number(program)
-        if depth <= DEPTH_MAX:
-            return program
-        message = f"this stands more than {DEPTH_MAX} levels deep"
-        problems.append((deepest.span, Problem(message, "split it up with `let`", "limit")))
+        if depth > DEPTH_MAX:
+            program = None
+            message = f"this stands more than {DEPTH_MAX} levels deep"
+            if not problems:
+                problems.append((deepest.span, Problem(message, "split it up with `let`", "limit")))
     diagnostics = [Diagnostic(source, span, p.message, p.hint, "error", p.code) for span, p in problems]
-    raise SourceError(diagnostics, incomplete=problems[0][1].is_at_end)
+    return Parsed(program, diagnostics, driver.lost, bool(problems) and problems[0][1].is_at_end)
 
 
 def is_complete(text: str) -> bool:
@@ -100,7 +124,8 @@ class Driver:
 
     def __init__(self, text: str, lexer: Lexer) -> None:
         self.context = Context(text, Comments(text, lexer.comments))
-        self.problems: list[tuple[tuple[int, int], Problem]] = []
+        self.problems: list[tuple[Span, Problem]] = []
+        self.lost: list[Span] = []
         self.states = [0]
         self.values: list[Any] = [None]
         self.starts = [0]
@@ -167,7 +192,8 @@ class Driver:
             self._note(self._place_of(token), problem)
         depth = self._drop_to_statements()
         at = _skip_statement(tokens, at, depth)
-        if tokens[at].type == "$END" or len(self.problems) >= PROBLEMS_MAX:
+        self.lost.append((max(self.ends), tokens[at].start))
+        if token.type == "$END" or len(self.problems) >= PROBLEMS_MAX:
             return len(tokens)
         self.states.append(GOTOS[self.states[-1] * _GOTO_WIDTH + _STATEMENT] - 1)
         self.values.append(None)
@@ -175,14 +201,14 @@ class Driver:
         self.ends.append(token.start)
         return at
 
-    def _place_of(self, token: Token) -> tuple[int, int]:
+    def _place_of(self, token: Token) -> Span:
         """Where to point: of the end of the text, at what stands last."""
         if token.type != "$END":
             return token.start, token.end
         end = len(self.context.text.rstrip())
         return end, end
 
-    def _note(self, span: tuple[int, int], problem: Problem) -> None:
+    def _note(self, span: Span, problem: Problem) -> None:
         self.problems.append((span, problem))
 
     def _take_problems(self) -> None:

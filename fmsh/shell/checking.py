@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from fmsh.assembly import LIBRARY, check, parse_files
-from fmsh.errors import Diagnostic, SourceError
+from fmsh.assembly import LIBRARY, check
+from fmsh.errors import Diagnostic
 from fmsh.lang import syntax as s
 from fmsh.lang.diagnostics import render, to_json
 from fmsh.lang.forms import FORMS
@@ -24,14 +24,9 @@ FOUND, PROBLEMS = 0, 2
 
 def run(source: Source, *, is_json: bool) -> int:
     """Shows all problems; 2 if one of them is an error."""
-    try:
-        tree, files = parse_files(source)
-        problems = check(source)
-        modules = [(file.source, file.tree) for file in files[1:]]
-        own = {name for _source, each in ((source, tree), *modules) for name in _names(each)}
-        problems += [each for file in ((source, tree), *modules) for each in missing_commands(*file, own)]
-    except SourceError as error:
-        problems = list(error.diagnostics)
+    checked = check(source)
+    own = checked.unsure.union(name for _source, tree in checked.files for name in _names(tree))
+    problems = [*checked.problems, *(each for file in checked.files for each in missing_commands(*file, own))]
     problems.sort(key=lambda problem: (problem.source is not source, problem.source.name, problem.span))
     if is_json:
         import json

@@ -27,7 +27,11 @@ def service() -> Iterator[Service]:
 def test_each_program_shows_what_the_page_says(page: Page, service: Service) -> None:
     for example in page.examples:
         if "show-only" in example.options:
-            errors = [problem.message for problem in check(Source("t", example.program)) if problem.severity == "error"]
+            errors = [
+                problem.message
+                for problem in check(Source("t", example.program)).problems
+                if problem.severity == "error"
+            ]
             assert not errors, f"{page.path.name}:{example.line}: {errors}"
         elif example.language == "fmsh" or shutil.which("bash"):
             assert run(example, service) == (example.shown, example.status), f"{page.path.name}:{example.line}"

@@ -61,7 +61,7 @@ def test_a_program_without_modules_is_stored_as_ever() -> None:
 
 def test_all_problems_of_all_files_are_told(main: Source, tmp_path: Path) -> None:
     (tmp_path / "sub/other.fmsh").write_text("def two() { $nothing; 1; 2 }\n")
-    problems = check(Source("main.fmsh", MAIN + "lib none\n"))
+    problems = check(Source("main.fmsh", MAIN + "lib none\n")).problems
     told = {(problem.source.name, problem.severity) for problem in problems}
     assert told == {("main.fmsh", "error"), ("sub/other.fmsh", "error"), ("sub/other.fmsh", "warning")}
 
