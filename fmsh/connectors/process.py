@@ -306,6 +306,7 @@ class ProcessConnector:
             spooled=spooled_outputs(attempt),
             umask=self._umask if attempt.umask is None else attempt.umask,
         )
+        spool.clear_claim(running.directory)
         if attempt.is_once or running.mode != "spool":
             spool.write_terms(running.directory, self._boot_id, running.mode)
         self._spawn(running, launch, lock)

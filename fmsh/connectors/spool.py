@@ -9,6 +9,10 @@
         status.new     allocated before the start, so that a full disk cannot lose it; a line per stage: index, status
         status         status.new, moved here after the outputs and it itself were synced
 
+`terms` and `claim` count only if they are whole: each is written before the next thing is done, so one that was cut
+short says that this did not happen. (A claim may also be cut or missing after a crash of the machine; `terms`, which
+was synced, then says whether that matters.)
+
 Readers look at the files only; whoever wants to start or settle an attempt takes `wrapper.lock` first. When the outcome
 is committed only outputs are kept, and of these only what the outcome does not hold.
 """
@@ -173,13 +177,19 @@ def is_locked(directory: str, name: str) -> bool:
 
 
 def read_claim(directory: str) -> Claim | None:
-    """Reads who started the attempt; None if nobody did. A claim cut short by a crash names no living process."""
+    """Reads who started the attempt; None if nobody did."""
     words = _read_words(f"{directory}/claim")
-    if words is None:
+    if words is None or len(words) != 3 or not words[0].isdigit():
         return None
-    if len(words) == 3 and words[0].isdigit():
-        return Claim(int(words[0]), words[1], words[2])
-    return Claim(0, "", "")
+    return Claim(int(words[0]), words[1], words[2])
+
+
+def clear_claim(directory: str) -> None:
+    """Removes a claim that was cut short, which would keep the wrapper from its own. Only with `wrapper.lock` held."""
+    try:
+        os.unlink(f"{directory}/claim")
+    except FileNotFoundError:
+        pass
 
 
 def write_terms(directory: str, boot_id: str, mode: str) -> None:
@@ -195,10 +205,9 @@ def write_terms(directory: str, boot_id: str, mode: str) -> None:
 
 
 def read_terms(directory: str) -> Claim | None:
+    """Reads in which boot and mode the attempt may have begun; None if it did not, or it does not matter."""
     words = _read_words(f"{directory}/terms")
-    if words is None:
-        return None
-    return Claim(0, words[0], words[1]) if len(words) == 2 else Claim(0, "", "")
+    return None if words is None or len(words) != 2 else Claim(0, words[0], words[1])
 
 
 def allocate_status(directory: str, stage_count: int) -> int:
@@ -267,11 +276,13 @@ def _read_lines(path: str) -> dict[int, int] | None:
 
 
 def _read_words(path: str) -> Sequence[str] | None:
+    """Reads a line; None if there is none, or no whole one."""
     try:
         with open(path, encoding="ascii", errors="replace") as file:
-            return file.read().split()
+            line = file.read()
     except FileNotFoundError:
         return None
+    return line.split() if line.endswith("\n") else None
 
 
 def _sync(path: str) -> None:

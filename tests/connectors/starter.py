@@ -2,9 +2,9 @@
 
     python -m tests.connectors.starter FX LOG KILL_AT ONCE
 
-KILL_AT: the number of the operating-system call (of those that Python audits) made by `start` at which it kills itself
-with SIGKILL; "spawned": right after `start`; "running": when the command runs; "none": it waits for the outcome. It
-prints the number of calls that `start` made.
+KILL_AT: the number of the operating-system call (of CALLS) made by `start` before which it kills itself with SIGKILL;
+"spawned": right after `start`; "running": when the command runs; "none": it waits for the outcome. It prints the number
+of calls that `start` made.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 
 from fmsh.connectors.process import ProcessConnector
 from tests.connectors.loop import Loop, process_attempt
 
+CALLS = ("mkdir", "open", "flock", "write", "fsync", "posix_fallocate", "posix_spawn")  # all that change the world
 EFFECT = 'echo ran >> "$LOG"; echo out; echo err >&2'
 
 
@@ -32,19 +32,17 @@ def main(fx_directory: str, log: str, kill_at: str, is_once: str) -> None:
     connector = ProcessConnector(fx_directory, loop.watch, loop.unwatch, str, loop.after)
     calls = 0
 
-    def count(_event: str, _arguments: object) -> None:
+    def count(_frame: object, event: str, called: object) -> None:
         nonlocal calls
-        if is_counting and threading.current_thread() is threading.main_thread():
+        if event == "c_call" and getattr(called, "__name__", None) in CALLS:
             calls += 1
             if str(calls) == kill_at:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    is_counting = False
-    sys.addaudithook(count)
     attempt = effect_attempt(log, is_once=is_once == "once")
-    is_counting = True
+    sys.setprofile(count)
     connector.start(attempt, loop.post)  # type: ignore[arg-type]
-    is_counting = False
+    sys.setprofile(None)
     if kill_at == "spawned":
         os.kill(os.getpid(), signal.SIGKILL)
     if kill_at == "running":

@@ -489,6 +489,26 @@ def test_a_terminal_process_with_unknown_outcome_is_never_repeated(shell: Shell)
     assert isinstance(outcome, Failed) and outcome.error.kind == "lost" and not outcome.should_retry
 
 
+@pytest.mark.parametrize("is_once", [False, True])
+@pytest.mark.parametrize("name", ["terms", "claim"])
+@pytest.mark.parametrize("kept", [0, 1, -1])
+def test_what_was_cut_short_while_it_was_written_says_that_nothing_ran(
+    shell: Shell, name: str, kept: int, is_once: bool
+) -> None:
+    with open(os.devnull, "r+b") as null:
+        terminal = Terminal(null.fileno(), null.fileno(), null.fileno(), False)
+        attempt, _ = started(shell, ["touch", "ran"], output="display", terminal=terminal, is_once=is_once)
+        shell.loop.outcome_of(attempt.id)
+    for later in ("status", "ran", "claim") if name == "terms" else ("status", "ran"):
+        os.unlink(shell.directory / later if later == "ran" else shell.path(attempt, later))
+    path = Path(shell.path(attempt, name))
+    path.write_text(path.read_text()[:kept])
+    shell.loop.outcomes.clear()
+    shell.another().start(attempt.replace(is_resumed=True, terminal=None), shell.loop.post)
+    assert isinstance(shell.loop.outcome_of(attempt.id), Done)
+    assert (shell.directory / "ran").exists()
+
+
 # -- cancelling
 
 
