@@ -8,6 +8,7 @@ from fmsh.engine.loop import Loop
 from fmsh.engine.retry import Backoff
 from fmsh.engine.worker import SLICE_INSTRUCTIONS, Surroundings
 from fmsh.errors import InternalError, StoreMissing
+from fmsh.machine.effects import End
 from fmsh.machine.events import JobEnded
 
 TYPE_CHECKING = False
@@ -57,7 +58,9 @@ def _replayed(store: EventStore, job: Job, seq: int, program: Program) -> Worker
         if worker.is_quiescent or worker.is_held:
             break
         worker.is_quiescent = worker.machine.run(SLICE_INSTRUCTIONS)
-        worker.machine.take_effects()  # what it asks for beyond the history is asked of nobody
+        for effect in worker.machine.take_effects():  # what it asks for beyond the history is asked of nobody
+            if type(effect) is End:
+                worker.end = effect
     return worker
 
 

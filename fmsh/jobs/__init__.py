@@ -7,6 +7,7 @@ job has acted on it. Nothing here runs a job.
     arguments   the command line          finding     N as a number, `%N`, a key, a name, `last`
     documents   jobs and events in JSON   outputs     what a job displayed, with the files of its processes
     showing     list, show, log, output   following   wait, attach, and `--follow`
+    inspecting  inspect                   moments    a job as of an event      looking   the prompt there
     acting      cancel, pause, resume, retry, answer
     removing    gc, rm
     exporting   export                    importing   import

@@ -28,6 +28,9 @@ it was moved from under its old number; a store that has it takes no second copy
 """
 
 
+INSPECT_HELP = """The state is rebuilt from what is recorded; the job is not touched, and nothing is done again. The
+numbers of events are those of `fmsh jobs log`. At the prompt of --interactive the variables of that moment and the
+functions of the program can be used; an effect is refused. `help` there says how to go from event to event."""
 GC_HELP = """Removes ended jobs, and the output of ended jobs, that are older than the settings retention.history and
 retention.output say (`fmsh config`), and says how many bytes that freed. The daemon does the same once an hour."""
 
@@ -63,6 +66,7 @@ def _parser() -> Parser:
     output.add_argument("--step", type=int, metavar="K", help="only what the process of this step wrote")
     log = _add(verbs, "log", "the events of a job")
     log.add_argument("--follow", "-f", action="store_true", help="go on until the job ends")
+    _add_looking(verbs)
     _add(verbs, "cancel", "cancel jobs", is_many=True)
     _add(verbs, "pause", "start nothing new in these jobs until `resume`", is_many=True)
     _add(verbs, "resume", "go on with paused jobs", is_many=True)
@@ -75,6 +79,15 @@ def _parser() -> Parser:
     answer.add_argument("value", nargs="?", metavar="VALUE", help="JSON if it parses, else text; null if left out")
     _add_moving(verbs)
     return parser
+
+
+def _add_looking(verbs: Any) -> None:
+    inspect = _add(verbs, "inspect", "the stack and every variable of a job, now or as of an event")
+    inspect.epilog = INSPECT_HELP
+    inspect.add_argument(
+        "--at", type=_count, metavar="SEQ", help="as it was after this event; the last one if left out"
+    )
+    inspect.add_argument("--interactive", "-i", action="store_true", help="a prompt there, for what is pure")
 
 
 def _add_moving(verbs: Any) -> None:
@@ -115,7 +128,7 @@ def _tag(text: str) -> tuple[str, str]:
 
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of jobs")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
     return int(text)
 
 

@@ -36,6 +36,12 @@ def _import(desk: Desk, arguments: argparse.Namespace) -> int:
     return import_file(desk, arguments)
 
 
+def _inspect(desk: Desk, arguments: argparse.Namespace) -> int:
+    from fmsh.jobs.inspecting import inspect  # the machine, which other verbs do not need
+
+    return inspect(desk, arguments)
+
+
 VERBS: dict[str, Verb] = {
     "list": showing.list_jobs,
     "show": showing.show,
@@ -43,6 +49,7 @@ VERBS: dict[str, Verb] = {
     "attach": following.attach,
     "wait": following.wait,
     "output": following.output,
+    "inspect": _inspect,
     "cancel": acting.cancel,
     "pause": acting.pause,
     "resume": acting.resume,

@@ -117,6 +117,11 @@ def request_label(data: Document) -> str:
     url = arguments.get("url")
     if url is not None:
         return f"{arguments.get('method', data['operation'])} {element_text(url)}"
+    if data["connector"] == "timer":
+        return f"sleep {element_text(arguments.get('duration') or arguments.get('until'))}"
+    if data["connector"] == "file" and "path" in arguments:
+        verb = "append to" if arguments.get("append") else data["operation"]
+        return f"{verb} {element_text(arguments['path'])}"
     name = f"{data['connector']} {data['operation']}"
     return name if data["connector"] != data["operation"] else data["operation"]
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.cli.crew import Crew, a_crew
 from tests.cli.shell import Shell, a_shell
 
 
@@ -11,3 +12,10 @@ from tests.cli.shell import Shell, a_shell
 def shell() -> Iterator[Shell]:
     with a_shell() as shell:
         yield shell
+
+
+@pytest.fixture(scope="module")
+def crew() -> Iterator[Crew]:
+    """Jobs in all states, which the tests of a module only look at."""
+    with a_crew() as crew:
+        yield crew

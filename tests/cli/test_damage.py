@@ -4,29 +4,10 @@ from __future__ import annotations
 
 import json
 
-import apsw
-
+from tests.cli.damaging import change, damage
 from tests.cli.shell import Shell
 
 ALONE = {"FMSH_NO_DAEMON": "1"}
-
-
-def change(shell: Shell, sql: str) -> None:
-    """Changes the store as damage would: no trigger is asked."""
-    connection = apsw.Connection(str(shell.state / "store.db"))
-    rows = connection.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").fetchall()
-    for name, _ in rows:
-        connection.execute(f"DROP TRIGGER {name}")
-    connection.execute(sql)
-    for _, text in rows:
-        connection.execute(str(text))
-    connection.close()
-
-
-def damage(shell: Shell, number: int) -> None:
-    """Damages the history of a job where it is read when the job is loaded: a snapshot would stand for it."""
-    change(shell, f"UPDATE event SET data_json = data_json || ' ' WHERE job_id = {number} AND seq = 2")
-    change(shell, f"DELETE FROM snapshot WHERE job_id = {number}")
 
 
 def test_a_damaged_job_is_parked_with_a_report_while_the_daemon_runs_the_others(shell: Shell) -> None:
