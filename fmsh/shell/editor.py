@@ -10,23 +10,26 @@ import os
 from prompt_toolkit import PromptSession
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.completion import Completer, Completion
+from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.filters import completion_is_selected, has_completions
 from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.history import InMemoryHistory
-from prompt_toolkit.key_binding import KeyBindings
+from prompt_toolkit.key_binding import DynamicKeyBindings, KeyBindings, merge_key_bindings
 from prompt_toolkit.lexers import Lexer
 from prompt_toolkit.shortcuts import CompleteStyle
-from prompt_toolkit.styles import Style
+from prompt_toolkit.styles import DynamicStyle, Style, merge_styles
 
 from fmsh.lang.parser import is_complete
 from fmsh.shell import highlighter
 from fmsh.shell.completer import World, complete
+from fmsh.shell.look import Look
 from fmsh.shell.terminal import short_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
+    from prompt_toolkit.buffer import Buffer
     from prompt_toolkit.completion import CompleteEvent
     from prompt_toolkit.document import Document
     from prompt_toolkit.formatted_text import StyleAndTextTuples
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
 
 INDENT = "  "
 REFRESH_S = 2.0  # how often the toolbar looks at the jobs
-STYLE = Style.from_dict(
+COLORS = Style.from_dict(
     {
         "keyword": "bold ansimagenta",
         "command": "ansigreen",
@@ -70,6 +73,7 @@ class Editor:
         color: bool,
     ) -> None:
         self.world = world
+        self._choose(Look())
         self._problem: Exception | None = None  # that ends the reading
         self._history = InMemoryHistory()
         for text in history:
@@ -83,16 +87,24 @@ class Editor:
             auto_suggest=AutoSuggestFromHistory(),
             multiline=True,
             prompt_continuation=lambda width, number, is_soft: "".rjust(width - 2) + "… "[:width],
-            key_bindings=_keys(),
+            key_bindings=merge_key_bindings([_keys(lambda: self._look), DynamicKeyBindings(lambda: self._bound)]),
             bottom_toolbar=lambda: _toolbar(toolbar()),
             refresh_interval=REFRESH_S,
-            style=STYLE if color else None,
+            style=DynamicStyle(lambda: self._style) if color else None,
             enable_open_in_editor=True,
             search_ignore_case=True,
         )
 
-    def read(self, prompt: StyleAndTextTuples) -> str:
+    def _choose(self, look: Look) -> None:
+        self._look = look
+        self._bound = _bound(look)
+        self._style = merge_styles([COLORS, Style.from_dict(dict(look.colors))])
+
+    def read(self, prompt: StyleAndTextTuples, look: Look) -> str:
         """Reads a text. Raises: EOFError (Ctrl-D), KeyboardInterrupt, and what a signal handler raises."""
+        if look != self._look:
+            self._choose(look)
+        self._session.editing_mode = EditingMode.VI if look.keys == "vi" else EditingMode.EMACS
         return self._session.prompt(FormattedText(prompt), handle_sigint=True, pre_run=self._leave_if_asked)
 
     def leave(self, problem: Exception) -> None:
@@ -185,13 +197,45 @@ class _Completions(Completer):
             )
 
 
-def _keys() -> KeyBindings:
+def _bound(look: Look) -> KeyBindings:
+    """The keys that enter a line of the user's own."""
     keys = KeyBindings()
+    for key, line in look.bindings.items():
+        keys.add(key)(_enters(line))
+    return keys
+
+
+def _enters(line: str) -> Callable[[KeyPressEvent], None]:
+    def enter(event: KeyPressEvent) -> None:
+        event.current_buffer.text = line
+        event.current_buffer.validate_and_handle()
+
+    return enter
+
+
+def _write_out(buffer: Buffer, abbreviations: Mapping[str, str]) -> None:
+    """Replaces an abbreviation that stands before the cursor as the name of a command."""
+    before = buffer.document.text_before_cursor
+    word = before[max(before.rfind(character) for character in " \n|;{(&") + 1 :]
+    rest = before[: len(before) - len(word)].rstrip(" ")
+    if word in abbreviations and (not rest or rest[-1] in "\n|;{(&"):
+        buffer.delete_before_cursor(len(word))
+        buffer.insert_text(abbreviations[word])
+
+
+def _keys(look: Callable[[], Look]) -> KeyBindings:
+    keys = KeyBindings()
+
+    @keys.add(" ")
+    def _space(event: KeyPressEvent) -> None:
+        _write_out(event.current_buffer, look().abbreviations)
+        event.current_buffer.insert_text(" ")
 
     @keys.add("enter", filter=~completion_is_selected)
     def _enter(event: KeyPressEvent) -> None:
         """Submits a complete text; else goes on in the next line, indented like this one."""
         buffer = event.current_buffer
+        _write_out(buffer, look().abbreviations)
         if is_complete(buffer.text) or not buffer.text.strip():
             buffer.validate_and_handle()
             return

@@ -1,12 +1,12 @@
 """What `init.fmsh`, or any line, chooses of the prompt: the variable `$shell`, and the function `prompt`.
 
-    let shell = {
-      keys: vi                                  # or emacs
-      colors: {command: blue, unknown: "bold red"}
-      abbreviations: {gs: "git status"}         # written out by a space or Enter behind them
-      bindings: {ctrl-g: "git status", f5: jobs}  # a key that enters a line
-    }
-    def prompt(now) { "$now.directory $now.branch > " }
+let shell = {
+  keys: vi                                  # or emacs
+  colors: {command: blue, unknown: "bold red"}
+  abbreviations: {gs: "git status"}         # written out by a space or Enter behind them
+  bindings: {ctrl-g: "git status", f5: jobs}  # a key that enters a line
+}
+def prompt(now) { "$now.directory $now.branch > " }
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from fmsh.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
     from prompt_toolkit.formatted_text import StyleAndTextTuples
@@ -33,18 +33,18 @@ class Look(Record):
     names of keys."""
 
     keys: str = "emacs"
-    colors: Mapping[str, str] = {}  # noqa: RUF012 - a default that is never changed
-    abbreviations: Mapping[str, str] = {}  # noqa: RUF012
-    bindings: Mapping[str, str] = {}  # noqa: RUF012
+    colors: Mapping[str, str] = {}
+    abbreviations: Mapping[str, str] = {}
+    bindings: Mapping[str, str] = {}
 
 
-def look_of(value: Value, styles: Mapping[str, str]) -> Look:
-    """What `$shell` says; `styles` are the colours there are. Raises: UsageError."""
+def look_of(value: Value, styles: Iterable[str]) -> Look:
+    """What `$shell` says; `styles` are the names of what has a colour. Raises: UsageError."""
     fields = _record(value, "$shell", FIELDS)
     keys = fields.get("keys", "emacs")
     if keys not in KEYS:
         raise UsageError(f"$shell.keys is {keys!r}: expected emacs or vi")
-    colors = _texts(fields.get("colors", {}), "$shell.colors", [name for name in styles if name in styles])
+    colors = _texts(fields.get("colors", {}), "$shell.colors", tuple(styles))
     for name, style in colors.items():
         _check_style(style, f"$shell.colors.{name}")
     bindings = _texts(fields.get("bindings", {}), "$shell.bindings", None)
@@ -80,8 +80,8 @@ def _record(value: Value, what: str, names: tuple[str, ...]) -> dict[str, Any]:
     return value
 
 
-def _texts(value: Value, what: str, names: list[str] | None) -> dict[str, str]:
-    record = _record(value, what, tuple(names)) if names is not None else value
+def _texts(value: Value, what: str, names: tuple[str, ...] | None) -> dict[str, str]:
+    record = _record(value, what, names) if names is not None else value
     if not isinstance(record, dict) or not all(isinstance(item, str) for item in record.values()):
         raise UsageError(f"{what} is no record of texts")
     return record
@@ -92,8 +92,8 @@ def _named_color(style: str) -> str:
     return " ".join(f"ansi{word}" if word in _COLORS else word for word in style.split())
 
 
-_COLORS = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white", "gray")
-_COLORS = (*_COLORS, *(f"bright{name}" for name in _COLORS))
+_HUES = ("black", "red", "green", "yellow", "blue", "magenta", "cyan")
+_COLORS = (*_HUES, *(f"bright{hue}" for hue in _HUES), "gray", "white")
 
 
 def _check_style(style: str, what: str) -> None:
@@ -107,11 +107,9 @@ def _check_style(style: str, what: str) -> None:
 
 
 def _key(name: str) -> str:
-    from prompt_toolkit.key_binding.key_bindings import _parse_key
+    from prompt_toolkit.keys import ALL_KEYS
 
     parsed = name.lower().replace("ctrl-", "c-").replace("shift-", "s-")
-    try:
-        _parse_key(parsed)
-    except ValueError:
-        raise UsageError(f"$shell.bindings: there is no key {name!r}", hint="such as ctrl-g, f5, ctrl-up") from None
+    if parsed not in ALL_KEYS:
+        raise UsageError(f"$shell.bindings: there is no key {name!r}", hint="such as ctrl-g, f5, ctrl-up")
     return parsed

@@ -44,6 +44,8 @@ def run(session: Session, guarded: Guarded, run_verb: Callable[[list[str]], int]
     """
     is_plain = os.environ.get("TERM", "dumb") in ("dumb", "")
     read, leave = (_plain(session), _raise) if is_plain else _edited(session)
+    if not session.is_resumed:
+        _run_start_file(session, guarded)
     watch = notices.Watch(session.store)
     while not session.has_ended:
         for notice in watch.news():
@@ -63,6 +65,21 @@ def run(session: Session, guarded: Guarded, run_verb: Callable[[list[str]], int]
         if text.strip():
             _enter(session, text, guarded, run_verb)
     return session.status
+
+
+def _run_start_file(session: Session, guarded: Guarded) -> None:
+    """Runs `init.fmsh`, if there is one, in a session that begins. The shell starts whatever comes of it."""
+    path = f"{session.foreground.settings.config_directory}/init.fmsh"
+    if not os.path.exists(path):
+        return
+    try:
+        status = guarded(lambda: session.run_file(path))
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    if status and not session.has_ended:
+        sys.stderr.write(f"fmsh: this shell starts without the rest of {path}\n")
+    if not session.has_ended:
+        session.status = 0
 
 
 def _enter(session: Session, text: str, guarded: Guarded, run_verb: Callable[[list[str]], int]) -> None:
@@ -99,7 +116,8 @@ def _raise(problem: Exception) -> None:
 
 def _edited(session: Session) -> tuple[Callable[[], str], Callable[[Exception], None]]:
     """The line editor: what reads a text, and what ends that with an exception."""
-    from fmsh.shell.editor import Editor, prompt_parts
+    from fmsh.shell.chosen import Chosen
+    from fmsh.shell.editor import Editor
     from fmsh.shell.knowledge import Knowledge
     from fmsh.shell.session import SOURCE
 
@@ -111,10 +129,11 @@ def _edited(session: Session) -> tuple[Callable[[], str], Callable[[Exception], 
         toolbar=notices.Toolbar(session.store).text,
         color=not os.environ.get("NO_COLOR"),
     )
+    chosen = Chosen(session)
 
     def read() -> str:
         editor.world = knowledge.world()
-        return editor.read(prompt_parts(session.directory, session.status, session.last_s))
+        return editor.read(chosen.prompt(), chosen.look())
 
     return read, editor.leave
 

@@ -79,13 +79,20 @@ class Session:
 
     def run(self, text: str) -> int:
         """Runs a line; gives its exit status. Raises: SourceError, StoreError, and what else starting a job raises."""
+        return self._run(Source(SOURCE, text), text.strip())
+
+    def run_file(self, path: str) -> int:
+        """Runs a file as if it had been typed as one line. Raises: UsageError, and what `run` raises."""
+        return self._run(script.read_source(path), path)
+
+    def _run(self, source: Source, command: str) -> int:
         names = self.names()
-        stored, program, defined = make_line(Source(SOURCE, text), self.definitions, names)
+        stored, program, defined = make_line(source, self.definitions, names)
         variables = self._variables(program, names)
         line = SessionLine(self._stored.id, tuple(defined.items()))
         place = Place(self._environment(), self._stored.directory, self._stored.time_zone)
-        start = Start(stored, program, text.strip(), [], variables, session_line=line, place=place)
-        options = Options(text=text)
+        start = Start(stored, program, command, [], variables, session_line=line, place=place)
+        options = Options(text=source.text)
         number, ended = self.foreground.run(start)
         if ended is None:
             self.status = script.left_or_attached(number, self.foreground, options)
@@ -97,6 +104,21 @@ class Session:
             self._tell_what_is_not_kept(program)
         self._go_to_directory()
         return self.status
+
+    def evaluate(self, text: str, given: dict[str, Value]) -> Value:
+        """Computes a line that has no effect, with more variables, and without a job.
+
+        Raises: SourceError; FmshError if it fails or asks for an effect.
+        """
+        from fmsh.machine.facts import Facts
+        from fmsh.shell.pure import evaluate
+
+        names = self.names()
+        _, program, _ = make_line(Source(SOURCE, text), self.definitions, [*names, *given])
+        variables = self._variables(program, names) | given
+        stored = self._stored
+        facts = Facts(0, None, None, [], stored.directory, stored.time_zone, variables)
+        return evaluate(program, facts, self._environment())
 
     def _variables(self, program: Program, names: list[str]) -> dict[str, Value]:
         seen = [name for name in names if name in program.codes[program.main].variables]

@@ -149,3 +149,60 @@ def test_a_signal_leaves_the_terminal_as_it_was(shell: Shell, number: int) -> No
     os.kill(at.child.pid, number)
     until(lambda: not at.child.isalive(), "its end")
     assert at.child.exitstatus == 128 + number and termios.tcgetattr(at.child.child_fd) == before
+
+
+INIT = """\
+alias hi = echo hello
+def greet(name) { print "dear $name" }
+api svc { base: "http://127.0.0.1:1" }
+let shell = {
+  keys: vi
+  colors: {command: blue}
+  abbreviations: {gs: "git status"}
+  bindings: {f5: "greet key"}
+}
+def prompt(now) { [{text: "$now.status", style: "bold red"}, {text: " here> "}] }
+"""
+
+
+def start_file(shell: Shell, text: str) -> None:
+    (shell.directory / "config").mkdir()
+    (shell.directory / "config" / "init.fmsh").write_text(text)
+
+
+def test_the_start_file_gives_aliases_functions_the_prompt_colours_and_keys(shell: Shell) -> None:
+    start_file(shell, INIT)
+    at = Screen(shell)
+    at.see("^0 here>$")
+    assert at.style_at("0 here") == ("red", False)
+    at.type("hi\r")
+    at.see(r"^hello\n0 here>$")
+    at.type("gs ")
+    at.see(r"here> git status$")
+    at.type("\x15hi")  # Ctrl-U
+    at.see(r"here> hi$")
+    assert at.style_at("hi") == ("blue", False)
+    at.type("\x1b0")  # vi: to the beginning of the line
+    at.type("i^false \x1b\r")
+    at.see(r"^1 here>$")
+    at.type("\x1b[15~")  # F5
+    at.see(r"^dear key\n0 here>$")
+
+
+def test_an_error_in_the_start_file_is_shown_and_the_shell_starts(shell: Shell) -> None:
+    start_file(shell, "alias hi = echo hello\nfail 'not here'\nalias no = echo no\n")
+    at = Screen(shell)
+    shown = at.see(r"^~ >$")
+    assert "not here" in shown and "init.fmsh:2:1" in shown and "starts without the rest" in shown
+    at.type("hi\r")
+    at.see(r"^hello\n~ >$")
+
+
+def test_what_cannot_be_used_of_the_look_is_said_once(shell: Shell) -> None:
+    start_file(shell, "let shell = {keys: wordstar}\ndef prompt(now) { GET http://127.0.0.1:1/ }\n")
+    at = Screen(shell)
+    shown = at.see(r"^~ >$")
+    assert "expected emacs or vi" in shown and "it asks for an effect" in shown
+    at.type("echo one\r")
+    shown = at.see(r"^one\n~ >$")
+    assert shown.count("expected emacs or vi") == 1
