@@ -29,19 +29,21 @@ if TYPE_CHECKING:
     from fmsh.machine.state import Scope, Task
     from fmsh.values import Value
 
+SENDERS_KEPT = 64  # an endless job may start a task in each of its turns that sends
 ITEMS_MAX = 1000  # of a list or record that is searched for channels; a longer one is taken to hold them all
 
 
 class Channel:
-    """`senders` are the ids of the tasks that have sent into it."""
+    """`senders` are the ids of the tasks that have sent into it; those that ended are struck out now and then."""
 
-    __slots__ = ("capacity", "id", "is_closed", "items", "senders")
+    __slots__ = ("capacity", "id", "is_closed", "items", "senders", "senders_max")
 
     def __init__(self, id: str, capacity: int) -> None:
         self.id = id
         self.capacity = capacity
         self.items: deque[Value] = deque()
         self.senders: dict[str, None] = {}  # an ordered set
+        self.senders_max = SENDERS_KEPT  # before those that ended are struck out
         self.is_closed = False
 
 
@@ -65,9 +67,17 @@ def send(machine: Machine, task: Task, handle: Value, value: Value) -> bool:
         task.waiting = ("room", channel.id)
         return False
     channel.items.append(value)
-    channel.senders[task.id] = None
+    if task.id not in channel.senders:
+        _add_sender(machine, channel, task)
     machine.wake_waiting("channel", channel.id)
     return True
+
+
+def _add_sender(machine: Machine, channel: Channel, task: Task) -> None:
+    channel.senders[task.id] = None
+    if len(channel.senders) >= channel.senders_max:
+        channel.senders = {id: None for id in channel.senders if id in machine.tasks}
+        channel.senders_max = max(SENDERS_KEPT, 2 * len(channel.senders))
 
 
 def has_for(machine: Machine, task: Task, handle: Handle, taken: int) -> bool:

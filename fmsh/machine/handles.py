@@ -33,6 +33,13 @@ def has_for(machine: Machine, task: Task, handle: Handle, before: list[Handle]) 
     return False
 
 
+def deliver(machine: Machine, mailbox: str, delivery: Value) -> None:
+    """Puts what came for a handle into its mailbox; its handle may not be known yet."""
+    machine.mailboxes.setdefault(mailbox, []).append(delivery)
+    machine.mailboxes_since.setdefault(mailbox, machine.steps)
+    machine.wake_waiting("mailbox", mailbox)
+
+
 def take(machine: Machine, handle: Handle) -> Value:
     """Takes what a handle has. Raises: Raised: the failure of an awaited task or job."""
     if handle.kind == "task":

@@ -22,7 +22,7 @@ from fmsh.machine import interrupts
 from fmsh.machine.effects import CancelRequest, End, Observe, Request
 from fmsh.machine.events import InboxTaken, Observed, RequestCompleted
 from fmsh.machine.facts import Facts, Wait, fill_first_scope
-from fmsh.machine.handles import holds_block, refuse_blocks
+from fmsh.machine.handles import deliver, holds_block, refuse_blocks
 from fmsh.machine.sinks import take_output
 from fmsh.machine.state import Frame, Group, Scope, Task
 from fmsh.machine.step import STEPS, begin_output, bind_block, value_of
@@ -59,6 +59,7 @@ class Machine:
         self.unwanted: set[int] = set()  # pending steps of tasks whose cancel was asked for
         self.observing: dict[int, str] = {}  # number → id of the task
         self.mailboxes: dict[str, list[Value]] = {}
+        self.mailboxes_since: dict[str, int] = {}  # the last step that was made before its first delivery
         self.channels: dict[str, Channel] = {}
         self.results: dict[str, Completion] = {}  # of spawned tasks that ended, until their group is over
         self.tasks: dict[str, Task] = {}
@@ -266,9 +267,7 @@ class Machine:
             if main is not None:
                 interrupts.cancel(self, main)
         elif event.kind in ("callback", "job"):
-            mailbox = f"{event.kind}:{event.data['handle']}"
-            self.mailboxes.setdefault(mailbox, []).append(event.data["delivery"])
-            self.wake_waiting("mailbox", mailbox)
+            deliver(self, f"{event.kind}:{event.data['handle']}", event.data["delivery"])
 
     def wake(self, task: Task) -> None:
         self.ready.setdefault(task.id, task)

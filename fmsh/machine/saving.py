@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from fmsh.values import Secret, Value
 
 VERSION = 1
+MAKERS = ("callback", "job")  # connectors whose requests are answered by a handle with a mailbox
 COUNTERS = ("instructions", "steps", "observations", "scopes", "serials", "groups_made", "channels_made")
 
 
 def save(machine: Machine) -> str:
     """Writes the state. The machine must be quiescent."""
+    scopes = _live_scopes(machine)
     state = {
         "version": VERSION,
         "facts": {field: getattr(machine.facts, field) for field in machine.facts.fields},
@@ -40,11 +42,11 @@ def save(machine: Machine) -> str:
         "targets": [[step, target] for step, target in machine.targets.items()],
         "unwanted": sorted(machine.unwanted),
         "mailboxes": machine.mailboxes,
+        "mailboxes_since": machine.mailboxes_since,
         "results": machine.results,
         "undo_errors": machine.undo_errors,
         "is_ended": machine.is_ended,
     }
-    scopes = _live_scopes(machine)
     state["scope_table"] = [_save_scope(scope) for scope in scopes]
     if machine.channels:
         state["channels"] = [_save_channel(channel) for channel in machine.channels.values()]
@@ -54,11 +56,11 @@ def save(machine: Machine) -> str:
 def _live_scopes(machine: Machine) -> list[Scope]:
     """Every scope that a frame, a cleanup entry, a group or a block in a live value refers to, by id.
 
-    A channel that no live value names any more is forgotten on the way.
+    A channel or a mailbox that no live value names any more is forgotten on the way.
     """
     found: dict[int, Scope] = {}
-    channels: set[str] = set()
-    waiting: list[Any] = [machine.mailboxes, list(machine.results.values())]
+    named: set[tuple[str, str]] = set()
+    waiting: list[Any] = [list(machine.results.values())]
     for task in machine.tasks.values():
         for frame in task.frames:
             waiting += [frame.scope, frame.output, frame.completion, [entry[3] for entry in frame.cleanup]]
@@ -80,12 +82,31 @@ def _live_scopes(machine: Machine) -> list[Scope]:
             waiting.extend(part for part in item.values() if type(part) in _CONTAINERS)
         elif kind is ErrorValue:
             waiting.append(item.fields)
-        elif kind is Handle and item.id in machine.channels and item.kind == "channel" and item.id not in channels:
-            channels.add(item.id)
-            waiting.extend(machine.channels[item.id].items)
-    for id in machine.channels.keys() - channels:
-        del machine.channels[id]
+        elif kind is Handle and (item.kind, item.id) not in named:
+            named.add((item.kind, item.id))
+            waiting.append(_kept_for(machine, item))
+    _forget_unnamed(machine, named)
     return [found[id] for id in sorted(found)]
+
+
+def _kept_for(machine: Machine, handle: Handle) -> Any:
+    if handle.kind == "channel":
+        channel = machine.channels.get(handle.id)
+        return None if channel is None else list(channel.items)
+    return machine.mailboxes.get(f"{handle.kind}:{handle.id}")
+
+
+def _forget_unnamed(machine: Machine, named: set[tuple[str, str]]) -> None:
+    """Forgets what nobody can take any more: an endless job makes a channel or awaits a job in each of its turns.
+
+    A delivery may come before the request that makes its handle is complete, but not before that was made.
+    """
+    for id in [id for id in machine.channels if ("channel", id) not in named]:
+        del machine.channels[id]
+    making = [request.step for request in machine.pending.values() if request.connector in MAKERS]
+    for mailbox, after_step in list(machine.mailboxes_since.items()):
+        if tuple(mailbox.split(":", 1)) not in named and after_step < min(making, default=after_step + 1):
+            del machine.mailboxes[mailbox], machine.mailboxes_since[mailbox]
 
 
 _CONTAINERS = (list, tuple, dict, Block, Scope, ErrorValue, Handle)
@@ -179,6 +200,7 @@ def restore(kind: type[Machine], program: Program, environment: Mapping[str, str
     machine.targets = {step: target for step, target in state["targets"]}
     machine.unwanted = set(state["unwanted"])
     machine.mailboxes = state["mailboxes"]
+    machine.mailboxes_since = state.get("mailboxes_since", dict.fromkeys(machine.mailboxes, machine.steps))
     machine.results = {id: _completion(link, pair) for id, pair in state["results"].items()}
     for fields in state.get("channels", ()):
         machine.channels[fields[0]] = _restore_channel(link, fields)
