@@ -41,6 +41,7 @@ TABLE: Mapping[str, Setting] = {
     "retention.output": Setting("duration", "7d", "how long after its end a job keeps its output and large values"),
     "retention.history": Setting("duration", "30d", "how long after its end a job is kept at all"),
     "retention.events": Setting("duration", "30d", "how long an active job keeps events that stand before a snapshot"),
+    "retention.deliveries": Setting("duration", "30d", "how long a delivery is remembered, so that a repeat is known"),
 }
 
 

@@ -2,7 +2,7 @@
 
     an ended job     its output (large values and the files of its processes) goes first, its history later
     an active job    is never removed; its old events go, up to a snapshot, with the files of steps completed before it,
-                     and what it remembers of deliveries a month ago
+                     and what it remembers of old deliveries
     nobody's         files of processes whose job is gone
 
 A job's row goes before its files: whoever dies in between leaves files of nobody, which the next sweep finds. The files
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 PAGE_JOBS = 500  # looked at together
 GRACE_S = 3600.0  # for files of nobody
-DELIVERIES_KEPT_MS = 30 * 86_400_000  # senders of webhooks give up after days
 CHECKS_PER_TERM = 8  # how often in the time that events are kept a holder looks for those that are older
 NEVER_MS = 1 << 62
 UNREADABLE = "\ufffd"  # stands in a uid for what is damaged
 OUTPUT, HISTORY, EVENTS = "retention.output", "retention.history", "retention.events"
+DELIVERIES = "retention.deliveries"  # senders of webhooks give up after days
 
 
 class Limits(Record):
@@ -45,10 +45,11 @@ class Limits(Record):
     output_ms: int | None
     history_ms: int | None
     events_ms: int | None
+    deliveries_ms: int | None = None
 
 
 def limits_of(settings: Settings) -> Limits:
-    return Limits(settings.value(OUTPUT), settings.value(HISTORY), settings.value(EVENTS))
+    return Limits(*map(settings.value, (OUTPUT, HISTORY, EVENTS, DELIVERIES)))
 
 
 class Swept:
@@ -92,8 +93,9 @@ class Sweep:
             for age in page:
                 if age.ended_at_ms is None and self._may_go_on():
                     self._trim(age)
-        if self._may_go_on():
-            self.swept.bytes += self._store.forget_deliveries(before_ms=self._now_ms() - DELIVERIES_KEPT_MS)
+        if self._limits.deliveries_ms is not None and self._may_go_on():
+            before_ms = self._now_ms() - self._limits.deliveries_ms
+            self.swept.bytes += self._store.forget_deliveries(before_ms=before_ms)
         return self._finish()
 
     def run_ended(self) -> Swept:

@@ -24,7 +24,7 @@ def gc(desk: Desk, arguments: argparse.Namespace) -> int:
     limits = desk.limits
     if arguments.older_than is not None:
         older_ms = int(arguments.older_than * 1000)
-        limits = retention.Limits(older_ms, older_ms, limits.events_ms)
+        limits = limits.replace(output_ms=older_ms, history_ms=older_ms)
     _tell(desk, retention.Sweep(desk.store, desk.fx_directory, limits).run_ended())
     return 0
 

@@ -27,7 +27,7 @@ Without a verb: all settings, with their values and where these come from.
 A variable of the environment goes before the file. Durations are written as in the language (7d, 12h, 1h30m), or are
 `{configuration.FOREVER}`. The daemon goes by the limits of retention once an hour; `fmsh jobs gc` does at once.
 """
-NAME_CELLS = 18
+NAME_CELLS = 20
 VALUE_CELLS = 10
 
 

@@ -14,8 +14,10 @@ def test_settings_are_listed_with_their_origin_and_changed(shell: Shell) -> None
     assert shell.run("config", "set", "retention.output", "36h").status == 0
     assert shell.run("config", "get", "retention.output").out == "36h\n"
     listed = shell.run("config", FMSH_LISTEN="127.0.0.1:9").out.splitlines()
-    assert f"retention.output   36h        ({path})" in listed and "retention.history  30d        (default)" in listed
-    assert "listen             127.0.0.1:9 (FMSH_LISTEN)" in listed
+    assert (
+        f"retention.output     36h        ({path})" in listed and "retention.history    30d        (default)" in listed
+    )
+    assert "listen               127.0.0.1:9 (FMSH_LISTEN)" in listed
     found = {entry["name"]: entry for entry in json.loads(shell.run("config", "--json").out)}
     assert found["retention.output"]["value"] == "36h" and found["retention.output"]["default"] == "7d"
     assert json.loads(shell.run("config", "get", "retention.events", "--json").out)["origin"] == "default"

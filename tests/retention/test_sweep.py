@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -185,3 +186,13 @@ def test_a_damaged_job_does_not_keep_the_others_from_being_swept(tmp_path: Path,
     assert swept.damaged == [leases[0].job_id, leases[1].job_id]
     assert (fx / "active-1" / "1-1" / "out").exists(), "nobody knows whose they are"
     world.close()
+
+
+def test_a_delivery_is_remembered_for_as_long_as_was_asked_for(store: EventStore, fx: Path) -> None:
+    lease = start(store, "active")
+    now_ms = time.time_ns() // 10**6
+    for days, is_new in [(None, False), (3, False), (1, True)]:
+        store.deliver(lease.job_id, "callback", "1", dedupe_id="d")
+        limits = LIMITS.replace(deliveries_ms=None if days is None else days * DAY_MS)
+        Sweep(store, str(fx), limits, now_ms=lambda: now_ms + 2 * DAY_MS).run()
+        assert store.deliver(lease.job_id, "callback", "1", dedupe_id="d") == is_new
