@@ -24,7 +24,9 @@ from fmsh.store.raw_commits import RawCommits
 from fmsh.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
-    from fmsh.connectors.base import Post
+    from collections.abc import Mapping
+
+    from fmsh.connectors.base import Connector, Post
     from fmsh.machine.code import Program
     from fmsh.store.base import NewProgram
 
@@ -91,10 +93,10 @@ def report_grouped(store: SqliteStore) -> bool:
     return judge("steps per second", steps_per_s, steps_per_s >= STEPS_PER_S_MIN, STEPS_PER_S_MIN)
 
 
-def make_engine(store: SqliteStore, **options: Any) -> Engine:
+def make_engine(store: SqliteStore, connectors: Mapping[str, Connector] | None = None, **options: Any) -> Engine:
     return Engine(
         store,
-        {"process": Nothing()},
+        connectors or {"process": Nothing()},
         Loop(),
         load_program=load_program,
         observe=lambda operation, arguments: None,

@@ -38,6 +38,17 @@ while true {
   $turn = {number: $n, said: $said}
 }
 """
+CHANNEL = """
+let n = 0
+let turn = {number: 0, item: "", said: ""}
+let found = channel 8
+spawn { let m = 0; while true { $m = $m + 1; send $found {number: $m, text: $(^say $m)} } }
+for item in $found {
+  $n = $n + 1
+  if $item.number != $n { fail "job $job.id has lost item $n" }
+  $turn = {number: $n, item: $item, said: $(^say $n)}
+}
+"""
 SHORT = "let a = $(^say 1)\nlet b = $(^say 2)\necho $a\n"
 
 
@@ -128,11 +139,11 @@ def sweeper(state: str) -> None:
             continue
 
 
-def runner(state: str, events: str) -> None:
+def runner(state: str, events: str, text: str) -> None:
     """Runs an endless job for that many events, and says how much memory it takes at a tenth of them and at the end."""
     store = SqliteStore.open(state, kind="shell")
     engine = make_engine(store, state + "/fx")
-    job, _ = engine.submit(new_run(ENDLESS, "unbounded"), is_foreground=False)
+    job, _ = engine.submit(new_run(text, "unbounded"), is_foreground=False)
     for until in (int(events) // 10, int(events)):
         while (lease := engine.workers[job.id].lease) is not None and lease.head < until:
             engine.step(0)
