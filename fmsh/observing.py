@@ -88,6 +88,26 @@ def _glob(arguments: dict[str, Value]) -> Value:
     return found
 
 
+def _absolute(arguments: dict[str, Value]) -> Value:
+    return os.path.normpath(os.path.join(arguments["base"], arguments["path"]))
+
+
+def _exists(arguments: dict[str, Value]) -> Value:
+    path = arguments["path"]
+    return path != "" and os.path.exists(os.path.join(arguments["base"], path))
+
+
+def _program(arguments: dict[str, Value]) -> Value:
+    """The path of the program that a command would run, or null; PATH as the job has it."""
+    name, base = arguments["name"], arguments["base"]
+    places = [""] if "/" in name else (arguments["path"] or os.defpath).split(os.pathsep)
+    for place in places:
+        found = os.path.join(base, place, name)
+        if name and "\0" not in found and os.path.isfile(found) and os.access(found, os.X_OK):
+            return os.path.normpath(found)
+    return None
+
+
 READ_BYTES_MAX = 256 * 1024 * 1024  # what may become a value, as for the output of a command
 
 
@@ -144,6 +164,9 @@ _ANSWERS: dict[str, Callable[[dict[str, Value]], Value]] = {
     "home": _home,
     "directory": _directory,
     "glob": _glob,
+    "absolute": _absolute,
+    "exists": _exists,
+    "program": _program,
     "read": _read,
     "writable": _writable,
 }

@@ -129,8 +129,8 @@ _READERS: dict[str, Callable[[str], Value]] = {
 
 
 def help_text(signature: Signature) -> str:
-    """What `fmsh FILE --help` shows, made of the script's comments."""
-    lines = [f"usage: {signature.usage()}"]
+    """The help of a command, or of a script, made of its comments or its docstring."""
+    lines = [f"usage: {'… | ' if signature.is_input_required else ''}{signature.usage()}"]
     if signature.help:
         lines += ["", signature.help]
     if signature.parameters:
@@ -144,7 +144,7 @@ def help_text(signature: Signature) -> str:
 
 def _notes(parameter: Parameter) -> str:
     """The type and the default, as far as they say something."""
-    notes = [] if parameter.type_name in ("any", "bool") else [parameter.type_name]
-    if parameter.default is not None:
+    notes = [] if parameter.type_name in ("any", "bool", "word") else [parameter.type_name]
+    if parameter.default not in (None, False, "", " "):
         notes.append(f"default {parameter.default}")
     return f" ({', '.join(notes)})" if notes else ""

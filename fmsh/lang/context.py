@@ -118,6 +118,16 @@ class Compiler:
         found = find_function(b, name)
         return None if found is None else (*found, 0)
 
+    def find_form(self, command: s.Command) -> tuple[Form, int] | None:
+        """The special form that is called, and how many of the arguments belong to its name (`path abs`: one)."""
+        name = self.literal_name(command)
+        second = plain_text(command.arguments[0]) if command.arguments else None
+        found = self.parts.find_form(f"{name} {second}") if second else None
+        if found is not None:
+            return found, 1
+        found = self.parts.find_form(name)
+        return None if found is None else (found, 0)
+
     def find_builtin(self, command: s.Command) -> tuple[PureCommand, int] | None:
         """The pure command that is called, and how many of the arguments belong to its name (`from json`: one)."""
         name = self.literal_name(command)

@@ -14,6 +14,7 @@ from fmsh.lang.bodies import EACH as EACH_KIND
 from fmsh.lang.calls import literal_kind
 from fmsh.lang.expressions import operands, spill, spread
 from fmsh.lang.given import Form, Given, flag, nothing, observation, pair, positional, record, request
+from fmsh.lang.looking import LOOKING_FORMS
 from fmsh.lang.piped import Piped, position_of
 from fmsh.lang.pipelines import show
 from fmsh.lang.repeating import REPEATING_FORMS
@@ -258,7 +259,7 @@ def _within(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: st
 CALL = Signature(
     "call",
     (positional("block", "any"), Parameter("arguments", "rest", "any", False)),
-    help="Calls a block held in a variable.",
+    help="Calls a block held in a variable.\n\n> let double = { $it * 2 }; call $double 4\n8",
 )
 
 
@@ -274,7 +275,12 @@ def _call(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str)
     return Piped(g.slot_of(0, slot, node.id), node, displays="never")
 
 
-RESULT = Signature("result", (positional("block", "block"),), help="Runs a block; gives {ok, value, error, elapsed}.")
+RESULT = Signature(
+    "result",
+    (positional("block", "block"),),
+    help="Runs a block; gives {ok, value, error, elapsed}.\n\n"
+    '> result { fail "no" } | select ok value\n{"ok":false,"value":null}',
+)
 
 
 def _result(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str) -> Piped:
@@ -295,7 +301,8 @@ def _result(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: st
 CAPTURE = Signature(
     "capture",
     (positional("block", "block"),),
-    help="Runs a block; gives {stdout, stderr, status} of what its commands wrote and it displayed. Never fails.",
+    help="Runs a block; gives {stdout, stderr, status} of what its commands wrote and it displayed. Never fails.\n\n"
+    '> capture { echo hi; sh -c "exit 3" }\n{"stdout":"hi\\n","stderr":"","status":3}',
 )
 
 
@@ -328,7 +335,7 @@ PRINT = Signature(
     ),
     "any",
     False,
-    "Shows values at once.",
+    'Shows values at once.\n\n> print a 5 {n: 1}\na 5 {"n":1}',
 )
 
 
@@ -435,7 +442,7 @@ def _forms() -> dict[str, Form]:
             "A random number: from 0 to 1, or a whole number from A to B, B included.",
         ),
     }
-    return made | REQUEST_FORMS | REPEATING_FORMS
+    return made | REQUEST_FORMS | REPEATING_FORMS | LOOKING_FORMS
 
 
 FORMS: dict[str, Form] = _forms()

@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 
 
 class Form(Record):
+    """`is_answer`: as a condition it says whether it succeeds, as an external command does."""
+
     signature: Signature
     compile: Compile
+    is_answer: bool = False
 
 
 def positional(name: str, type_name: str = "any", *, is_required: bool = True, help: str = "") -> Parameter:

@@ -183,11 +183,18 @@ def _not(value: _ast.expr, line: int) -> _ast.expr:
 def condition_of_pipeline(c: Compiler, b: Body, node: s.Pipeline) -> _ast.expr:
     last = node.stages[-1]
     if isinstance(last, s.Command) and is_external(c, b, last):
-        piped = stages(c, b, node.stages, mode="condition")
-        value = piped.value
+        value = stages(c, b, node.stages, mode="condition").value
+    elif len(node.stages) == 1 and isinstance(last, s.Command) and _is_answer(c, b, last):
+        value = command(c, b, _altered(last, redirections=()), None, "condition").value  # nothing is displayed here
     else:
         value = g.call("truth", [stages(c, b, node.stages, mode="capture").value], last.id)
     return _not(value, node.id) if node.is_negated else value
+
+
+def _is_answer(c: Compiler, b: AnyBody, node: s.Command) -> bool:
+    """Whether a form of fmsh says by its success what a condition asks."""
+    form = c.find_form(node)
+    return form is not None and form[0].is_answer and c.find_function(b, node) is None
 
 
 # ---- Pipelines -------------------------------------------------------------------------------------------------------
@@ -220,7 +227,7 @@ def is_external(c: Compiler, b: AnyBody, command: s.Command) -> bool:
     name = c.literal_name(command)
     if name in c.aliases and c.aliases[name] is not command:
         return is_external(c, b, c.aliases[name])
-    if c.parts.find_form(name) is not None or c.find_function(b, command) is not None or find_module(b, name):
+    if c.find_form(command) is not None or c.find_function(b, command) is not None or find_module(b, name):
         return False
     return c.find_builtin(command) is None
 
@@ -288,20 +295,26 @@ def command(c: Compiler, b: AnyBody, node: s.Command, piped: Piped | None, mode:
     if node.environment:
         c.problem(node.environment[0], f"`{name}` is not an external command: it takes no environment", "use `export`")
     found = c.find_builtin(node)
-    form = c.parts.find_form(name)
+    form = c.find_form(node)
     is_held = found is not None and holds_block(found[0].signature, node)
     if form is not None and not is_held and (found is None or not is_pure(c, b, node)):
         assert isinstance(b, Body)
-        return form.compile(c, b, node, piped, mode)
+        return form[0].compile(c, b, _altered(node, arguments=node.arguments[form[1] :]), piped, mode)
     assert found is not None
     return pure_command(c, b, node, found, piped, mode)
+
+
+def _altered(node: s.Command, **changes: Any) -> s.Command:
+    """A command with other parts, that stands for the same node."""
+    altered = node.replace(**changes)
+    altered.id = node.id
+    return altered  # type: ignore[no-any-return]
 
 
 def _in_environment(c: Compiler, b: AnyBody, node: s.Command, piped: Piped | None, mode: str) -> Piped:
     """`NAME=value function`: the call in a frame of its own, at whose end the environment is as it was."""
     assert isinstance(b, Body)
-    plain = node.replace(environment=())
-    plain.id = node.id
+    plain = _altered(node, environment=())
     inner = Body(node.environment[0].id, "body", b)
     if piped is not None:
         slot = b.hide(node)

@@ -195,7 +195,11 @@ def _blocks(c: Compiler, given: Given) -> list[s.BlockLiteral]:
 
 # ---- time ------------------------------------------------------------------------------------------------------------
 
-TIME = Signature("time", (positional("block", "block"),), help="Runs a block; gives how long it took.")
+TIME = Signature(
+    "time",
+    (positional("block", "block"),),
+    help="Runs a block; gives how long it took.\n\n> time { 1 + 1 } | kind\nduration",
+)
 
 
 def _time(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str) -> Piped:

@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+from fmsh.lang.turns import (
+    again,
+    check_retry,
+    is_again,
+    is_found,
+    next_turn,
+    poll_failure,
+    poll_pause,
+    retry_policy,
+    retry_wait,
+)
 from fmsh.machine.code import UNSET
 from fmsh.machine.signature import COMPUTED, KEY
 from fmsh.values import Block, Duration, ErrorValue, Handle, Secret, a_kind, error_value, kind_of, raised, text_bytes
@@ -311,63 +322,14 @@ def parallel_limit(value: Value) -> int:
     return value
 
 
-# ---- Trying again ----------------------------------------------------------------------------------------------------
-
-TIMES_DEFAULT = 3
-BACKOFF_DEFAULT, BACKOFF_MAX_DEFAULT = Duration(10**9), Duration(60 * 10**9)
-POLL_DEFAULT = Duration(10 * 10**9)
-_AGAIN = Handle("again", "", {})  # what a try that failed gives; no program sees it
+# ---- Looking ---------------------------------------------------------------------------------------------------------
 
 
-def retry_policy(times: Value, backoff: Value, longest: Value) -> list[Value]:
-    times = TIMES_DEFAULT if times is None else times
-    if times < 1:
-        raise raised("type", "--times counts all tries, so it is at least 1")
-    return [times, BACKOFF_DEFAULT if backoff is None else backoff, BACKOFF_MAX_DEFAULT if longest is None else longest]
-
-
-def next_turn(turn: int) -> int:
-    return turn + 1
-
-
-def check_retry(error: ErrorValue, policy: list[Value], turn: int, condition: Callable[[Value], Value] | None) -> bool:
-    """Whether a failed try is followed by another. Raises the error where it is not."""
-    from fmsh.values import Raised
-
-    if turn >= policy[0] or (condition is not None and condition(error) is not True):
-        raise Raised(error)
-    return True
-
-
-def retry_wait(policy: list[Value], turn: int, part: float) -> Duration:
-    """The pause after a try: doubled each time, up to the longest; `part` from 0 to 1 makes it half to whole."""
-    _times, backoff, longest = policy
-    doubled = backoff.nanoseconds * 2 ** min(turn - 1, 62)
-    return Duration(round(min(doubled, longest.nanoseconds) * (1 + part) / 2))
-
-
-def again() -> Handle:
-    return _AGAIN
-
-
-def is_again(value: Value) -> bool:
-    return isinstance(value, Handle) and value.kind == _AGAIN.kind
-
-
-def poll_pause() -> Duration:
-    return POLL_DEFAULT
-
-
-def poll_failure(error: ErrorValue) -> None:
-    """What `poll` takes for "not yet". Raises any other error again."""
-    if error.kind != "exit" and error.fields.get("retryable") is not True:
-        from fmsh.values import Raised
-
-        raise Raised(error)
-
-
-def is_found(value: Value) -> bool:
-    return value is not None and value is not False
+def found_program(path: Value) -> Value:
+    """What `which` gives. Raises: Raised where there is no such program."""
+    if path is None:
+        raise raised("name", "there is no such command: not of fmsh, not of this program, not in PATH")
+    return path
 
 
 # ---- Values of several kinds -----------------------------------------------------------------------------------------
@@ -475,6 +437,7 @@ FUNCTIONS: dict[str, Any] = {
         poll_pause,
         poll_failure,
         is_found,
+        found_program,
         spread_record,
         spread_list,
         environment_items,

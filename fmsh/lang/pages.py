@@ -1,0 +1,65 @@
+"""The help of commands, made from their signatures: one page for each, and the list of all."""
+
+from __future__ import annotations
+
+from fmsh.errors import UsageError
+from fmsh.lang.arguments import help_text
+from fmsh.lang.forms import FORMS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fmsh.machine.library import Library
+    from fmsh.machine.signature import Signature
+
+NAME_CELLS = 18
+
+
+def help_of(name: str, library: Library) -> str:
+    """Gives the page of a command, which may have two words, or without a name the list. Raises: UsageError."""
+    known = names(library)
+    if not name:
+        lines = "".join(_line(each, library) for each in known)
+        return f"{lines}\n`help NAME` says more of one. Everything else is a program of the system.\n"
+    signature = find(name, library)
+    family = [each for each in known if each.startswith(name + " ")]
+    if signature is not None:
+        return help_text(signature) + _family(family, library)
+    if family:
+        return "".join(_line(each, library) for each in family)
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, known, 1)
+    hint = f"did you mean {near[0]}?" if near else "`help` lists them; a program of the system has a man page"
+    raise UsageError(f"fmsh has no command {name}", hint=hint)
+
+
+def find(name: str, library: Library) -> Signature | None:
+    """The signature of a command of fmsh. One that computes goes before a form of its name, whose help is shorter."""
+    found = library.find(name)
+    form = FORMS.get(name)
+    if found is None:
+        return None if form is None else form.signature
+    if form is None:
+        return found.signature
+    more = [each for each in form.signature.parameters if found.signature.flag_named(each.flag) is None]
+    flags = tuple(each for each in more if each.kind == "flag")
+    return found.signature.replace(parameters=(*found.signature.parameters, *flags))  # type: ignore[no-any-return]
+
+
+def names(library: Library) -> list[str]:
+    """The names of all commands of fmsh, in the order of the alphabet."""
+    return sorted({*FORMS, *library.names()}, key=str.lower)
+
+
+def first_line(name: str, library: Library) -> str:
+    """What a command of fmsh does, in one line."""
+    signature = find(name, library)
+    return "" if signature is None else signature.help.partition("\n")[0]
+
+
+def _family(family: list[str], library: Library) -> str:
+    return "\n" + "".join(_line(each, library) for each in family) if family else ""
+
+
+def _line(name: str, library: Library) -> str:
+    return f"{name:<{NAME_CELLS}} {first_line(name, library)}".rstrip() + "\n"
