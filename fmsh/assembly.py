@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from fmsh.connectors.base import Attempt, AttemptId, Connector, Terminal
+    from fmsh.connectors.callback import Address
     from fmsh.connectors.process import ProcessConnector
     from fmsh.errors import StoreError
     from fmsh.lang.checking import Checked
@@ -344,23 +345,36 @@ class Assembly:
     def _callback(self) -> Connector:
         from fmsh.connectors.callback import CallbackConnector
 
-        return CallbackConnector(self._open_callback, self._callback_url, os.urandom)
+        return CallbackConnector(
+            self._open_callback,
+            self._callback_url,
+            os.urandom,
+            named=self.secrets.token,
+            secret=self.secrets.chosen,
+            reply=self._reply,
+        )
 
     def _file(self) -> Connector:
         from fmsh.connectors.files import FileConnector
 
         return FileConnector(self.secrets.reveal, self._umask)
 
-    def _open_callback(
-        self,
-        job_id: int,
-        handle_id: str,
-        token_hash: bytes,
-        expires_at_ms: int | None,
-        methods: tuple[str, ...],
-        is_many: bool,
-    ) -> None:
-        self.store.open_callback(NewCallback(job_id, handle_id, token_hash, expires_at_ms, methods, is_many))
+    def _open_callback(self, new: Address) -> None:
+        from fmsh import wire
+
+        options_json = wire.encode(new.options) if new.options else "{}"
+        self.store.open_callback(
+            NewCallback(
+                new.job_id, new.handle_id, new.token_hash, new.expires_at_ms, new.methods, new.is_many, options_json
+            )
+        )
+
+    def _reply(self, job_id: int, request_id: str, value: Value, status: int | None) -> bool:
+        from fmsh import wire
+
+        data_json = wire.encode({"status": status, "value": value})
+        is_new = self.store.reply(job_id, request_id, data_json)
+        return is_new or self.store.reply_to(request_id) == data_json  # by us, before a crash
 
     def _job(self) -> Connector:
         from fmsh.connectors.job import JobConnector

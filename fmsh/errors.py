@@ -92,6 +92,10 @@ class StoreMissing(StoreError):
     pass
 
 
+class StoreTaken(StoreError):
+    """What only one may have is another's now."""
+
+
 class ConnectorError(FmshError):
     pass
 

@@ -66,6 +66,17 @@ class Secrets:
         seal = self._vault().sealer()
         return lambda text: Secret((SecretReference(f"{SEALED} {seal(text)}"),))
 
+    def chosen(self, value: Value) -> Secret:
+        """The secret that a name, or a secret itself, stands for. Raises: Raised: there is none."""
+        found = value if isinstance(value, Secret) else self.use({"name": value})
+        assert isinstance(found, Secret)
+        self.reveal(found)
+        return found
+
+    def token(self, name: str) -> bytes:
+        """32 bytes that nobody can guess, the same for a name in this store."""
+        return bytes(self._vault().derive(f"callback {name}"))
+
     def observe(self, operation: str, arguments: dict[str, Value]) -> Value:
         """Answers what a job asks of secrets. Raises: Raised."""
         return _ANSWERS[operation](self, arguments)

@@ -37,7 +37,7 @@ import pytest
 
 from fmsh import wire
 from fmsh.assembly import check, load_program, make_program
-from fmsh.connectors.callback import CallbackConnector
+from fmsh.connectors.callback import Address, CallbackConnector
 from fmsh.connectors.files import FileConnector
 from fmsh.connectors.process import ProcessConnector
 from fmsh.connectors.timer import TimerConnector
@@ -192,12 +192,11 @@ class Run:
             "callback": CallbackConnector(self._open, lambda: "http://here", lambda count: bytes(count)),
         }
 
-    def _open(
-        self, job_id: int, handle: str, token_hash: bytes, expires_at_ms: int | None, methods: Any, is_many: bool
-    ) -> None:
+    def _open(self, opened: Address) -> None:
+        handle = opened.handle_id
         number = next((index for index, known in enumerate(self.callbacks) if known.handle_id == handle), None)
         hash = bytes([len(self.callbacks) if number is None else number]) * 32
-        new = NewCallback(job_id, handle, hash, expires_at_ms, methods, is_many)
+        new = NewCallback(opened.job_id, handle, hash, opened.expires_at_ms, opened.methods, opened.is_many)
         self.store.open_callback(new)
         if number is None:
             self.callbacks.append(new)

@@ -10,6 +10,7 @@ text, or else bytes.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import sys
@@ -23,21 +24,33 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from fmsh import wire
+from fmsh.builtins.text import plain_json
+from fmsh.daemon.deliveries import Deliveries
 from fmsh.daemon.problems import Problem, answer_fault, answer_http_exception, problem_response
+from fmsh.daemon.signatures import is_signed
 from fmsh.errors import StoreError
+from fmsh.store.outside import Call
+from fmsh.values import Raised
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Any
 
     from starlette.datastructures import Headers
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from fmsh.daemon.store_thread import StoreThread
-    from fmsh.values import Value
+    from fmsh.store.base import EventStore
+    from fmsh.values import Secret, Value
+
+    Reveal = Callable[[EventStore, Secret], str]  # the text of a secret
 
 BODY_BYTES_MAX = 1 << 20  # GitHub sends up to 25 MB, but what a job waits for is a result, not an archive
 DELIVERY_ID_CHARACTERS_MAX = 200
+REPLY_WAIT_S = 30.0
+REPLY_POLL_S, REPLY_POLL_S_MAX = 0.003, 0.1  # a job answers within milliseconds, or when it has time
+REPLY_POLL_GROWTH = 1.3
 NOT_KEPT = frozenset(("authorization", "cookie", "proxy-authorization"))
 ID_HEADERS = {"webhook-id": "webhook", "x-github-delivery": "github", "idempotency-key": "key"}
 
@@ -58,9 +71,11 @@ PAGE_HEADERS = {
 class CallbackRoutes:
     """The routes of the public application."""
 
-    def __init__(self, store: StoreThread, *, body_bytes_max: int) -> None:
+    def __init__(self, store: StoreThread, *, body_bytes_max: int, reveal: Reveal) -> None:
         self._store = store
         self._body_bytes_max = body_bytes_max
+        self._reveal = reveal
+        self._deliveries = Deliveries(store)
 
     async def answer(self, request: Request) -> Response:
         if request.method in ("GET", "HEAD"):
@@ -74,17 +89,16 @@ class CallbackRoutes:
         except ClientDisconnect:  # too late or gone: nobody reads the answer
             return Response(status_code=408)
         token_hash = hashlib.sha256(request.path_params["token"].encode("utf-8", "surrogatepass")).digest()
-        data_json = delivery_json(request, body)
+        dedupe_id = delivery_id(request.headers, body)
+        id = hashlib.sha256(token_hash + dedupe_id.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+        def make(store: EventStore, options: dict[str, Any]) -> Call:
+            self._require_signature(store, options, request, body)
+            data_json = delivery_json(request, body, id=id if options.get("reply") else None)
+            return Call(token_hash, data_json, dedupe_id, request.method, time.time_ns() // 1_000_000)
+
         try:
-            delivery = await self._store.call(
-                lambda store: store.deliver_callback(
-                    token_hash,
-                    data_json,
-                    dedupe_id=delivery_id(request.headers, body),
-                    method=request.method,
-                    now_ms=time.time_ns() // 1_000_000,
-                )
-            )
+            delivery, options = await self._deliveries.deliver(token_hash, make)
         except StoreError:
             raise Problem(503, "it could not be stored; send it again", headers={"Retry-After": "5"}) from None
         if delivery is None:
@@ -92,7 +106,35 @@ class CallbackRoutes:
         if delivery.is_moved:  # who knows the address may know why it serves nobody, and our log tells the user
             sys.stderr.write(f"a call for job {delivery.job_id} was refused: it was moved to another store\n")
             raise Problem(404, "the job that waited here was moved elsewhere")
+        if options.get("reply"):
+            return await self._reply(id)
         return JSONResponse({"job": delivery.job_id}, 202)
+
+    def _require_signature(self, store: EventStore, options: dict[str, Any], request: Request, body: bytes) -> None:
+        """Refuses what is not signed with the secret of the address. Raises: Problem."""
+        scheme = options.get("verify")
+        if scheme is None:
+            return
+        try:
+            secret = self._reveal(store, options["secret"])
+        except (Raised, StoreError) as fault:
+            sys.stderr.write(f"a call was refused, for the secret of its address cannot be had: {fault}\n")
+            raise Problem(503, "the signature cannot be verified now", headers={"Retry-After": "60"}) from None
+        if not is_signed(scheme, secret, request.headers, body, now_s=time.time()):
+            raise Problem(401, f"not signed as {scheme} signs, with the secret of this address, within the last 5 min")
+
+    async def _reply(self, request_id: str) -> Response:
+        """Waits for what the job answers to this request."""
+        wait_s, until_s = REPLY_POLL_S, time.monotonic() + REPLY_WAIT_S
+        while True:
+            data_json = await self._store.call(lambda store: store.reply_to(request_id))
+            if data_json is not None:
+                return reply_response(wire.decode(data_json))
+            left_s = until_s - time.monotonic()
+            if left_s <= 0:
+                raise Problem(504, f"the job has the request, and did not answer within {REPLY_WAIT_S:.0f} s")
+            await asyncio.sleep(min(wait_s, left_s))
+            wait_s = min(wait_s * REPLY_POLL_GROWTH, REPLY_POLL_S_MAX)
 
 
 class HostGuard:
@@ -109,9 +151,11 @@ class HostGuard:
             await self._app(scope, receive, send)
 
 
-def public_app(store: StoreThread, *, hosts: Callable[[], Iterable[str]], body_bytes_max: int) -> ASGIApp:
+def public_app(
+    store: StoreThread, *, hosts: Callable[[], Iterable[str]], body_bytes_max: int, reveal: Reveal
+) -> ASGIApp:
     """Makes the public application. `hosts` names the hosts that it answers for, as they are at the time."""
-    routes = CallbackRoutes(store, body_bytes_max=body_bytes_max)
+    routes = CallbackRoutes(store, body_bytes_max=body_bytes_max, reveal=reveal)
     app = Starlette(
         routes=[Route("/cb/{token}", routes.answer, methods=["GET", "POST", "PUT"])],
         exception_handlers={HTTPException: answer_http_exception, Exception: answer_fault},
@@ -158,9 +202,10 @@ def delivery_id(headers: Headers, body: bytes) -> str:
     return f"body:{hashlib.sha256(body).hexdigest()}"
 
 
-def delivery_json(request: Request, body: bytes) -> str:
-    """Writes what arrived as a record of the language, in the wire form."""
-    record: dict[str, Value] = {
+def delivery_json(request: Request, body: bytes, *, id: str | None) -> str:
+    """Writes what arrived as a record of the language, in the wire form. `id`: by which a reply names the request."""
+    record: dict[str, Value] = {} if id is None else {"id": id}
+    record |= {
         "method": request.method,
         "headers": _headers(request.headers),
         "query": _record(parse_qsl(request.url.query, keep_blank_values=True)),
@@ -169,6 +214,18 @@ def delivery_json(request: Request, body: bytes) -> str:
         return wire.encode(record | {"body": decode_body(body, request.headers.get("content-type", ""))})
     except RecursionError:  # nested deeper than a value may be: what arrived is kept, as text
         return wire.encode(record | {"body": body.decode("utf-8", "surrogateescape")})
+
+
+def reply_response(reply: dict[str, Any]) -> Response:
+    """Writes what a job answered: a record or list as JSON, a string as text, null as nothing."""
+    status, value = reply["status"], reply["value"]
+    if value is None:
+        return Response(status_code=status or 204)
+    if isinstance(value, str):
+        return Response(value.encode("utf-8", "surrogateescape"), status or 200, media_type="text/plain; charset=utf-8")
+    if isinstance(value, bytes):
+        return Response(value, status or 200, media_type="application/octet-stream")
+    return Response(plain_json(value), status or 200, media_type="application/json")
 
 
 def decode_body(body: bytes, content_type: str) -> Value:

@@ -23,6 +23,7 @@ from fmsh.daemon.sockets import Address, ControlSocket, address_of, listen_tcp, 
 from fmsh.daemon.store_thread import StoreThread
 from fmsh.errors import DaemonError
 from fmsh.record import Record
+from fmsh.values import raised
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+    from fmsh.daemon.callbacks import Reveal
     from fmsh.store.base import EventStore
+    from fmsh.values import Secret
 
 LISTEN_SETTING = "listen"
 LOOPBACK_NAMES = frozenset(("localhost", "127.0.0.1", "::1"))
@@ -52,11 +55,20 @@ class HttpSettings(Record):
 
 
 class HttpServer:
-    """Serves from `start` to `stop`. `on_stop` is called, in the server's thread, when the daemon is asked to end."""
+    """Serves from `start` to `stop`. `on_stop` is called, in the server's thread, when the daemon is asked to end.
+
+    `reveal` gives the text of a secret with which callers sign, in the thread of the store that is given to it.
+    """
 
     def __init__(
-        self, *, settings: HttpSettings, open_store: Callable[[], EventStore], on_stop: Callable[[], None]
+        self,
+        *,
+        settings: HttpSettings,
+        open_store: Callable[[], EventStore],
+        on_stop: Callable[[], None],
+        reveal: Reveal | None = None,
     ) -> None:
+        self._reveal = reveal or _reveal_nothing
         self._settings = settings
         self._open_store = open_store
         self._on_stop = on_stop
@@ -123,7 +135,9 @@ class HttpServer:
         return listener
 
     def _serve(self, store: StoreThread, listener: socket.socket | None, control: ControlSocket) -> None:
-        callbacks = public_app(store, hosts=self._hosts, body_bytes_max=self._settings.body_bytes_max)
+        callbacks = public_app(
+            store, hosts=self._hosts, body_bytes_max=self._settings.body_bytes_max, reveal=self._reveal
+        )
         routes = ControlRoutes(store, whereabouts=self._whereabouts, on_stop=self._on_stop)
         started = threading.Semaphore(0)
         self._servers = [
@@ -191,6 +205,10 @@ class HttpServer:
         if self._store is not None:
             self._store.close()
             self._store = None
+
+
+def _reveal_nothing(store: EventStore, secret: Secret) -> str:
+    raise raised("secret", "this server has no secrets")
 
 
 class _StartingServer(uvicorn.Server):

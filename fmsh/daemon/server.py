@@ -17,6 +17,7 @@ from fmsh.assembly import Assembly
 from fmsh.daemon.http_api import HttpServer, HttpSettings
 from fmsh.daemon.keeping import Keeper
 from fmsh.errors import ConnectorError, DaemonError, FmshError, StoreTooNew
+from fmsh.secrets import Secrets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,7 +88,12 @@ def run(settings: Settings) -> int:
         signal.signal(number, on_signal)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     http_settings = HttpSettings(settings.socket_path, fmsh.__version__, settings.listen, settings.public_url)
-    server = HttpServer(settings=http_settings, open_store=assembly.store.reopen, on_stop=stop)
+    server = HttpServer(
+        settings=http_settings,
+        open_store=assembly.store.reopen,
+        on_stop=stop,
+        reveal=lambda store, secret: Secrets(store, settings.key_path).reveal(secret),
+    )
     keeper = Keeper(assembly.store.reopen, settings.fx_directory, log.write)
     is_outdated = False
     try:

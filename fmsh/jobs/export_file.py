@@ -143,6 +143,7 @@ class CallbackLine(Line, tag="callback"):
     many: bool
     used_by: str | None
     used_at_ms: int | None
+    options: msgspec.Raw = msgspec.Raw(b"{}")
 
 
 class DeliveredLine(Line, tag="delivered"):

@@ -349,6 +349,7 @@ class _Output:
                 new.is_many,
                 kept.used_by,
                 kept.used_at_ms,
+                lines.raw(new.options_json),
             )
         for delivered in has.delivered:
             yield lines.DeliveredLine(delivered.dedupe_id, delivered.at_ms)

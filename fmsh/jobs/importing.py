@@ -298,7 +298,10 @@ class Incoming:
             elif isinstance(line, lines.EventLine):
                 yield from self._event(line, values)
             elif isinstance(line, lines.CallbackLine):
-                new = NewCallback(0, line.handle, line.token_hash, line.expires_at_ms, tuple(line.methods), line.many)
+                options_json = lines.text_of(line.options)
+                new = NewCallback(
+                    0, line.handle, line.token_hash, line.expires_at_ms, tuple(line.methods), line.many, options_json
+                )
                 yield KeptCallback(new, line.used_by, line.used_at_ms)
             elif isinstance(line, lines.DeliveredLine):
                 yield Delivered(line.id, line.at_ms)

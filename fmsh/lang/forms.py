@@ -15,6 +15,7 @@ from fmsh.lang.calls import literal_kind
 from fmsh.lang.expressions import operands, spill, spread
 from fmsh.lang.given import Form, Given, flag, nothing, observation, pair, positional, record, request
 from fmsh.lang.looking import LOOKING_FORMS
+from fmsh.lang.messages import MESSAGE_FORMS, wait_for
 from fmsh.lang.piped import Piped, position_of
 from fmsh.lang.pipelines import show
 from fmsh.lang.repeating import REPEATING_FORMS
@@ -62,15 +63,18 @@ CALLBACK = Signature(
         Parameter("many", "flag", "bool", False, False, "", "takes many deliveries, one at each await"),
         Parameter("full", "flag", "bool", False, False, "", "await gives method, headers, query and body"),
         flag("methods", "string", "the methods that it takes, such as POST,PUT"),
+        flag("name", "string", "gives the same address in every job, to one job at a time"),
+        Parameter("reply", "flag", "bool", False, False, "", "lets the caller wait for what `reply` answers"),
+        flag("verify", "string", "refuses what is not signed: standard, github, stripe or slack"),
+        flag("secret", "any", "the secret that --verify goes by, or its name"),
     ),
     help="Opens an address. Whoever sends to it resumes `await`.",
 )
 
 
 def _callback(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str) -> Piped:
-    return request(
-        c, b, node, "callback", "open", Given(c, b, CALLBACK, node, piped).values("ttl", "many", "full", "methods")
-    )
+    names = [parameter.name for parameter in CALLBACK.parameters]
+    return request(c, b, node, "callback", "open", Given(c, b, CALLBACK, node, piped).values(*names))
 
 
 AWAIT = Signature(
@@ -85,27 +89,7 @@ def _await(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str
     values = given.values("handle", "timeout")
     if "handle" not in values:
         return nothing(node)
-    if "timeout" not in values:
-        slot = b.hide(node)
-        b.emit(op.AWAIT, node, slot, c.generator.function(values["handle"], node.id))
-        return Piped(g.slot_of(0, slot, node.id), node)
-    handle = spill(c, b, node, values["handle"])
-    inner = Body(node.id, "body", b)
-    moved = _one_scope_up(handle, node.id)
-    inner.emit(op.AWAIT, node, 0, c.generator.function(moved, node.id))
-    slot = b.hide(node)
-    duration = c.generator.function(values["timeout"], node.id)
-    b.emit(op.WITHIN, node, slot, c.add(inner), duration, "capture")
-    return Piped(g.slot_of(0, slot, node.id), node)
-
-
-def _one_scope_up(value: _ast.expr, line: int) -> _ast.expr:
-    """The same hidden slot, seen from a body inside."""
-    import _ast
-
-    if isinstance(value, _ast.Subscript) and isinstance(value.slice, _ast.Constant):
-        return g.slot_of(1, int(str(value.slice.value)), line)
-    return value
+    return wait_for(c, b, node, values["handle"], values.get("timeout"))
 
 
 CHANNEL = Signature(
@@ -442,7 +426,7 @@ def _forms() -> dict[str, Form]:
             "A random number: from 0 to 1, or a whole number from A to B, B included.",
         ),
     }
-    return made | REQUEST_FORMS | REPEATING_FORMS | LOOKING_FORMS
+    return made | REQUEST_FORMS | REPEATING_FORMS | LOOKING_FORMS | MESSAGE_FORMS
 
 
 FORMS: dict[str, Form] = _forms()

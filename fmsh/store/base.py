@@ -37,10 +37,14 @@ if TYPE_CHECKING:
 
     from fmsh.errors import StoreError
     from fmsh.store.moving import Moving
+    from fmsh.store.outside import Outside
 else:
     Protocol = object
 
     class Moving:  # a module less to import for a short line
+        pass
+
+    class Outside:
         pass
 
 
@@ -251,7 +255,10 @@ class InboxRow(Record):
 
 
 class NewCallback(Record):
-    """An address under which one job can be called. Only the SHA-256 of its token is kept."""
+    """An address under which one job can be called. Only the SHA-256 of its token is kept.
+
+    `options_json` says how it serves its callers, to those who take their calls; the store does not look inside.
+    """
 
     job_id: int
     handle_id: str
@@ -259,6 +266,7 @@ class NewCallback(Record):
     expires_at_ms: int | None
     methods: tuple[str, ...] = ("POST", "PUT")
     is_many: bool = False
+    options_json: str = "{}"
 
 
 class Delivery(Record):
@@ -277,7 +285,7 @@ class JobFilter(Record):
     limit: int | None = None
 
 
-class EventStore(Moving, Protocol):
+class EventStore(Moving, Outside, Protocol):
     """See the module's docstring for what each method guarantees."""
 
     owner: Owner
@@ -408,26 +416,12 @@ class EventStore(Moving, Protocol):
     def owners(self) -> list[Owner]: ...
     def is_alive(self, owner_id: str) -> bool: ...
 
-    # -- inbox and callbacks
+    # -- inbox
     def deliver(self, job_id: int, kind: str, data_json: str, *, dedupe_id: str) -> bool:
         """Puts a row into a job's inbox and wakes its holder (or the daemon). False: `dedupe_id` was there before."""
         ...
 
     def inbox(self, job_id: int) -> list[InboxRow]: ...
-    def open_callback(self, new: NewCallback) -> None:
-        """Opens an address; opening the same (job, handle) again replaces its token."""
-        ...
-
-    def deliver_callback(
-        self, token_hash: bytes, data_json: str, *, dedupe_id: str, method: str, now_ms: int
-    ) -> Delivery | None:
-        """Accepts a call of an address, in one transaction with its inbox row.
-
-        The row is of kind `callback`, its data `{"handle": ID, "delivery": …}` with the data given.
-
-        None: unknown, expired, or used with another `dedupe_id`; callers cannot tell which.
-        """
-        ...
 
     # -- settings of this store (the kept port, the instance key) and secrets, already encrypted
     def setting(self, name: str) -> str | None: ...

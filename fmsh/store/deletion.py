@@ -33,12 +33,19 @@ UPDATE job SET trimmed_seq = ?1, trimmed_at_ms = ?2,
 WHERE id = ?3 AND trimmed_seq < ?1 AND ?1 > 1
 """
 # The tables of a job, and what names a row of each: a job may have more of any than one transaction should delete.
-OF_A_JOB = {"snapshot": "rowid", "inbox": "id", "delivered": "dedupe_id", "callback": "token_hash"}
+OF_A_JOB = {
+    "snapshot": "rowid",
+    "inbox": "id",
+    "delivered": "dedupe_id",
+    "callback": "token_hash",
+    "reply": "request_id",
+}
 
 OLD_DELIVERIES = "SELECT job_id, dedupe_id FROM delivered WHERE at_ms < ?1 LIMIT ?2"
 OLD_CALLBACKS = """
 SELECT rowid FROM callback WHERE (used_at_ms < ?1 AND NOT is_many) OR expires_at_ms < ?1 LIMIT ?2
 """
+OLD_REPLIES = "SELECT request_id FROM reply WHERE at_ms < ?1 LIMIT ?2"
 
 
 class Room:
@@ -211,9 +218,10 @@ def forget_deliveries(database: Database, before_ms: int) -> int:
         before = cursor.connection.total_changes()
         cursor.execute(f"DELETE FROM delivered WHERE (job_id, dedupe_id) IN ({OLD_DELIVERIES})", (before_ms, room.rows))
         cursor.execute(f"DELETE FROM callback WHERE rowid IN ({OLD_CALLBACKS})", (before_ms, room.rows))
+        cursor.execute(f"DELETE FROM reply WHERE request_id IN ({OLD_REPLIES})", (before_ms, room.rows))
         return cursor.connection.total_changes() == before
 
-    looks = (OLD_DELIVERIES, OLD_CALLBACKS)
+    looks = (OLD_DELIVERIES, OLD_CALLBACKS, OLD_REPLIES)
     return _in_turns(database, work) if any(database.read(look, (before_ms, 1)) for look in looks) else 0
 
 

@@ -5,15 +5,22 @@ from __future__ import annotations
 import time
 from _json import encode_basestring
 
-from fmsh.errors import StoreError, StoreMissing
+from fmsh.errors import StoreError, StoreMissing, StoreTaken
 from fmsh.store import chain, faults
 from fmsh.store.base import MOVED, Delivery, InboxRow, NewCallback
 from fmsh.store.moving import KeptCallback
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
     from fmsh.store.base import NewInboxRow
     from fmsh.store.database import Cursor, Reader
+    from fmsh.store.outside import Call
+
+NO_OPTIONS = "{}"
+ADDRESS = "token_hash, job_id, handle_id, expires_at_ms, methods, is_many, options_json"
 
 
 class Knock:
@@ -68,69 +75,124 @@ def rows(database: Reader, job_id: int) -> list[InboxRow]:
     return found
 
 
-def open_callback(cursor: Cursor, key: bytes, new: NewCallback) -> None:
-    """Opens an address, or gives an open one a new token. One that was used up stays used up."""
-    values = (new.token_hash, new.job_id, new.handle_id, new.expires_at_ms, " ".join(new.methods), int(new.is_many))
+def open_callback(cursor: Cursor, key: bytes, new: NewCallback, now_ms: int) -> None:
+    """Opens an address, or gives an open one a new token. One that was used up stays used up.
+
+    Raises: StoreTaken: another handle has the address, and it is open there.
+    """
+    _take_over(cursor, key, new, now_ms)
+    values = (
+        new.token_hash, new.job_id, new.handle_id, new.expires_at_ms, " ".join(new.methods), int(new.is_many),
+        new.options_json,
+    )  # fmt: skip
     cursor.execute(
-        """INSERT INTO callback VALUES (?, ?, ?, ?, ?, ?, NULL, ?, NULL) ON CONFLICT (job_id, handle_id) DO UPDATE SET
-        token_hash = excluded.token_hash, expires_at_ms = excluded.expires_at_ms, methods = excluded.methods,
-        is_many = excluded.is_many, sum = excluded.sum""",
-        (*values, chain.row_sum(key, *values)),
+        """INSERT INTO callback VALUES (?, ?, ?, ?, ?, ?, NULL, ?, NULL, ?) ON CONFLICT (job_id, handle_id)
+        DO UPDATE SET token_hash = excluded.token_hash, expires_at_ms = excluded.expires_at_ms,
+        methods = excluded.methods, is_many = excluded.is_many, sum = excluded.sum,
+        options_json = excluded.options_json""",
+        (*values[:-1], address_sum(key, values), new.options_json),
+    )
+
+
+def address_sum(key: bytes, kept: Sequence[object]) -> bytes:
+    """The sum of an address; one without options has that of the time before there were any."""
+    return chain.row_sum(key, *(kept if kept[-1] != NO_OPTIONS else kept[:-1]))  # type: ignore[arg-type]
+
+
+def _take_over(cursor: Cursor, key: bytes, new: NewCallback, now_ms: int) -> None:
+    """Takes an address from the handle that had it before, with the notes of what was delivered there."""
+    found = _address(cursor, key, new.token_hash)
+    if found is None or (found.job_id, found.handle_id) == (new.job_id, new.handle_id):
+        return
+    if not found.is_over(now_ms):
+        raise StoreTaken(f"job {found.job_id} has this address, and is open there")
+    cursor.execute("DELETE FROM callback WHERE token_hash = ?", (new.token_hash,))
+    before, now = (f"callback {handle_id} " for handle_id in (found.handle_id, new.handle_id))
+    cursor.execute(
+        """INSERT OR IGNORE INTO delivered SELECT ?1, ?2 || substr(dedupe_id, length(?3) + 1), at_ms FROM delivered
+        WHERE job_id = ?4 AND substr(dedupe_id, 1, length(?3)) = ?3""",
+        (new.job_id, now, before, found.job_id),
     )
 
 
 def callbacks(database: Reader, job_id: int) -> list[KeptCallback]:
     """Gives the addresses of a job."""
-    sql = """SELECT token_hash, job_id, handle_id, expires_at_ms, methods, is_many, sum, used_by, used_at_ms
-        FROM callback WHERE job_id = ? ORDER BY handle_id"""
+    sql = f"SELECT {ADDRESS}, sum, used_by, used_at_ms FROM callback WHERE job_id = ? ORDER BY handle_id"
     found = []
     for *kept, sum, used_by, used_at_ms in database.read(sql, (job_id,)):
-        if chain.row_sum(database.key, *kept) != sum:
+        if address_sum(database.key, kept) != sum:
             raise faults.changed(f"an address of job {job_id}")
-        token_hash, _, handle_id, expires_at_ms, methods, is_many = kept
-        new = NewCallback(job_id, handle_id, token_hash, expires_at_ms, tuple(methods.split()), bool(is_many))
+        token_hash, _, handle_id, expires_at_ms, methods, is_many, options = kept
+        new = NewCallback(job_id, handle_id, token_hash, expires_at_ms, tuple(methods.split()), bool(is_many), options)
         found.append(KeptCallback(new, used_by, used_at_ms))
     return found
 
 
-class Call:
-    """One call of an address, as it came."""
+def callback_options(database: Reader, token_hash: bytes) -> str | None:
+    rows = database.read("SELECT options_json FROM callback WHERE token_hash = ?", (token_hash,))
+    return rows[0][0] if rows else None
 
-    __slots__ = ("data_json", "dedupe_id", "method", "now_ms", "token_hash")
 
-    def __init__(self, token_hash: bytes, data_json: str, *, dedupe_id: str, method: str, now_ms: int) -> None:
-        self.token_hash = token_hash
-        self.data_json = data_json
-        self.dedupe_id = dedupe_id
-        self.method = method
-        self.now_ms = now_ms
+class Address:
+    """An address as it is kept."""
+
+    __slots__ = ("ended_as", "expires_at_ms", "handle_id", "is_many", "job_id", "methods", "used_by")
+
+    def __init__(self, kept: list[Any], used_by: str | None, ended_as: str | None) -> None:
+        _, self.job_id, self.handle_id, self.expires_at_ms, methods, self.is_many, _ = kept
+        self.methods = methods.split()
+        self.used_by = used_by
+        self.ended_as = ended_as
+
+    def is_over(self, now_ms: int) -> bool:
+        """Whether it takes nothing new. One of a job that was moved is not over: it is open elsewhere."""
+        is_past = self.expires_at_ms is not None and self.expires_at_ms <= now_ms
+        return self.ended_as not in (None, MOVED) or is_past or (self.used_by is not None and not self.is_many)
+
+
+def _address(cursor: Cursor, key: bytes, token_hash: bytes) -> Address | None:
+    sql = f"SELECT {ADDRESS}, sum, used_by, ended_as FROM callback JOIN job ON job.id = job_id WHERE token_hash = ?"
+    rows = cursor.execute(sql, (token_hash,)).fetchall()
+    if not rows:
+        return None
+    *kept, sum, used_by, ended_as = rows[0]
+    if address_sum(key, kept) != sum:
+        raise faults.changed("the address that was called")
+    return Address(kept, used_by, ended_as)
 
 
 def deliver_callback(cursor: Cursor, key: bytes, call: Call) -> tuple[Delivery, Knock] | None:
     """Accepts a call of an address, or says nothing of why not. A repeat is still a repeat after use and expiry."""
-    found = cursor.execute(
-        """SELECT token_hash, job_id, handle_id, expires_at_ms, methods, is_many, sum, used_by, ended_as
-        FROM callback JOIN job ON job.id = job_id WHERE token_hash = ?""",
-        (call.token_hash,),
-    ).fetchall()
-    if not found:
+    address = _address(cursor, key, call.token_hash)
+    if address is None or call.method not in address.methods:
         return None
-    *kept, sum, used_by, ended_as = found[0]
-    if chain.row_sum(key, *kept) != sum:
-        raise faults.changed("the address that was called")
-    _, job_id, handle_id, expires_at_ms, methods, is_many = kept
-    if call.method not in methods.split():
-        return None
-    dedupe_id = f"callback {handle_id} {call.dedupe_id}"
+    job_id = address.job_id
+    dedupe_id = f"callback {address.handle_id} {call.dedupe_id}"
     sql = "SELECT 1 FROM delivered WHERE job_id = ? AND dedupe_id = ?"
     if cursor.execute(sql, (job_id, dedupe_id)).fetchall():
         return Delivery(job_id, True), Knock(is_new=False, holder_id=None)
-    is_over = ended_as not in (None, MOVED) or (expires_at_ms is not None and expires_at_ms <= call.now_ms)
-    if is_over or (used_by is not None and not is_many):
+    if address.is_over(call.now_ms):
         return None
-    if ended_as == MOVED:
+    if address.ended_as == MOVED:
         return Delivery(job_id, False, is_moved=True), Knock(is_new=False, holder_id=None)
     used = "UPDATE callback SET used_by = ?, used_at_ms = ? WHERE token_hash = ?"
     cursor.execute(used, (call.dedupe_id, call.now_ms, call.token_hash))
-    data_json = callback_json(handle_id, call.data_json)
+    data_json = callback_json(address.handle_id, call.data_json)
     return Delivery(job_id, False), deliver(cursor, key, job_id, "callback", data_json, dedupe_id)
+
+
+def reply(cursor: Cursor, key: bytes, job_id: int, request_id: str, data_json: str) -> bool:
+    """Keeps what a job answers to a call, unless it was answered before."""
+    sum = chain.row_sum(key, request_id, job_id, data_json)
+    sql = "INSERT OR IGNORE INTO reply VALUES (?, ?, ?, ?, ?) RETURNING 1"
+    return bool(cursor.execute(sql, (request_id, job_id, time.time_ns() // 10**6, data_json, sum)).fetchall())
+
+
+def reply_to(database: Reader, request_id: str) -> str | None:
+    for job_id, data_json, sum in database.read(
+        "SELECT job_id, data_json, sum FROM reply WHERE request_id = ?", (request_id,)
+    ):
+        if chain.row_sum(database.key, request_id, job_id, data_json) != sum:
+            raise faults.changed(f"an answer of job {job_id} to a call")
+        return str(data_json)
+    return None

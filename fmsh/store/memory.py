@@ -17,7 +17,6 @@ from fmsh.store.base import (
     OVER_STATES,
     RENEWAL_TTL_S,
     Damage,
-    Delivery,
     InboxRow,
     Job,
     JobAge,
@@ -25,9 +24,9 @@ from fmsh.store.base import (
     Owner,
     StoredEvent,
 )
-from fmsh.store.inbox import callback_json
-from fmsh.store.memory_disk import KEY, CallbackOnDisk, KeptJob, MemoryDisk, apply, damaged_values, kept_job
+from fmsh.store.memory_disk import KEY, KeptJob, MemoryDisk, apply, damaged_values, kept_job
 from fmsh.store.memory_drawer import Writing
+from fmsh.store.memory_outside import MemoryCallers
 from fmsh.store.memory_transfer import Mover
 from fmsh.store.watch import Watch
 
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     from fmsh.store.base import (
         Append,
         JobFilter,
-        NewCallback,
         NewEvent,
         NewInboxRow,
         NewJob,
@@ -48,7 +46,7 @@ if TYPE_CHECKING:
     )
 
 
-class MemoryStore(Mover):
+class MemoryStore(MemoryCallers, Mover):
     """See `fmsh.store.base` for what each method guarantees."""
 
     def __init__(
@@ -298,6 +296,7 @@ class MemoryStore(Mover):
                 freed += kept.size + disk.drop_blobs(kept.job.id, lambda until: True)
                 del disk.jobs[kept.job.id]
                 disk.callbacks = {at: found for at, found in disk.callbacks.items() if at[0] != kept.job.id}
+                disk.replies = {id: found for id, found in disk.replies.items() if found[0] != kept.job.id}
                 if all(other.job.program_hash != kept.job.program_hash for other in disk.jobs.values()):
                     del disk.programs[kept.job.program_hash]
         return freed
@@ -315,6 +314,7 @@ class MemoryStore(Mover):
             for kept in disk.jobs.values():
                 kept.delivered = {id: at_ms for id, at_ms in kept.delivered.items() if at_ms >= before_ms}
             disk.callbacks = {at: found for at, found in disk.callbacks.items() if not found.was_over(before_ms)}
+            disk.replies = {id: found for id, found in disk.replies.items() if found[1] >= before_ms}
         return 0
 
     def existed(self, job_id: int) -> bool:
@@ -417,35 +417,6 @@ class MemoryStore(Mover):
     def inbox(self, job_id: int) -> list[InboxRow]:
         kept = self.disk.jobs.get(job_id)
         return [] if kept is None else list(kept.inbox.values())
-
-    def open_callback(self, new: NewCallback) -> None:
-        with Writing(self) as disk:
-            before = disk.callbacks.get((new.job_id, new.handle_id))
-            disk.callbacks[new.job_id, new.handle_id] = CallbackOnDisk(new, before)
-
-    def deliver_callback(
-        self, token_hash: bytes, data_json: str, *, dedupe_id: str, method: str, now_ms: int
-    ) -> Delivery | None:
-        with Writing(self) as disk:
-            found = next((kept for kept in disk.callbacks.values() if kept.new.token_hash == token_hash), None)
-            if found is None or method not in found.new.methods:
-                return None
-            new, kept = found.new, self._kept(found.new.job_id)
-            dedupe_id = f"callback {new.handle_id} {dedupe_id}"
-            if dedupe_id in kept.delivered:
-                return Delivery(new.job_id, True)
-            is_moved = kept.job.state == MOVED
-            is_over = (kept.has_ended and not is_moved) or (
-                new.expires_at_ms is not None and new.expires_at_ms <= now_ms
-            )
-            if is_over or (found.used_by is not None and not new.is_many):
-                return None
-            if is_moved:
-                return Delivery(new.job_id, False, is_moved=True)
-            found.used_by, found.used_at_ms = dedupe_id, now_ms
-            wrapped = callback_json(new.handle_id, data_json)
-            self.deliver(new.job_id, "callback", wrapped, dedupe_id=dedupe_id)
-            return Delivery(new.job_id, False)
 
     # -- waking
 

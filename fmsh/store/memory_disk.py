@@ -107,6 +107,7 @@ class MemoryDisk:
         self.blobs: dict[str, tuple[bytes, bytes]] = {}  # each with its hash
         self.blob_uses: dict[tuple[int, str], int | None] = {}  # until which event of the job; None: as long as the job
         self.callbacks: dict[tuple[int, str], CallbackOnDisk] = {}
+        self.replies: dict[str, tuple[int, int, str]] = {}  # the job, when, and what, by the id of the request
         self.settings: dict[str, str] = {}
         self.secrets: dict[str, bytes] = {}
         self.sessions: dict[str, Session] = {}  # in order of their last use

@@ -68,6 +68,15 @@ UPDATE delivered SET at_ms = unixepoch() * 1000;
 ALTER TABLE callback ADD COLUMN used_at_ms INTEGER;
 UPDATE callback SET used_at_ms = unixepoch() * 1000 WHERE used_by IS NOT NULL;
 """
+# From 4: how an address serves those who call it, and what they are answered.
+ADD_REPLIES = """
+ALTER TABLE callback ADD COLUMN options_json TEXT NOT NULL DEFAULT '{}';
+CREATE TABLE reply (
+    request_id TEXT PRIMARY KEY, job_id INTEGER NOT NULL, at_ms INTEGER NOT NULL, data_json TEXT NOT NULL,
+    sum BLOB NOT NULL
+) STRICT;
+CREATE INDEX reply_by_job ON reply (job_id);
+"""
 
 
 class Schema(Record):
@@ -77,7 +86,7 @@ class Schema(Record):
     steps: Mapping[int, str]
 
 
-CURRENT = Schema(4, {1: COUNT_BLOB_USES, 2: ADD_SESSIONS, 3: DATE_DELIVERIES})
+CURRENT = Schema(5, {1: COUNT_BLOB_USES, 2: ADD_SESSIONS, 3: DATE_DELIVERIES, 4: ADD_REPLIES})
 
 
 def bring_up_to_date(

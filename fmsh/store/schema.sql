@@ -185,8 +185,21 @@ CREATE TABLE callback (
     used_by TEXT,
     sum BLOB NOT NULL,
     used_at_ms INTEGER,
+    options_json TEXT NOT NULL DEFAULT '{}',
     UNIQUE (job_id, handle_id)
 ) STRICT;
+
+-- What a job answers to whoever called it and waits for that. A call that is repeated gets the same answer again.
+
+CREATE TABLE reply (
+    request_id TEXT PRIMARY KEY,
+    job_id INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL,
+    data_json TEXT NOT NULL,
+    sum BLOB NOT NULL
+) STRICT;
+
+CREATE INDEX reply_by_job ON reply (job_id);
 
 -- What belongs to the store itself: its keys and kept settings, and secrets, which arrive here already encrypted.
 

@@ -20,6 +20,7 @@ from fmsh.store.base import RENEWAL_TTL_S
 from fmsh.store.database import Database
 from fmsh.store.migrations import CURRENT
 from fmsh.store.presence import Presence
+from fmsh.store.sqlite_outside import Callers
 from fmsh.store.watch import Watch
 
 TYPE_CHECKING = False
@@ -31,13 +32,11 @@ if TYPE_CHECKING:
     from fmsh.store.base import (
         Append,
         Damage,
-        Delivery,
         InboxRow,
         Job,
         JobAge,
         JobFilter,
         Lease,
-        NewCallback,
         NewEvent,
         NewInboxRow,
         NewJob,
@@ -56,7 +55,7 @@ if TYPE_CHECKING:
     OwnerKind = Literal["shell", "daemon"]
 
 
-class SqliteStore:
+class SqliteStore(Callers):
     """See `fmsh.store.base` for what each method guarantees."""
 
     def __init__(self, directory: str, presence: Presence, watch: Watch, schema: Schema, *, is_first: bool) -> None:
@@ -256,7 +255,7 @@ class SqliteStore:
     def is_alive(self, owner_id: str) -> bool:
         return any(self._presence.is_alive(owner) for owner in self.owners() if owner.id == owner_id)
 
-    # -- inbox and callbacks
+    # -- inbox
 
     def deliver(self, job_id: int, kind: str, data_json: str, *, dedupe_id: str) -> bool:
         from fmsh.store import inbox
@@ -270,24 +269,6 @@ class SqliteStore:
         from fmsh.store import inbox
 
         return inbox.rows(self._database, job_id)
-
-    def open_callback(self, new: NewCallback) -> None:
-        from fmsh.store import inbox
-
-        self._database.write(lambda cursor: inbox.open_callback(cursor, self._database.key, new))
-
-    def deliver_callback(
-        self, token_hash: bytes, data_json: str, *, dedupe_id: str, method: str, now_ms: int
-    ) -> Delivery | None:
-        from fmsh.store import inbox
-
-        call = inbox.Call(token_hash, data_json, dedupe_id=dedupe_id, method=method, now_ms=now_ms)
-        found = self._database.write(lambda cursor: inbox.deliver_callback(cursor, self._database.key, call))
-        if found is None:
-            return None
-        delivery, knock = found
-        self._poke_holder(knock)
-        return delivery
 
     # -- moving
 

@@ -7,6 +7,8 @@ hashes under this store's key.
 
 from __future__ import annotations
 
+import time
+
 import apsw
 
 from fmsh.errors import StoreError, StoreFenced
@@ -244,7 +246,7 @@ class _Writer:
 
     def _add_callback(self, kept: KeptCallback) -> None:
         new = NewCallback(**{field: getattr(kept.new, field) for field in kept.new.fields} | {"job_id": self._row.id})
-        inbox.open_callback(self._cursor, self._key, new)
+        inbox.open_callback(self._cursor, self._key, new, time.time_ns() // 10**6)
         sql = "UPDATE callback SET used_by = ?, used_at_ms = ? WHERE token_hash = ?"
         self._cursor.execute(sql, (kept.used_by, kept.used_at_ms, new.token_hash))
 

@@ -8,7 +8,7 @@ statement: it sees one state of the database, and nobody waits for it.
 from __future__ import annotations
 
 from fmsh.errors import StoreCorrupt, StoreMissing
-from fmsh.store import chain, history, jobs, migrations
+from fmsh.store import chain, history, inbox, jobs, migrations
 from fmsh.store.base import ACTIVE_STATES, ENDED_STATES, MOVED, Damage
 
 TYPE_CHECKING = False
@@ -29,6 +29,7 @@ OF_A_JOB = {
     "inbox": "inbox rows",
     "delivered": "notes of deliveries",
     "callback": "callback addresses",
+    "reply": "answers to calls",
     "blob_use": "uses of large values",
 }
 
@@ -55,7 +56,8 @@ SELECT snapshot.job_id, snapshot.seq, state_json, chain, sum, event.hash FROM sn
 LEFT JOIN event ON event.job_id = snapshot.job_id AND event.seq = snapshot.seq WHERE snapshot.rowid = ?
 """
 INBOX_ROW = "SELECT job_id, kind, data_json, sum FROM inbox WHERE id = ?"
-CALLBACK = "SELECT token_hash, job_id, handle_id, expires_at_ms, methods, is_many, sum FROM callback WHERE rowid = ?"
+CALLBACK = f"SELECT {inbox.ADDRESS}, sum FROM callback WHERE rowid = ?"
+REPLY = "SELECT request_id, job_id, data_json, sum FROM reply WHERE rowid = ?"
 
 
 def verify(reader: Reader) -> Iterator[Damage]:
@@ -144,8 +146,15 @@ def _inbox_row(reader: Reader, rowid: int) -> Damage | None:
 
 def _callback(reader: Reader, rowid: int) -> Damage | None:
     for *values, kept in reader.read(CALLBACK, (rowid,)):
-        if chain.row_sum(reader.key, *values) != kept:
+        if inbox.address_sum(reader.key, values) != kept:
             return Damage(f"a callback address of job {values[1]} is not what was written", values[1])
+    return None
+
+
+def _reply(reader: Reader, rowid: int) -> Damage | None:
+    for *values, kept in reader.read(REPLY, (rowid,)):
+        if chain.row_sum(reader.key, *values) != kept:
+            return Damage(f"an answer of job {values[1]} to a call is not what was written", values[1])
     return None
 
 
@@ -166,6 +175,7 @@ LOOKS: dict[str, Look] = {
     "snapshot": _snapshot,
     "inbox": _inbox_row,
     "callback": _callback,
+    "reply": _reply,
     "program": _program,
     "blob": _blob,
 }

@@ -6,7 +6,7 @@ import select
 
 import pytest
 
-from fmsh.errors import InternalError, StoreCorrupt, StoreError, StoreFenced, StoreFull, StoreMissing
+from fmsh.errors import InternalError, StoreCorrupt, StoreError, StoreFenced, StoreFull, StoreMissing, StoreTaken
 from fmsh.store.base import (
     ENDED_STATES,
     Append,
@@ -22,6 +22,7 @@ from fmsh.store.base import (
     Snapshot,
     Summary,
 )
+from fmsh.store.outside import Call
 from tests.conformance.worlds import (
     PROGRAM,
     RUNNING,
@@ -729,6 +730,55 @@ def test_opening_a_callback_again_replaces_its_token(store: EventStore) -> None:
 
 
 # -- sessions
+
+
+def test_an_address_is_one_handles_at_a_time_and_repeats_stay_repeats_with_the_next(store: EventStore) -> None:
+    first, second, third = (start(store, uid) for uid in ("u1", "u2", "u3"))
+    store.open_callback(NewCallback(first.job_id, "h", b"t", None, options_json='{"a":1}'))
+    with pytest.raises(StoreTaken, match=f"job {first.job_id} has this address"):
+        store.open_callback(NewCallback(second.job_id, "g", b"t", None))
+    assert store.callback_options(b"t") == '{"a":1}' and store.callback_options(b"u") is None
+    assert call(store, dedupe_id="one") == Delivery(first.job_id, False)
+    store.open_callback(NewCallback(second.job_id, "g", b"t", None))
+    assert call(store, dedupe_id="one") == Delivery(second.job_id, True)
+    assert call(store, dedupe_id="two") == Delivery(second.job_id, False)
+    commit(store, second, "JobEnded", summary=SUCCEEDED)
+    store.open_callback(NewCallback(third.job_id, "h", b"t", None, is_many=True))
+    assert [call(store, dedupe_id=id) for id in ("one", "two", "three")] == [
+        Delivery(third.job_id, True),
+        Delivery(third.job_id, True),
+        Delivery(third.job_id, False),
+    ]
+    assert [damage.text for damage in store.verify()] == []
+
+
+def test_calls_that_come_together_are_answered_each(store: EventStore) -> None:
+    lease = start(store)
+    store.open_callback(NewCallback(lease.job_id, "h", b"t", None, is_many=True))
+    calls = [Call(token, "1", id, "POST", 100) for token, id in ((b"t", "a"), (b"x", "a"), (b"t", "a"), (b"t", "b"))]
+    assert store.deliver_calls(calls) == [
+        Delivery(lease.job_id, False),
+        None,
+        Delivery(lease.job_id, True),
+        Delivery(lease.job_id, False),
+    ]
+    assert len(store.inbox(lease.job_id)) == 2
+
+
+def test_a_call_is_answered_once_and_the_answer_goes_with_the_job_or_with_time(world: World, store: EventStore) -> None:
+    lease, other = start(store), world.open()
+    assert store.reply(lease.job_id, "r", '{"a":1}') and not store.reply(lease.job_id, "r", '{"a":2}')
+    assert other.reply_to("r") == '{"a":1}' and other.reply_to("q") is None
+    assert [damage.text for damage in store.verify()] == []
+    store.forget_deliveries(before_ms=0)
+    assert store.reply_to("r") == '{"a":1}'
+    commit(store, lease, "JobEnded", summary=SUCCEEDED)
+    store.remove_jobs([lease.job_id], now_ms=1)
+    assert store.reply_to("r") is None
+    later = start(store, "u2")
+    store.reply(later.job_id, "r", "{}")
+    store.forget_deliveries(before_ms=2**60)
+    assert store.reply_to("r") is None
 
 
 def test_a_line_leaves_its_changes_to_the_session_with_its_end(world: World, store: EventStore) -> None:

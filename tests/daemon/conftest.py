@@ -36,7 +36,10 @@ class World:
 
     def start(self, **settings: Any) -> HttpServer:
         options = {"socket_path": str(self.directory / "run" / "control.sock"), "version": "1.2.3"} | settings
-        server = HttpServer(settings=HttpSettings(**options), open_store=self.reopen, on_stop=self.stop_asked.set)
+        reveal = options.pop("reveal", None)
+        server = HttpServer(
+            settings=HttpSettings(**options), open_store=self.reopen, on_stop=self.stop_asked.set, reveal=reveal
+        )
         server.start()
         self.servers.append(server)
         return server

@@ -16,6 +16,7 @@ from fmsh.daemon.http_api import HttpServer
 from .conftest import NOW_MS, World, ask
 
 DATA = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "data", "webhooks")
+REPEATED = DATA + "-repeated"
 
 
 def test_a_delivery_is_durable_when_it_is_answered(world: World, server: HttpServer) -> None:
@@ -158,17 +159,31 @@ def test_a_delivery_that_cannot_be_stored_is_not_accepted(tmp_path: Any) -> None
         server.stop(0.5)
 
 
-@pytest.mark.parametrize("name", sorted(os.listdir(DATA)))
-def test_what_real_senders_send_arrives(world: World, server: HttpServer, name: str) -> None:
-    with open(os.path.join(DATA, name), "rb") as file:
+def captured(path: str) -> tuple[bytes, dict[str, str]]:
+    """The body and the headers of a request that was really sent."""
+    with open(path, "rb") as file:
         head, _, body = file.read().partition(b"\r\n\r\n")
     lines = [line.split(": ", 1) for line in head.decode().split("\r\n")[1:]]
-    headers = {key.replace("-", "_"): value for key, value in lines if key not in ("Host", "Content-Length")}
+    return body, {key.replace("-", "_"): value for key, value in lines if key not in ("Host", "Content-Length")}
+
+
+@pytest.mark.parametrize("name", sorted(os.listdir(DATA)))
+def test_what_real_senders_send_arrives(world: World, server: HttpServer, name: str) -> None:
+    body, headers = captured(os.path.join(DATA, name))
     job_id = world.open_callback("T")
     assert ask(server, "POST", "/cb/T", body, **headers).status == 202
     assert ask(server, "POST", "/cb/T", body, **headers).status == 202
     (data,) = world.received(job_id)
     assert data["body"] == json.loads(body)
+
+
+def test_what_real_senders_send_again_arrives_once(world: World, server: HttpServer) -> None:
+    """Each was sent three times, after two answers of 503: the same bytes, without an id of the delivery."""
+    job_id = world.open_callback("T", is_many=True)
+    requests = [captured(os.path.join(REPEATED, name)) for name in sorted(os.listdir(REPEATED))]
+    for body, headers in [request for request in requests for _ in range(3)]:
+        assert ask(server, "POST", "/cb/T", body, **headers).status == 202
+    assert [data["body"] for data in world.received(job_id)] == [json.loads(body) for body, _ in requests]
 
 
 @pytest.mark.parametrize(

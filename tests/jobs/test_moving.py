@@ -129,7 +129,7 @@ def test_a_job_arrives_whole(here: Place, there: Place) -> None:
     Story(there.store)  # so that numbers differ
     made = story(here, key="k", name="n", env="prod")
     large = "x" * 100_000
-    here.store.open_callback(NewCallback(made.id, "7", TOKEN, None, ("PUT",), True))
+    here.store.open_callback(NewCallback(made.id, "7", TOKEN, None, ("PUT",), True, '{"reply":true}'))
     made.add_large(Displayed(large))
     made.wait_for(PERSON)
     given_up(made)
@@ -151,7 +151,7 @@ def test_a_job_arrives_whole(here: Place, there: Place) -> None:
     assert [found.dedupe_id for found in taken.delivered] == ["callback 7 d"] and taken.inbox[
         0
     ].data_json == '{"handle":"7","delivery":{"body":1}}'
-    assert taken.callbacks[0].new == NewCallback(2, "7", TOKEN, None, ("PUT",), True)
+    assert taken.callbacks[0].new == NewCallback(2, "7", TOKEN, None, ("PUT",), True, '{"reply":true}')
     arrived = there.directory / "fx" / made.uid / "1-1"
     assert sorted(os.listdir(arrived)) == ["err", "out"]
     assert (arrived / "out").read_bytes() == (directory / "out").read_bytes()

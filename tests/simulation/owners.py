@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fmsh.connectors.base import Attempt
-from fmsh.connectors.callback import CallbackConnector
+from fmsh.connectors.callback import Address, CallbackConnector
 from fmsh.connectors.job import JobConnector
 from fmsh.connectors.timer import TimerConnector
 from fmsh.engine.engine import Ended, Engine, NewRun
@@ -137,11 +137,10 @@ class Runner(Owner):
             "job": JobConnector(self._start_job),
         }
 
-    def _open_callback(
-        self, job_id: int, handle_id: str, token_hash: bytes, expires_at_ms: int | None, methods: Any, is_many: bool
-    ) -> None:
-        self.store.open_callback(NewCallback(job_id, handle_id, token_hash, expires_at_ms, methods, is_many))
-        self.world.addresses.setdefault((job_id, handle_id, is_many), []).append(token_hash)
+    def _open_callback(self, new: Address) -> None:
+        opened = NewCallback(new.job_id, new.handle_id, new.token_hash, new.expires_at_ms, new.methods, new.is_many)
+        self.store.open_callback(opened)
+        self.world.addresses.setdefault((new.job_id, new.handle_id, new.is_many), []).append(new.token_hash)
 
     def _start_job(self, attempt: Attempt) -> int:
         """As `fmsh.assembly` starts what `&` asks for."""
