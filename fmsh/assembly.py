@@ -301,6 +301,10 @@ class Assembly:
         return retention.trim_behind(self.store, self.settings.fx_directory, job_id, keep_ms, now_ms=now_ms)
 
     def _observe(self, operation: str, arguments: dict[str, Value]) -> Value:
+        if operation == "jobs":
+            from fmsh.engine.listing import jobs_seen
+
+            return jobs_seen(self.store, arguments)
         if operation not in OPERATIONS:
             return observe_plainly(operation, arguments)
         try:

@@ -169,8 +169,8 @@ def _run_verb(words: list[str]) -> int:
     settings = read_settings(os.environ)
     if words[0] == "help":
         return _help(words[1:], settings)
-    verbs = {"jobs": [], "fg": ["attach"], "attach": ["attach"], "cancel": ["cancel"]}
-    return _jobs([*verbs[words[0]], *words[1:]], settings)
+    verbs = {"jobs": [], "fg": ["attach"], "bg": ["resume"]}
+    return _jobs([*verbs.get(words[0], [words[0]]), *words[1:]], settings)
 
 
 def _jobs(arguments: list[str], settings: Settings) -> int:

@@ -420,6 +420,11 @@ def _forms() -> dict[str, Form]:
         "reveal": _observation("reveal", (positional("secret"),), "The plain text of a secret, which is recorded."),
         "now": _observation("now", (), "The time, the same in every replay."),
         "uuid": _observation("uuid", (), "A fresh random UUID, the same in every replay."),
+        "jobs": _observation(
+            "jobs",
+            (flag("all", "bool", "every ended job too, not only the newest"),),
+            "The jobs of this store as records, newest first: `jobs | where { .state == waiting }`.",
+        ),
         "random": _observation(
             "random",
             (positional("from", "number", is_required=False), positional("to", "number", is_required=False)),

@@ -19,6 +19,8 @@ VERBS = {
     "jobs": "the jobs of this store; `jobs VERB …` as `fmsh jobs VERB …`",
     "fg": "follows a job: its number",
     "attach": "follows a job: its number",
+    "bg": "lets paused jobs go on: their numbers",
+    "wait": "waits for jobs to end: their numbers",
     "cancel": "cancels jobs: their numbers",
     "help": "what a command does",
 }

@@ -39,8 +39,8 @@ def evaluate(program: Program, facts: Facts, environment: Mapping[str, str | Sec
                 asked = describe(effect.connector, effect.operation, effect.arguments)
                 raise FmshError(f"it asks for an effect, `{asked}`, and nothing that it does is recorded")
             if isinstance(effect, Observe):
-                if effect.operation in SECRET_OPERATIONS:
-                    raise FmshError("it asks for a secret")
+                if effect.operation in (*SECRET_OPERATIONS, "jobs"):
+                    raise FmshError(f"it asks for something that only a job is told: `{effect.operation}`")
                 machine.feed(Observed(effect.number, observe_plainly(effect.operation, effect.arguments)))
         if not effects:
             raise FmshError(f"it does not end within {BUDGET:,} instructions")

@@ -184,3 +184,16 @@ def test_a_line_that_goes_on_elsewhere_leaves_nothing(shell: Shell) -> None:
     assert "goes on in the background" in at._await_prompt()
     until(lambda: shell.file("done") is not None)
     assert at.enter("$x").splitlines()[0] == "1" and at.leave() == 0
+
+
+def test_jobs_are_values_and_verbs(shell: Shell) -> None:
+    at = Prompt(shell)
+    assert at.enter('let j = (sh -c "while test ! -e go; do sleep 0.01; done" &)') == ""
+    number = at.enter("print $j.id")
+    assert at.enter(f"jobs | where {{ .id == {number} }} | get command").endswith("&")
+    (shell.directory / "go").touch()
+    at.enter(f"wait {number}")
+    assert at.status == "0"
+    assert at.enter(f"jobs | where {{ .id == {number} }} | first | get state") == "succeeded"
+    assert "has ended already" in at.enter(f"bg {number}") and at.status == "1"
+    assert at.leave() == 1
