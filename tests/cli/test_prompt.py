@@ -196,4 +196,4 @@ def test_jobs_are_values_and_verbs(shell: Shell) -> None:
     assert at.status == "0"
     assert at.enter(f"jobs | where {{ .id == {number} }} | first | get state") == "succeeded"
     assert "has ended already" in at.enter(f"bg {number}") and at.status == "1"
-    assert at.leave() == 1
+    assert at.leave() == 0
