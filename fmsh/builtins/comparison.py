@@ -164,7 +164,7 @@ def _not_comparable(sign: str, left: Value, right: Value) -> Raised:
 
 def _conversion(kinds: tuple[str, str]) -> str:
     if "secret" in kinds:
-        return "`reveal` makes plain text of a secret"
+        return "`(reveal $s)` is the plain text of a secret, which is then recorded"
     if "null" in kinds:
         return "`$x ?? 0` gives a value where there is none"
     if "string" in kinds:

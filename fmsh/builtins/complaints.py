@@ -56,7 +56,7 @@ def too_much(message: str, *, hint: str = "") -> Raised:
 def conversion(kind: str, expected: str) -> str:
     """Says how to turn one kind into another, or nothing where there is no sensible way."""
     if kind == "secret":
-        return "`reveal` makes plain text of a secret"
+        return "`(reveal $s)` is the plain text of a secret, which is then recorded"
     if expected in ("string", "text") and kind in ("int", "float", "bool", "bytes", "duration", "datetime"):
         return "convert with `| str`"
     if expected in ("string", "text") and kind in ("list", "record"):

@@ -168,7 +168,8 @@ def _check_literal(c: Compiler, signature: Signature, parameter: Parameter, argu
     kind = literal_kind(argument)
     if kind is not None and not accepts(parameter.type_name, kind):
         message = f"{parameter.name} must be {a_kind(parameter.type_name)}, this is {a_kind(kind)}"
-        c.problem(argument, message, _usage(signature), code="type")
+        hint = "a block stands in braces: `{ … }`; " if parameter.type_name == "block" else ""
+        c.problem(argument, message, hint + _usage(signature), code="type")
 
 
 def literal_kind(node: Node) -> str | None:

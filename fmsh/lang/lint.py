@@ -122,6 +122,16 @@ def _version(value: Node, name: str) -> Found:
         yield value, message, f'if it is a version or a name, quote it: "{value.spelling}"', "version-as-number"
 
 
+def _dollar_as_text(template: s.Literal, own: set[str]) -> Found:
+    """`"$1"`: in a string a `$` before anything but a name or a bracket is text."""
+    if template.spelling in _AS_TEXT:
+        message = f"{template.spelling} is the text {template.value} here"
+        yield template, message, "write `$args`, `$args[0]`, or what `param` names", "dollar-as-text"
+
+
+_AS_TEXT = frozenset(f'"${character}"' for character in "123456789@*#?")
+
+
 # ---- Match -----------------------------------------------------------------------------------------------------------
 
 
@@ -194,4 +204,5 @@ _RULES: dict[type, tuple[Callable[..., Found], ...]] = {
     s.Entry: (_version_in_record,),
     s.Let: (_version_in_let,),
     s.Match: (_unreachable_arm,),
+    s.Literal: (_dollar_as_text,),
 }

@@ -219,7 +219,7 @@ class Driver:
     def _drop_to_statements(self) -> int:
         """Drops to the innermost state that takes a statement; gives how many brackets were open above it."""
         depth = 0
-        while not GOTOS[self.states[-1] * _GOTO_WIDTH + _STATEMENT]:
+        while depth < 0 or not GOTOS[self.states[-1] * _GOTO_WIDTH + _STATEMENT]:
             value = self.values.pop()
             depth += type(value) is Token and value.type in OPENERS
             depth -= type(value) is Token and value.type in CLOSERS

@@ -111,6 +111,7 @@ def _stage(c: Compiler, b: Body, command: s.Command) -> _ast.expr:
     argv: list[_ast.expr] = []
     last_effect = max((index for index, word in enumerate(words) if not is_pure(c, b, word)), default=-1)
     for index, argument in enumerate(words):
+        _refuse_block(c, command, argument)
         made = _arguments(c, b, argument)
         if command.redirections or index < last_effect:
             made = [spill(c, b, argument, value) if not isinstance(value, _ast.Starred) else value for value in made]
@@ -125,6 +126,21 @@ def _stage(c: Compiler, b: Body, command: s.Command) -> _ast.expr:
 
         parts["redirections"] = external_redirections(c, b, command)
     return _dict(parts, command.id)
+
+
+def _refuse_block(c: Compiler, command: s.Command, argument: Node) -> None:
+    """A block is handed to no program, so its name is a mistake."""
+    if not isinstance(argument, s.BlockLiteral) or not argument.body.statements:
+        return
+    from difflib import get_close_matches
+
+    from fmsh.lang.elsewhere import ELSEWHERE
+
+    name = c.literal_name(command) or "this"
+    close = get_close_matches(name, c.library.names(), 1)
+    hint = ELSEWHERE.get(name) or (f"did you mean `{close[0]}`?" if close else "write a list or text in its place")
+    message = f"`{name}` is no command of fmsh, and a program of the system takes no block"
+    c.problem(argument, message, hint, code="block-for-program")
 
 
 def _arguments(c: Compiler, b: Body, node: Node) -> list[_ast.expr]:

@@ -8,7 +8,9 @@ import sys
 from fmsh.assembly import LIBRARY, check
 from fmsh.errors import Diagnostic
 from fmsh.lang import syntax as s
+from fmsh.lang.calls import plain_text
 from fmsh.lang.diagnostics import render, to_json
+from fmsh.lang.elsewhere import ELSEWHERE
 from fmsh.lang.forms import FORMS
 from fmsh.lang.tree import walk
 from fmsh.shell.terminal import has_colors
@@ -68,6 +70,9 @@ def missing_commands(source: Source, tree: s.Program, own: set[str]) -> list[Dia
 
 def hint_for_missing(nodes: list[s.Node], offset: int) -> str:
     """What was probably meant by a command that is not found and begins at `offset`; "" if nothing is known."""
+    for node in nodes:
+        if isinstance(node, s.Command) and node.span[0] == offset and (plain := plain_text(node.name)) in ELSEWHERE:
+            return ELSEWHERE[plain]
     for node in nodes:
         if isinstance(node, s.For) and (words := _words_of(node.source, offset)):
             return f"`for` goes over one value; write a list: `[{', '.join(words)}]`"

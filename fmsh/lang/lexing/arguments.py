@@ -5,7 +5,7 @@ from __future__ import annotations
 from fmsh.lang.lexing import hints, numbers, operands, records, words
 from fmsh.lang.lexing.frames import ARGUMENT_PATH, ARGUMENTS, BODY, ENVIRONMENT, OPERAND, STATEMENT, Pending
 from fmsh.lang.lexing.marks import LITERALS, punctuation
-from fmsh.lang.tokens import COMMAND_CHARS, DIGITS, NAME_START, Token, name_end
+from fmsh.lang.tokens import COMMAND_CHARS, DIGITS, NAME_CHARS, NAME_START, Token, name_end
 from fmsh.values import Duration
 
 TYPE_CHECKING = False
@@ -108,11 +108,15 @@ def literal(lexer: Lexer) -> bool:
 
 def _argument_brace(lexer: Lexer) -> bool:
     lexer.frame.arguments += 1
-    if not lexer.frame.in_condition and records.is_brace_list(lexer):
+    is_word = lexer.text.startswith("{}", lexer.pos) and lexer.text[lexer.pos + 2 : lexer.pos + 3] in _AFTER_BRACES
+    if not lexer.frame.in_condition and (is_word or records.is_brace_list(lexer)):
         words.begin(lexer, "argument")
         return True
     records.open_brace(lexer, ARGUMENTS)
     return True
+
+
+_AFTER_BRACES = frozenset("./-_,:=+@%") | NAME_CHARS  # `find -exec cp {} {}.bak \\;`
 
 
 def _argument_parenthesis(lexer: Lexer) -> bool:
@@ -123,21 +127,24 @@ def _argument_parenthesis(lexer: Lexer) -> bool:
 
 
 def _argument_bracket(lexer: Lexer) -> bool:
-    """A list, unless text follows its `]` directly, as in `[ab]*.txt`, or an address is taken here."""
+    """A list, unless text follows its `]` directly, as in `[ab]*.txt`, or an address is taken here.
+
+    `[a, b][0]` is an item of a list: no set of characters needs a comma.
+    """
     if lexer.frame.takes_url:
         return False
     text, pos, depth = lexer.text, lexer.pos, 0
     limit = lexer.word_limit(pos)
     for at in range(pos, limit):
-        if text[at] in "\"'$,{(":
+        if text[at] in "\"'$,{(" or (text[at] == "[" and depth):
             break
         depth += (text[at] == "[") - (text[at] == "]")
         if depth == 0:
-            if at + 1 < limit and text[at + 1] != "]" and not lexer.is_word_end(at + 1):
+            if at + 1 < limit and text[at + 1] not in ("]", ",") and not lexer.is_word_end(at + 1):
                 return False
             break
     lexer.frame.arguments += 1
-    lexer.open("list", "LSQB", "]", OPERAND, ARGUMENTS)
+    lexer.open("list", "LSQB", "]", OPERAND, ARGUMENT_PATH)
     return True
 
 
@@ -225,7 +232,7 @@ def word_done(lexer: Lexer, pending: Pending, token: Token) -> None:
         if lexer.pos < lexer.size:
             lexer.unexpected()
         return
-    frame.is_soft = False
+    frame.is_soft = pending.role == "environment"
     if pending.role == "head":
         _head_done(lexer, token)
     elif frame.command == "http" and frame.arguments == 1 and pending.role == "argument":

@@ -86,6 +86,8 @@ def _report_after(lexer: Lexer) -> None:
     else:
         end = max(name_end(lexer.text, begin), begin + 1)
         hint = "begin a new line, or write `;` before it"
+        if lexer.text[begin:end] in ("elif", "elsif", "elseif"):
+            hint = "write `} else if CONDITION { … }`"
         lexer.report(begin, end, f"`{lexer.text[begin:end]}` after the end of the statement", hint)
 
 
@@ -102,6 +104,7 @@ def environment_item(lexer: Lexer, end: int) -> None:
         frame.mode = STAGE
     if following in ("", " ", "\t", "\r", "\n", ";", "|", "&", ")", "}"):
         lexer.emit("ENVEMPTY", begin, end + 1, name)
+        frame.is_soft = True
         return
     lexer.emit("ENV", begin, end + 1, name)
     if following == "(":
@@ -110,6 +113,7 @@ def environment_item(lexer: Lexer, end: int) -> None:
         records.open_bracket(lexer, frame.mode)
     elif not arguments.literal(lexer):
         words.begin(lexer, "environment")
+    frame.is_soft = True  # the command stands on the same line
 
 
 def environment(lexer: Lexer) -> None:

@@ -57,11 +57,12 @@ POSITIONAL = (
 PARAMETER_EXPANSION = ("`${{x{operator}…}}` does not exist: `${{ }}` holds an expression", "{hint}")
 EXPANSIONS: dict[str, str] = {
     ":": "for a default write `${x ?? d}` or `($x ?? d)`; for a part `$x[0..3]`",
-    "#": "write `($x | str replace A B)`",
-    "%": "write `(path stem)` or `($x | str replace A B)`",
+    "#": "for the length write `($x | str length)`; to cut off a beginning `($x | str replace A B)`",
+    "%": "to cut off an extension write `($x | path stem)`, any end `($x | str replace A B)`",
     "/": "write `($x | str replace A B)`",
     "^": "write `($x | str upper)`",
     ",": "write `($x | str lower)`",
+    "-": "for a default write `${x ?? d}` or `($x ?? d)`",
     "!": "there is no indirection: keep values in a record and use `$record[$key]`",
     "@": "write the variable alone",
 }
@@ -70,12 +71,15 @@ BACKTICK = ("a backtick has no meaning here", "write `$(command)`")
 PROCESS_SUBSTITUTION = ("`{form}` does not exist", "pipe into the command, or save to a file first")
 PIPE_BOTH = ("`|&` does not exist", "write `2>&1 |`")
 SHELL_FUNCTION = ("`{name}()` does not define a function here", "write `def {name}() {{ … }}`")
+TEST_OPERATORS = {"-eq": "==", "-ne": "!=", "-lt": "<", "-le": "<=", "-gt": ">", "-ge": ">="}
+TEST_OPERATOR = ("`{word}` belongs to `test`", "write `{operator}` here")
 TEST_BRACKET = ("`[` begins a list", "write `test -f FILE`, or an expression such as `$x == y`")
 DOUBLE_BRACKET = ("`[[ … ]]` does not exist", "write `$x == y`, `$x =~ regex` or `test -f FILE`")
 DOT = ("`.` as a command does not exist", "write `use ./FILE.fmsh`")
 SUBSHELL_CD = ("there is no subshell", "write `cd DIR { … }`: it comes back by itself")
 WHILE_READ = ("`while read` does not exist", "write `… | each { … }`, or `for line in (…) { … }`")
 LOWER_CASE_GET = ("network effects are upper case", "write `GET {url}`; `get` takes a path into a record")
+FOR_COUNTING = ("`for (( ))` does not exist", "write `for i in 0..<3 { … }`")
 FOR_WORDS = ("`for` goes over one value", "write a list: `for x in [{words}] {{ … }}`")
 VARIABLE_AS_COMMAND = (
     "a value cannot be followed by an argument",

@@ -62,6 +62,18 @@ def open_inner(lexer: Lexer, code: Token | None) -> None:
         lexer.report_positional(pos)
     elif following in hints.EXPANSIONS:
         lexer.report_expansion(pos, following)
+        skip_inner(lexer)
+
+
+def skip_inner(lexer: Lexer) -> None:
+    """Skips to the `}` of the `${` that is open."""
+    text, depth = lexer.text, 0
+    lexer.frame.mode = OPERATOR
+    while lexer.pos < lexer.size and text[lexer.pos] != "\n":
+        depth += (text[lexer.pos] == "{") - (text[lexer.pos] == "}")
+        if depth < 0:
+            return
+        lexer.pos += 1
 
 
 def _open(lexer: Lexer, code: Token | None, frame: Frame, opener: str, end: int) -> None:

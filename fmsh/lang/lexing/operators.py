@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fmsh.lang.lexing import hints, interpolation, marks
 from fmsh.lang.lexing.frames import ARGUMENTS, BODY, OPERAND, OPERATOR, VALUE
-from fmsh.lang.tokens import COMMAND_CHARS, NAME_CHARS, NAME_START, WORD_END, Token, name_end
+from fmsh.lang.tokens import COMMAND_CHARS, DIGITS, NAME_CHARS, NAME_START, WORD_END, Token, name_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,6 +49,10 @@ PATH_BASES = frozenset(["VAR", "IT", "FIELD", "RPAR", "RSQB", "RBRACE"])
 def operator(lexer: Lexer) -> None:
     """Mode OPERATOR."""
     begin = lexer.pos
+    if lexer.frame.kind == "inner" and lexer.text[begin] == "#":
+        lexer.report_expansion(begin, "#")
+        interpolation.skip_inner(lexer)
+        return
     lexer.skip_blanks()
     if lexer.pos >= lexer.size:
         return
@@ -58,11 +62,14 @@ def operator(lexer: Lexer) -> None:
     c, frame = lexer.text[lexer.pos], lexer.frame
     if c == "{" and frame.in_condition:
         marks.open_body(lexer)
+    elif c == "," and frame.kind == "inner":
+        lexer.report_expansion(lexer.pos, c)
+        interpolation.skip_inner(lexer)
     elif c == ",":
         marks.comma(lexer)
     elif c == ":" and frame.kind == "inner":
         lexer.report_expansion(lexer.pos, ":")
-        _skip_inner(lexer)
+        interpolation.skip_inner(lexer)
     elif not _operator_word(lexer) and not _operator_symbol(lexer, has_blank) and not marks.punctuation(lexer):
         _out_of_place(lexer)
 
@@ -96,12 +103,17 @@ def _takes_path(lexer: Lexer, last: Token) -> bool:
 
 
 def argument_path(lexer: Lexer) -> None:
-    """Mode ARGUMENT_PATH: steps directly after a `( )` argument; then arguments go on."""
+    """Mode ARGUMENT_PATH: steps directly after a `( )`, list or record as an argument; then arguments go on."""
     if _path_step(lexer):
         return
-    lexer.frame.mode = ARGUMENTS
-    if lexer.text[lexer.pos] not in WORD_END and lexer.text[lexer.pos] not in "],":
-        lexer.report(lexer.pos, lexer.pos + 1, "text directly after `)`", "write `$( )` for a value inside a word")
+    text, pos, frame = lexer.text, lexer.pos, lexer.frame
+    frame.mode = ARGUMENTS
+    if text[pos] in WORD_END or text[pos] in "],{":
+        return
+    hint = "write `$( )` for a value inside a word"
+    if text[pos] == "." and text[pos + 1 : pos + 2] in DIGITS:
+        hint = f"an item is `[{text[pos + 1]}]`"
+    lexer.report(pos, pos + 1, f"text directly after `{text[pos - 1]}`", hint)
 
 
 def _operator_word(lexer: Lexer) -> bool:
@@ -136,6 +148,11 @@ def _operator_symbol(lexer: Lexer, has_blank: bool) -> bool:
     if type_ == "RANGE":
         marks.emit_range(lexer)
         return True
+    is_expansion = symbol[0] in hints.EXPANSIONS and (symbol != "-" or following in NAME_START)
+    if lexer.frame.kind == "inner" and is_expansion and not has_blank and type_ in ARITHMETIC:
+        lexer.report_expansion(begin, symbol[0])
+        interpolation.skip_inner(lexer)
+        return True
     if type_ in ARITHMETIC:
         _check_glue(lexer, symbol, following, has_blank)
     elif symbol in ("<", ">") and following in ("<", ">", "&", "("):
@@ -150,11 +167,15 @@ def _operator_symbol(lexer: Lexer, has_blank: bool) -> bool:
 def _check_glue(lexer: Lexer, symbol: str, following: str, has_blank: bool) -> None:
     begin, end = lexer.pos, lexer.pos + len(symbol)
     last = lexer.last
-    if lexer.frame.kind == "inner" and symbol[0] in hints.EXPANSIONS and not has_blank:
-        lexer.report_expansion(begin, symbol[0])
-    elif symbol == "-" and last is not None and last.type == "FIELD" and not has_blank and following in NAME_START:
+    if symbol == "-" and last is not None and last.type == "FIELD" and not has_blank and following in NAME_START:
         whole = f"{last.value}{lexer.text[begin : name_end(lexer.text, end, COMMAND_CHARS)]}"
         lexer.report(begin, end, "`-` stands directly before a word", f'for a field of that name write `."{whole}"`')
+    elif symbol == "-" and has_blank and lexer.text[begin : name_end(lexer.text, end)] in hints.TEST_OPERATORS:
+        word = lexer.text[begin : name_end(lexer.text, end)]
+        message, hint = hints.TEST_OPERATOR
+        lexer.report(
+            begin, begin + len(word), message.format(word=word), hint.format(operator=hints.TEST_OPERATORS[word])
+        )
     elif following in NAME_START or following == "~":
         hint = 'quote the text as a whole (`"$dir/file"`), or put blanks on both sides of the operator'
         lexer.report(begin, end, f"`{symbol}` stands directly before a word", hint)
@@ -182,7 +203,7 @@ def _out_of_place(lexer: Lexer) -> None:
     shown = text[begin:end]
     if frame.kind == "inner" and c in hints.EXPANSIONS:
         lexer.report_expansion(begin, c)
-        _skip_inner(lexer)
+        interpolation.skip_inner(lexer)
         return
     if shown in ("2", "1") and text[end : end + 1] == ">":
         lexer.report(begin, end + 1, *marks.NO_REDIRECTION)
@@ -245,12 +266,3 @@ def _skip_rest(lexer: Lexer) -> None:
     while lexer.pos < lexer.size and text[lexer.pos] not in "\n;|&{}()[],\"'$":
         lexer.pos += 1
     lexer.frame.mode = OPERATOR if lexer.pos < lexer.size and text[lexer.pos] in "\n;|&{})]," else OPERAND
-
-
-def _skip_inner(lexer: Lexer) -> None:
-    text, depth = lexer.text, 0
-    while lexer.pos < lexer.size and text[lexer.pos] != "\n":
-        depth += (text[lexer.pos] == "{") - (text[lexer.pos] == "}")
-        if depth < 0:
-            return
-        lexer.pos += 1

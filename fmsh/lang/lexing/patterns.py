@@ -5,7 +5,7 @@ In NAMES a bare word is a name that binds; in PATTERN it is a string, and `$name
 
 from __future__ import annotations
 
-from fmsh.lang.lexing import marks, numbers, operands, words
+from fmsh.lang.lexing import hints, marks, numbers, operands, words
 from fmsh.lang.lexing.frames import BODY, KEY, NAMES, OPERAND, PARAMETER, PATTERN, VALUE
 from fmsh.lang.tokens import COMMAND_CHARS, DIGITS, NAME_CHARS, NAME_START, name_end
 
@@ -36,6 +36,11 @@ def _out_of_place(lexer: Lexer) -> None:
         words.begin(lexer, "operand")
     elif lexer.frame.mode == NAMES and _is_after_pattern(lexer):
         _report_missing(lexer)
+    elif lexer.frame.keyword == "for" and lexer.text.startswith("((", lexer.pos):
+        lexer.report(lexer.pos, lexer.pos + 2, *hints.FOR_COUNTING)
+        end = lexer.text.find("))", lexer.pos, lexer.size)
+        lexer.pos = lexer.pos + 2 if end < 0 else end + 2
+        lexer.frame.begin_statement()
     else:
         lexer.unexpected(hint="a name is a letter or `_`, then letters, digits, `_`")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from fmsh.lang.lexing import marks
 from fmsh.lang.lexing.frames import (
     AFTER,
+    ARGUMENT_PATH,
+    ARGUMENTS,
     COLON,
     DECIDE,
     KEY,
@@ -68,7 +70,8 @@ def open_brace(lexer: Lexer, position: str) -> None:
     if following in ('"', "'"):
         _open_undecided(lexer, position, after)
     elif _is_record(lexer):
-        lexer.open("record", "LREC", "}", KEY, after)
+        is_path_welcome = after == ARGUMENTS and following != "}"  # `find -exec cp {} {}.bak \;`
+        lexer.open("record", "LREC", "}", KEY, ARGUMENT_PATH if is_path_welcome else after)
     elif following == "|":
         _open_block_with_parameters(lexer, target, after)
     elif position in (STATEMENT, STAGE):
@@ -97,14 +100,15 @@ def decide(lexer: Lexer) -> None:
     """Mode DECIDE: after the first string of a `{`."""
     frame = lexer.frame
     target = lexer.next_significant(lexer.pos)
+    outer = lexer.frames[-2]
     if lexer.text[target : target + 1] == ":":
         frame.kind, frame.mode = "record", COLON
+        outer.mode = ARGUMENT_PATH if outer.mode == ARGUMENTS else outer.mode
         return
     assert frame.opener is not None
     frame.mode = OPERATOR
     if frame.position in (STATEMENT, STAGE):
         frame.kind, frame.opener.type = "group", "LGROUP"
-        outer = lexer.frames[-2]
         outer.mode, outer.keyword = AFTER, "group"
     else:
         frame.kind, frame.opener.type = "block", "LBLOCK"

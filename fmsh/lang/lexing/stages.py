@@ -169,10 +169,17 @@ def _open_bracket(lexer: Lexer) -> bool:
     elif text[begin + 1 : begin + 2] in (" ", "\t"):
         target = lexer.next_significant(begin + 1)
         is_flag = text[target : target + 1] == "-" and text[target + 1 : target + 2] in NAME_START
-        if is_flag or text.startswith("! ", target):
+        if is_flag or text.startswith("! ", target) or _is_test(text, target):
             lexer.report(begin, begin + 1, *hints.TEST_BRACKET)
     lexer.open("list", "LSQB", "]", OPERAND, OPERATOR)
     return True
+
+
+def _is_test(text: str, target: int) -> bool:
+    """Whether `a -eq b ]` or `a = b ]` stands at `target`."""
+    line = text[target : target + 400].partition("\n")[0]
+    words = line.partition(" ]")[0].split(" ")
+    return len(words) == 3 and " ]" in line and (words[1] == "=" or words[1] in hints.TEST_OPERATORS)
 
 
 def _open_brace(lexer: Lexer) -> bool:

@@ -171,13 +171,19 @@ def _ampersand(lexer: Lexer, pending: Pending) -> str:
 
 
 def _star(lexer: Lexer, pending: Pending) -> str:
-    if pending.role == "operand":
+    if pending.role == "operand" and not _is_item(lexer):
         return _literal(lexer, pending)
     start = lexer.pos
     while lexer.text[lexer.pos : lexer.pos + 1] in ("*", "?"):
         lexer.pos += 1
     _glob(lexer, pending, start)
     return _GO_ON
+
+
+def _is_item(lexer: Lexer) -> bool:
+    """Whether the word in progress is an item of a list: there a pattern stands for the paths that match it."""
+    last = lexer.last
+    return lexer.frame.kind == "list" and last is not None and last.type in ("LSQB", "COMMA")
 
 
 def _glob(lexer: Lexer, pending: Pending, start: int) -> None:
