@@ -82,6 +82,7 @@ def _parser() -> Parser:
 
 
 def _add_looking(verbs: Any) -> None:
+    _add(verbs, "why", "what a job waits for or ended with, what ran again and why, what it needs")
     inspect = _add(verbs, "inspect", "the stack and every variable of a job, now or as of an event")
     inspect.epilog = INSPECT_HELP
     inspect.add_argument(

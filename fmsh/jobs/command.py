@@ -42,6 +42,12 @@ def _inspect(desk: Desk, arguments: argparse.Namespace) -> int:
     return inspect(desk, arguments)
 
 
+def _why(desk: Desk, arguments: argparse.Namespace) -> int:
+    from fmsh.jobs.explaining import why
+
+    return why(desk, arguments)
+
+
 VERBS: dict[str, Verb] = {
     "list": showing.list_jobs,
     "show": showing.show,
@@ -50,6 +56,7 @@ VERBS: dict[str, Verb] = {
     "wait": following.wait,
     "output": following.output,
     "inspect": _inspect,
+    "why": _why,
     "cancel": acting.cancel,
     "pause": acting.pause,
     "resume": acting.resume,

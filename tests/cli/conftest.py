@@ -19,3 +19,9 @@ def crew() -> Iterator[Crew]:
     """Jobs in all states, which the tests of a module only look at."""
     with a_crew() as crew:
         yield crew
+
+
+@pytest.fixture(autouse=True)
+def lines_of_any_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs the tests may have a width of its own."""
+    monkeypatch.delenv("COLUMNS", raising=False)
