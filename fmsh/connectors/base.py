@@ -67,9 +67,12 @@ class Terminal(Record):
 
 
 class Done(Record):
-    """The effect happened; `value` is its answer."""
+    """The effect happened; `value` is its answer. `is_interrupted`: somebody pressed Ctrl-C while it had the terminal,
+    and it died of that, or had just ended.
+    """
 
     value: Value
+    is_interrupted: bool = False
 
 
 class Failed(Record):

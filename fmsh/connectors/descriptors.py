@@ -21,11 +21,10 @@ LOWEST_SOURCE_FD = 10  # above every number that a wrapper gets, so that none is
 class Sources:
     """Descriptors of ours, by the number that the child knows them under."""
 
-    __slots__ = ("_gate", "by_target")
+    __slots__ = ("by_target",)
 
     def __init__(self) -> None:
         self.by_target: dict[int, int] = {}
-        self._gate = -1
 
     def copy(self, target: int, fd: int) -> None:
         self.by_target[target] = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, LOWEST_SOURCE_FD)
@@ -37,15 +36,9 @@ class Sources:
         self.copy(target, fd)
         os.close(fd)
 
-    def open_gate(self, target: int) -> None:
-        """The child reads this one until its end, which comes when we close: by then it owns the terminal."""
-        read_end, self._gate = os.pipe()
-        self.take(target, read_end)
-
     def close(self) -> None:
-        for fd in (*self.by_target.values(), self._gate):
-            if fd >= 0:
-                os.close(fd)
+        for fd in self.by_target.values():
+            os.close(fd)
 
 
 def mode_of(attempt: Attempt) -> str:
@@ -73,8 +66,6 @@ def open_sources(
     assert command_lock is not None, "only who holds wrapper.lock may take command.lock"
     sources.take(8, command_lock)
     sources.copy(9, lock)
-    if mode_of(attempt) == "tty":
-        sources.open_gate(5)
 
 
 def _open_input(sources: Sources, attempt: Attempt, directory: str, reveal: Callable[[Secret], str]) -> None:

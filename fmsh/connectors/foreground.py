@@ -19,15 +19,17 @@ else:
 class Foreground:
     """The terminal on descriptor `fd`, lent to one process group at a time. Never fails: a terminal may be gone."""
 
-    __slots__ = ("_modes_before", "_modes_of_program", "fd")
+    __slots__ = ("_is_lent", "_modes_before", "_modes_of_program", "fd")
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
+        self._is_lent = False
         self._modes_before: list[Any] | None = None
         self._modes_of_program: list[Any] | None = None
 
     def lend(self, group: int) -> None:
         """Makes a process group the foreground one. One that comes back gets the modes that it had when it stopped."""
+        self._is_lent = True
         self._modes_before = self._read_modes()
         if self._modes_of_program is not None:
             self._write_modes(self._modes_of_program)
@@ -35,6 +37,9 @@ class Foreground:
 
     def take_back(self, *, is_restored: bool) -> None:
         """Makes us the foreground again; `is_restored`: also puts back the modes from before the lending."""
+        if not self._is_lent:
+            return
+        self._is_lent = False
         self._set_group(os.getpgrp())
         if is_restored and self._modes_before is not None:
             self._modes_of_program = self._read_modes()

@@ -30,7 +30,6 @@ from fmsh.connectors import spool, wrapper
 from fmsh.connectors.base import AttemptId, Cancelled, Done, Failed
 from fmsh.connectors.children import is_wrapper, read_boot_id, reap, signal_group, was_stopped
 from fmsh.connectors.descriptors import Sources, mode_of, open_sources, spooled_outputs
-from fmsh.connectors.foreground import Foreground
 from fmsh.values import Raised, error_value
 
 TYPE_CHECKING = False
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fmsh.connectors.base import Attempt, Outcome, Post
+    from fmsh.connectors.handover import Handover
     from fmsh.connectors.relay import Relay
     from fmsh.values import Secret, Value
 else:
@@ -74,7 +74,7 @@ class _Running:
     __slots__ = (
         "attempt",
         "directory",
-        "foreground",
+        "handover",
         "is_cancelled",
         "is_child",
         "is_killed",
@@ -98,7 +98,7 @@ class _Running:
         self.pid = 0
         self.pidfd = -1
         self.is_child = False
-        self.foreground: Foreground | None = None
+        self.handover: Handover | None = None
         self.relay: Relay | None = None
         self.poll_s = 0.0
         self.launched_at_s = 0.0
@@ -161,6 +161,8 @@ class ProcessConnector:
         if running is None or running.is_cancelled:
             return
         running.is_cancelled = True
+        if running.handover is not None:
+            running.handover.is_refused = True
         self._terminate(running)
         if running.is_child and monotonic() - running.launched_at_s < YOUNG_S:
             self._after(YOUNG_TERM_AGAIN_S, lambda: self._terminate(running))
@@ -172,8 +174,8 @@ class ProcessConnector:
         if running is None or not running.is_stopped:
             return
         running.is_stopped = False
-        if in_foreground and running.foreground is not None:
-            running.foreground.lend(running.pid)
+        if in_foreground and running.handover is not None:
+            running.handover.lend(running.pid)
         self._signal(running, _signal.SIGCONT)
         self._poll_for_stop(running)
 
@@ -184,9 +186,7 @@ class ProcessConnector:
 
     def close(self) -> None:
         for running in self._running.values():
-            if running.foreground is not None and not running.is_stopped:  # we go, and it goes on without the terminal
-                running.foreground.take_back(is_restored=True)
-                running.foreground = None
+            running.is_child = False  # we go, and it goes on without the terminal
             self._release(running)
         self._running.clear()
 
@@ -280,7 +280,7 @@ class ProcessConnector:
             value["output"] = self._sealer()(value["output"].rstrip("\n"))
         tail = spool.read_tail(f"{running.directory}/err", spool.STDERR_TAIL_BYTES)
         value["stderr"] = tail.decode("utf-8", "surrogateescape")
-        return Done(value)
+        return Done(value, spool.was_interrupted(running.directory))
 
     def _refused_by_system(self, running: _Running, error: OSError) -> Outcome:
         if error.errno == errno.E2BIG:
@@ -299,7 +299,7 @@ class ProcessConnector:
         stages = _prepare_stages(attempt, running.directory, self._reveal)
         launch = wrapper.plan(
             stages,
-            spool=running.directory,
+            attempt=running.directory,
             boot_id=self._boot_id,
             mode=running.mode,
             directory=attempt.directory,
@@ -330,6 +330,11 @@ class ProcessConnector:
         grouping: Any = {"setsid": True} if running.mode == "spool" else {"setpgroup": 0}
         try:
             open_sources(sources, attempt, directory=running.directory, lock=lock, reveal=self._reveal)
+            if running.mode == "tty" and attempt.terminal is not None:
+                from fmsh.connectors.handover import Handover
+
+                running.handover = Handover(attempt.terminal.stdin, running.directory, running.stage_count)
+                running.handover.give(sources)
             running.pid = os.posix_spawn(
                 wrapper.SHELL,
                 launch.argv,
@@ -339,9 +344,8 @@ class ProcessConnector:
                 setsigdef=DEFAULT_SIGNALS,
                 **grouping,
             )
-            if running.mode == "tty" and attempt.terminal is not None:
-                running.foreground = Foreground(attempt.terminal.stdin)
-                running.foreground.lend(running.pid)
+            if running.handover is not None:
+                running.handover.follow(running.pid, lambda: self._terminate(running), self._watch, self._unwatch)
         finally:
             sources.close()
 
@@ -400,11 +404,10 @@ class ProcessConnector:
             self._unwatch(running.pidfd)
             os.close(running.pidfd)
             running.pidfd = -1
-        if running.foreground is not None and not running.is_child:
-            if not running.is_stopped:
-                statuses = spool.read_statuses(running.directory, running.stage_count) or [137]
-                running.foreground.take_back(is_restored=any(128 < status < 160 for status in statuses))
-            running.foreground = None
+        if running.handover is not None and not running.is_child:
+            running.handover.take_back(is_restored=True)
+            running.handover.close()
+            running.handover = None
 
     # -- signals and stops
 
@@ -431,17 +434,17 @@ class ProcessConnector:
             pass
 
     def _poll_for_stop(self, running: _Running) -> None:
-        if running.foreground is not None and self._on_stopped is not None:
+        if running.handover is not None and self._on_stopped is not None:
             self._after(STOP_POLL_S, lambda: self._look_for_stop(running))
 
     def _look_for_stop(self, running: _Running) -> None:
         """A pidfd does not tell of a stop, and SIGCHLD belongs to whoever assembles us; so the process is asked."""
-        if self._running.get(running.attempt.id) is not running or running.is_stopped or running.foreground is None:
+        if self._running.get(running.attempt.id) is not running or running.is_stopped or running.handover is None:
             return
         if not was_stopped(running.pid):
             return self._poll_for_stop(running)
         running.is_stopped = True
-        running.foreground.take_back(is_restored=True)
+        running.handover.take_back(is_restored=True)
         assert self._on_stopped is not None
         return self._on_stopped(running.attempt.id)
 

@@ -6,7 +6,8 @@
         terms          written before the start, and only where an outcome may stay unknown: boot id and mode
         claim          made with O_EXCL by the wrapper, its first act: pid, boot id and mode
         out, err       what the command wrote, unless it went to the terminal
-        status.new     allocated before the start, so that a full disk cannot lose it; a line per stage: index, status
+        status.new     allocated before the start, so that a full disk cannot lose it; a line per stage: index, status;
+                       and a line for a Ctrl-C that came while the stages ran or after they had ended
         status         status.new, moved here after the outputs and it itself were synced
 
 `terms` and `claim` count only if they are whole: each is written before the next thing is done, so one that was cut
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 # A status line is at most "999 255\n"; the least size is one that a file system allocates anyway.
 STATUS_BYTES_PER_STAGE = 8
 STATUS_BYTES_MIN = 512
+INTERRUPTED_BYTES = 32  # two lines
+INTERRUPTED_DURING = "INT during"
+INTERRUPTED_AFTER = "INT after"
+DIED_OF_INTERRUPT = 128 + 2
 OUTPUTS = ("out", "err")
 STDERR_TAIL_BYTES = 2048  # of what a process says on stderr this much is in its outcome
 LOCKS = ("wrapper.lock", "command.lock")
@@ -212,7 +217,7 @@ def read_terms(directory: str) -> Claim | None:
 
 def allocate_status(directory: str, stage_count: int) -> int:
     """Makes `status.new` with room for a line per stage, and gives its descriptor. Raises: OSError on a full disk."""
-    size = max(STATUS_BYTES_MIN, STATUS_BYTES_PER_STAGE * stage_count)
+    size = max(STATUS_BYTES_MIN, STATUS_BYTES_PER_STAGE * stage_count + INTERRUPTED_BYTES)
     fd = os.open(f"{directory}/status.new", os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         if hasattr(os, "posix_fallocate"):
@@ -245,6 +250,25 @@ def adopt_statuses(directory: str, stage_count: int) -> list[int] | None:
     return [found[index] for index in range(stage_count)]
 
 
+def written_statuses(directory: str) -> list[int]:
+    """Reads the statuses that a wrapper that still lives has written."""
+    return list((_read_lines(f"{directory}/status.new") or {}).values())
+
+
+def was_interrupted(directory: str) -> bool:
+    """Whether a Ctrl-C at the terminal ended the attempt, or came too late to end it.
+
+    One that came while it ran, and that a stage did not die of, was for that stage to deal with.
+    """
+    try:
+        with open(f"{directory}/status", "rb") as file:
+            lines = file.read().decode("latin-1").split("\n")
+    except FileNotFoundError:
+        return False
+    died = DIED_OF_INTERRUPT in (_read_lines(f"{directory}/status") or {}).values()
+    return INTERRUPTED_AFTER in lines or (INTERRUPTED_DURING in lines and died)
+
+
 def size_of(path: str) -> int:
     """Gives the length of a file; 0 if there is no such file."""
     try:
@@ -271,7 +295,7 @@ def _read_lines(path: str) -> dict[int, int] | None:
             lines = file.read().split(b"\n")
     except FileNotFoundError:
         return None
-    pairs = [line.split() for line in lines[:-1] if line[:1] != b"\0"]
+    pairs = [line.split() for line in lines[:-1] if line[:1].isdigit()]
     return {int(pair[0]): int(pair[1]) for pair in pairs if len(pair) == 2}
 
 

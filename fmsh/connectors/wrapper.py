@@ -5,7 +5,7 @@ environment variable or as a file, and is never read as code. Descriptors, for w
 
     0 1     of the pipeline: its first stage's stdin, its last one's stdout
     2       /dev/null: sh reports a stage's death by signal there
-    5       read until its end before anything else, where we must hand over the terminal first
+    3 4 5   where the terminal is lent: what the wrapper says, and two that are read until their end (`handover`)
     6       everybody's stderr
     7       status.new; its offset is shared, so that each stage appends its line
     8       command.lock, the only one that a command keeps
@@ -27,6 +27,7 @@ from __future__ import annotations
 import os
 import sys
 
+from fmsh.connectors import spool
 from fmsh.record import Record
 
 TYPE_CHECKING = False
@@ -50,6 +51,11 @@ READ_ONLY_NAMES = frozenset(("UID", "EUID", "PPID", "SHELLOPTS", "BASHOPTS", "IF
 LOADER_PREFIXES = ("LD_", "DYLD_", "BASH_", "MALLOC_", "GLIBC_")
 
 NUMBERED = "fmsh_wrapper_"
+
+# Whether a Ctrl-C came. The note is taken in one command: a trap runs before it or after it, and no signal is missed.
+INTERRUPT = f"{NUMBERED}int=1"
+NOTE = f"{NUMBERED}during=${NUMBERED}int {NUMBERED}int="
+READY, ENDED = "r", "e"  # what is said on 3: by each stage, and when all have ended
 
 # What an operator is in sh; `{}` is the argument that names the file.
 REDIRECTIONS = {
@@ -194,14 +200,14 @@ def find_command(word: bytes, path: bytes | None, directory: bytes, name: str) -
 def plan(
     stages: Sequence[Stage],
     *,
-    spool: str,
+    attempt: str,
     boot_id: str,
     mode: str,
     directory: str,
     spooled: tuple[str, ...],
     umask: int | None = None,
 ) -> Launch:
-    """Makes the wrapper's arguments and environment. `spooled`: those of "out", "err" that are files.
+    """Makes the wrapper's arguments and environment. `attempt`: its directory. `spooled`: the files of "out", "err".
 
     Raises: Unstartable.
     """
@@ -217,7 +223,7 @@ def plan(
         raise Unstartable("too many arguments in more than one stage of a pipeline", kind="limit")
     mask = "" if umask is None else f"{umask:04o}"
     shown_mode = "spool" if mode == "spool" else "terminal"
-    fixed = (spool, boot_id, shown_mode, directory, program("sync"), program("mv"), sys.executable, mask)
+    fixed = (attempt, boot_id, shown_mode, directory, program("sync"), program("mv"), sys.executable, mask)
     argv = [b"sh", b"-c", text.encode(), b"fmsh-wrapper", *map(os.fsencode, fixed), *targets]
     for index, stage in enumerate(stages):
         if index != longest:
@@ -293,16 +299,15 @@ def script(shape: Shape) -> str:
     It must outlive the signals of its group to report what they did. TERM may end it as long as nothing was started:
     otherwise a cancel that comes early would be swallowed.
     """
-    lines = ["trap : HUP INT QUIT"]
-    if shape.waits_for_terminal:
-        lines.append(f"read -r {NUMBERED}go <&5; unset {NUMBERED}go")
-    lines += [
+    lines = [
+        f"trap : HUP QUIT; trap {INTERRUPT} INT" if shape.waits_for_terminal else "trap : HUP INT QUIT",
         'set -C; echo "$$ $2 $3" >"$1/claim" || exit 0; set +C',
         'if cd -- "$4" 2>&6; then unset OLDPWD; [ -z "$8" ] || umask "$8"; trap : TERM',
         _pipeline(shape),
         "else",
         *[f'echo "{index} 126" >&7' for index in range(len(shape.counts))],
         "fi",
+        *(_give_back() if shape.waits_for_terminal else ()),
         '"$5" ' + " ".join(f'"$1/{name}"' for name in (*shape.spooled, "status.new")),
         'exec "$6" -f "$1/status.new" "$1/status"',
     ]
@@ -310,18 +315,31 @@ def script(shape: Shape) -> str:
 
 
 def _pipeline(shape: Shape) -> str:
+    noted = f" {NOTE}" if shape.waits_for_terminal else ""
     if len(shape.counts) == 1:
-        return f'{_stage(shape, 0)} 9>&-\necho "0 $?" >&7'
-    return " |\n".join(
+        return f'{_stage(shape, 0)} 9>&-\n{NUMBERED}status=$?{noted}; echo "0 ${NUMBERED}status" >&7'
+    stages = " |\n".join(
         f'{{ trap : HUP INT QUIT TERM; {_stage(shape, index)}; echo "{index} $?" >&7; }} 9>&-'
         for index in range(len(shape.counts))
     )
+    return f"{stages}\n{noted}"
+
+
+def _give_back() -> list[str]:
+    """All stages have ended: the terminal goes back. Whether a Ctrl-C came before that is written down."""
+    return [
+        f'[ -z "${NUMBERED}during" ] || echo "{spool.INTERRUPTED_DURING}" >&7',
+        f"trap '' PIPE; echo {ENDED} >&3 2>&-; read -r {NUMBERED}go <&4",
+        f'[ -z "${NUMBERED}int" ] || echo "{spool.INTERRUPTED_AFTER}" >&7',
+    ]
 
 
 def _stage(shape: Shape, index: int) -> str:
     """One stage as a subshell: what it unpacks, what it must not pass on, and the command that it becomes."""
     steps, words = _words(shape, index)
     opened = [REDIRECTIONS[operator].format(f'"${{{number}}}"') for operator, number in _redirections(shape, index)]
+    if shape.waits_for_terminal:
+        opened = ["3>&- 4<&- 5<&-", *opened]
     if opened:
         steps.insert(0, "exec " + " ".join(opened))
     command, kept = words, frozenset[int]()
@@ -337,8 +355,9 @@ def _stage(shape: Shape, index: int) -> str:
     unset = [f"{NUMBERED}{number}" for number in range(shape.variables) if number not in kept]
     if unset:
         steps.append("unset " + " ".join(unset))
-    closed = " 5<&-" if shape.waits_for_terminal else ""
-    return f"( {'; '.join((*steps, f'exec {command}'))} ) 2>&6 6>&- 7>&-{closed}"
+    if shape.waits_for_terminal:  # our signals are our own by now: a subshell keeps no trap
+        steps.insert(0, f"trap '' PIPE; echo {READY} >&3 2>&-; trap - PIPE; read -r {NUMBERED}go <&5")
+    return f"( {'; '.join((*steps, f'exec {command}'))} ) 2>&6 6>&- 7>&-"
 
 
 def _redirections(shape: Shape, index: int) -> tuple[tuple[str, int], ...]:

@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from fmsh.values import ErrorValue, Value
 
 COMMANDS = "process"  # the connector of external commands
-INTERRUPTED = 130  # the status of a process that died of SIGINT
 
 
 def record(worker: Worker, flight: Flight, outcome: Outcome) -> None:
     """Records what an outcome means for its step, and feeds it."""
     step = flight.request.step
-    if flight.is_terminal and not flight.is_cancel_wanted and _is_interrupted(outcome):
+    if type(outcome) is Done and outcome.is_interrupted and not flight.is_cancel_wanted:
         # Ctrl-C went to the program alone; that it died of it cancels the job, and no `catch` sees a failure.
         worker.input(InboxTaken("cancel", None))
-        outcome = Cancelled()
+        if _has_failed(outcome.value):
+            outcome = Cancelled()
     if type(outcome) is Done:
         worker.complete(flight, RequestCompleted(step, outcome.value, None, False))
     elif type(outcome) is Cancelled:
@@ -75,10 +75,8 @@ def _record_failure(worker: Worker, flight: Flight, failed: Failed) -> None:
         worker.park(flight, error)
 
 
-def _is_interrupted(outcome: Outcome) -> bool:
-    if type(outcome) is not Done or type(outcome.value) is not dict:
-        return False
-    return INTERRUPTED in (outcome.value.get("statuses") or ())
+def _has_failed(commands: Value) -> bool:
+    return type(commands) is not dict or any(commands["statuses"])
 
 
 def try_again(worker: Worker, flight: Flight, error: ErrorValue, *, next_at_ms: int) -> None:

@@ -170,6 +170,12 @@ def test_a_program_that_dies_of_ctrl_c_cancels_its_job_and_leaves_the_terminal_a
     assert "caught" not in child.before and shell.file("log") == "undone\n"
 
 
+def test_a_program_that_ends_with_130_by_itself_cancels_nothing(shell: Shell) -> None:
+    child = shell.terminal("-c", 'sh -c "exit 130" || echo "it ended with $error.status"')
+    child.expect("it ended with 130")
+    assert end_of(child) == 0
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 130)])
 def test_a_signal_to_fmsh_while_a_command_owns_the_terminal(shell: Shell, number: int, status: int) -> None:
     child = shell.terminal("-c", UNDONE + 'sh -c "stty -echo; echo ready; exec sleep 600"')

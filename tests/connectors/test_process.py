@@ -8,14 +8,18 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from fcntl import ioctl
 from pathlib import Path
+from termios import FIONREAD
 
 import pytest
 
 from fmsh.connectors import process, spool
 from fmsh.connectors.base import Attempt, AttemptId, Cancelled, Done, Failed, Outcome, Terminal
+from fmsh.connectors.handover import Handover
 from fmsh.connectors.process import ProcessConnector
 from fmsh.values import Secret, SecretReference
+from tests.cli.shell import until
 from tests.connectors.loop import Loop, process_attempt
 
 SECRET = Secret((SecretReference("TOKEN"),))
@@ -579,6 +583,80 @@ def test_an_interrupt_during_the_start_is_no_fault(shell: Shell) -> None:
         os.killpg(shell.connector._running[attempt.id].pid, signal.SIGINT)
         outcome = shell.loop.outcome_of(attempt.id)
         assert isinstance(outcome, Done) and outcome.value["statuses"] in ([128 + signal.SIGINT], [0])
+
+
+# -- Ctrl-C; the terminal is none here, but who is to have it when is the same
+
+
+def at_terminal(shell: Shell, *commands: list[str]) -> tuple[Attempt, Handover]:
+    """Starts commands that are to have the terminal, and waits, without turning the loop, until the wrapper speaks."""
+    null = os.open(os.devnull, os.O_RDWR)
+    attempt = shell.attempt(*commands, output="display", terminal=Terminal(null, null, null, True))
+    shell.connector.start(attempt, shell.loop.post)
+    os.close(null)
+    handover = shell.connector._running[attempt.id].handover
+    assert handover is not None
+    return attempt, handover
+
+
+def await_word(handover: Handover, words: int = 1) -> None:
+    """Waits until the wrapper has said so much that nobody has heard yet."""
+    until(lambda: int.from_bytes(ioctl(handover._told, FIONREAD, bytes(4)), sys.byteorder) >= words, "the wrapper")
+
+
+@pytest.mark.parametrize("stages", [1, 3])
+def test_an_interrupt_between_the_start_and_the_first_act_of_a_program_ends_it(shell: Shell, stages: int) -> None:
+    attempt, handover = at_terminal(shell, *[["touch", f"ran-{stage}"] for stage in range(stages)])
+    await_word(handover, stages * len("r\n"))
+    os.killpg(shell.connector._running[attempt.id].pid, signal.SIGINT)
+    outcome = shell.loop.outcome_of(attempt.id)
+    assert isinstance(outcome, Done) and outcome.value["statuses"] == [130] * stages and outcome.is_interrupted
+    assert not list(shell.directory.glob("ran-*"))
+
+
+@pytest.mark.parametrize("stages", [1, 3])
+def test_an_interrupt_between_the_end_of_a_program_and_ours_is_not_lost(shell: Shell, stages: int) -> None:
+    attempt, handover = at_terminal(shell, *[["true"]] * stages)
+    await_word(handover, stages * len("r\n"))
+    shell.loop.turn(1)  # the terminal is lent
+    await_word(handover)
+    os.killpg(shell.connector._running[attempt.id].pid, signal.SIGINT)
+    outcome = shell.loop.outcome_of(attempt.id)
+    assert outcome == Done({"statuses": [0] * stages, "output": None, "stderr": ""}, is_interrupted=True)
+
+
+def test_an_interrupt_that_a_program_deals_with_is_its_own(shell: Shell) -> None:
+    attempt, _ = at_terminal(shell, ["sh", "-c", "trap 'exit 3' INT; touch ready; while :; do sleep 0.01; done"])
+    shell.wait_for((shell.directory / "ready").exists)
+    os.killpg(shell.connector._running[attempt.id].pid, signal.SIGINT)
+    outcome = shell.loop.outcome_of(attempt.id)
+    assert isinstance(outcome, Done) and outcome.value["statuses"] == [3] and not outcome.is_interrupted
+
+
+def test_a_command_that_ends_with_130_by_itself_was_not_interrupted(shell: Shell) -> None:
+    for script in ("exit 130", "kill -INT $$"):
+        attempt, _ = at_terminal(shell, ["sh", "-c", script])
+        outcome = shell.loop.outcome_of(attempt.id)
+        assert isinstance(outcome, Done) and outcome.value["statuses"] == [130] and not outcome.is_interrupted
+
+
+def test_a_cancel_before_the_terminal_is_lent_ends_what_waits_for_it(shell: Shell) -> None:
+    attempt, handover = at_terminal(shell, ["touch", "ran"])
+    await_word(handover)
+    shell.connector.cancel(attempt.id)
+    assert shell.loop.outcome_of(attempt.id) == Cancelled() and not (shell.directory / "ran").exists()
+
+
+def test_what_waits_for_the_terminal_runs_without_it_when_we_die(shell: Shell) -> None:
+    attempt, handover = at_terminal(shell, ["touch", "ran"])
+    await_word(handover)
+    shell.connector.close()
+    shell.connector = shell.another()
+    shell.connector.start(attempt.replace(is_resumed=True, terminal=None), shell.loop.post)
+    assert isinstance(shell.loop.outcome_of(attempt.id), Done) and (shell.directory / "ran").exists()
+
+
+# -- the rest of cancelling
 
 
 def test_cancel_of_a_command_that_succeeds_all_the_same_is_done(shell: Shell) -> None:
