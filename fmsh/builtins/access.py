@@ -6,7 +6,7 @@ A value of a kind that has no fields is an error either way. Records keep their 
 
 from __future__ import annotations
 
-from fmsh.builtins.complaints import did_you_mean, mismatch, need_int, need_text, unknown, unreadable
+from fmsh.builtins.complaints import did_you_mean, mismatch, need_int, need_text, too_much, unknown, unreadable
 from fmsh.values import ErrorValue, Handle, a_kind, kind_of
 
 TYPE_CHECKING = False
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from fmsh.values import Raised, Value
 
     Change = Callable[[Value], Value]
+
+RANGE_ITEMS_MAX = 2**63 - 1  # the most that Python counts
 
 
 def get_field(value: Value, key: str, is_optional: bool = False) -> Value:
@@ -66,7 +68,10 @@ def make_range(start: Value, end: Value, is_exclusive: bool = False) -> range:
     """Makes `start..end` (end included) or `start..<end`; empty if the end is before the start."""
     first = need_int(start, "the start of a range")
     last = need_int(end, "the end of a range")
-    return range(first, max(first, last if is_exclusive else last + 1))
+    behind = max(first, last if is_exclusive else last + 1)
+    if behind - first > RANGE_ITEMS_MAX:
+        raise too_much(f"a range has at most {RANGE_ITEMS_MAX} numbers")
+    return range(first, behind)
 
 
 def get_path(value: Value, steps: Sequence[str | int | tuple[str | int, bool]]) -> Value:
@@ -167,8 +172,9 @@ def _read_step(text: str, position: int) -> tuple[str | int, int]:
 
 
 def _bad_path(text: str) -> Raised:
+    hint = "`?` stands before a step: `?a`, `a?.b`" if text.endswith("?") else ""
     return unreadable(
-        f"{text[:40]!r} is not a field path", hint='write `a`, `a.b`, `a[0]` or `["a key with. dots", b]`'
+        f"{text[:40]!r} is not a field path", hint=hint or 'write `a`, `a.b`, `a[0]` or `["a key with. dots", b]`'
     )
 
 

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
 _NUMBERS = frozenset((int, float))
 _ORDERED = ("string", "bytes", "datetime")
+ORDERED = (*_ORDERED, "number", "duration")  # the kinds that have an order, as `comparable_kind` names them
 
 
 def equal(left: Value, right: Value) -> bool:
     """`==`. Raises: Raised for different kinds."""
     if left is None or right is None:
         return left is right
-    if type(left) is not type(right) and _comparable_kind(left) != _comparable_kind(right):
+    if type(left) is not type(right) and comparable_kind(left) != comparable_kind(right):
         raise _not_comparable("==", left, right)
     return are_equal(left, right)
 
@@ -31,7 +32,7 @@ def not_equal(left: Value, right: Value) -> bool:
     """`!=`. Raises: Raised for different kinds."""
     if left is None or right is None:
         return left is not right
-    if type(left) is not type(right) and _comparable_kind(left) != _comparable_kind(right):
+    if type(left) is not type(right) and comparable_kind(left) != comparable_kind(right):
         raise _not_comparable("!=", left, right)
     return not are_equal(left, right)
 
@@ -130,11 +131,12 @@ def _is_item(item: Value, container: list[Value] | range) -> bool:
     else:
         found = any(are_equal(item, each) for each in container)
     if not found and item is not None and len(container) > 0:
-        kind = _comparable_kind(item)
-        if not any(_comparable_kind(each) == kind for each in container):
-            held = a_kind(kind_of(container[0]))
+        kind = comparable_kind(item)
+        if not any(comparable_kind(each) == kind for each in container):
+            wanted, held = kind_of(item), kind_of(container[0])
             raise mismatch(
-                f"`in` looks for {a_kind(kind_of(item))} in a list without one, of {held} …",
+                f"`in` looks for {a_kind(wanted)}, and the list holds none: its first item is {a_kind(held)}",
+                hint=conversion_of((wanted, held)),
             )
     return found
 
@@ -151,7 +153,8 @@ def _in_order(sign: str, left: Value, right: Value) -> tuple[Value, Value]:
     return left, right
 
 
-def _comparable_kind(value: Value) -> str:
+def comparable_kind(value: Value) -> str:
+    """The kind of a value, where int and float are one."""
     kind = kind_of(value)
     return "number" if kind in ("int", "float") else kind
 
@@ -159,10 +162,11 @@ def _comparable_kind(value: Value) -> str:
 def _not_comparable(sign: str, left: Value, right: Value) -> Raised:
     kinds = (kind_of(left), kind_of(right))
     message = f"`{sign}` does not compare {a_kind(kinds[0])} with {a_kind(kinds[1])}"
-    return mismatch(message, hint=_conversion(kinds))
+    return mismatch(message, hint=conversion_of(kinds))
 
 
-def _conversion(kinds: tuple[str, str]) -> str:
+def conversion_of(kinds: tuple[str, str]) -> str:
+    """Says how to make values of two kinds comparable, or nothing."""
     if "secret" in kinds:
         return "`(reveal $s)` is the plain text of a secret, which is then recorded"
     if "null" in kinds:

@@ -59,6 +59,11 @@ def conversion(kind: str, expected: str) -> str:
         return "`(reveal $s)` is the plain text of a secret, which is then recorded"
     if expected in ("string", "text") and kind in ("int", "float", "bool", "bytes", "duration", "datetime"):
         return "convert with `| str`"
+    if expected == "bytes" and kind in ("int", "float", "bool", "duration", "datetime"):
+        return "make text of it first: `| str`"
+    if expected == "bytes" and kind in ("list", "record"):
+        lines = ', `| str join "\\n"` of lines' if kind == "list" else ""
+        return f"`| to json` makes text of it{lines}"
     if expected in ("string", "text") and kind in ("list", "record"):
         return "`| to json` makes text of it, `| each { … }` works on every item"
     if kind == "string" and expected in ("int", "float", "number", "duration", "datetime", "bytes", "bool"):

@@ -11,6 +11,7 @@ from fmsh.builtins.complaints import need_text, too_much, unreadable, wrong_valu
 from fmsh.builtins.declare import builtin, switch
 from fmsh.builtins.fitting import as_text, document, split_lines
 from fmsh.builtins.text import json_text, to_text
+from fmsh.values import kind_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def to_toml(record: dict[str, Value]) -> Value:
 
     if (place := _null_in(record, "")) is not None:
         raise wrong_value(f"TOML has no null, and `{place}` is one", hint="`reject` drops a field")
-    text: str = import_module("tomli_w").dumps(_json_value(record))
+    text: str = import_module("tomli_w").dumps(_toml_value(record))
     return text
 
 
@@ -169,6 +170,15 @@ def _json_value(value: Value) -> Any:
     from json import loads
 
     return loads(json_text(value))
+
+
+def _toml_value(value: Value) -> Any:
+    """Gives a value as TOML takes it: as JSON has it, but a datetime is one there too."""
+    if type(value) is dict:
+        return {key: _toml_value(item) for key, item in value.items()}
+    if type(value) in (list, range):
+        return [_toml_value(item) for item in value]
+    return value if kind_of(value) == "datetime" else _json_value(value)
 
 
 def _plain_toml(value: Any) -> Value:

@@ -61,7 +61,8 @@ def parse(text: str, format: Value = None, *, tz: Value = None) -> Value:
             found = datetime.strptime(text.strip(), need_text(format, "the format of `datetime parse`"))
     except ValueError:
         form = "RFC 3339 (`2026-12-24T18:00:00Z`)" if format is None else f"the format {format!r}"
-        raise unreadable(f"the text is not a datetime in {form}", hint="`datetime parse FORMAT` reads others") from None
+        hint = "`datetime parse FORMAT` reads others" if format is None else f"it begins with {text[:30]!r}"
+        raise unreadable(f"the text is not a datetime in {form}", hint=hint) from None
     if found.tzinfo is not None:
         return _fixed(found)
     if tz is None:

@@ -29,9 +29,9 @@ def builtin(
     return Builtin(Signature(name, parameters, input, input != "none", text), function)
 
 
-def required(name: str, type_name: str = "any", help: str = "") -> Parameter:
-    """A positional argument that must be given."""
-    return Parameter(name, "positional", type_name, True, None, "", help)
+def required(name: str, type_name: str = "any", help: str = "", *, gives: int = 1) -> Parameter:
+    """A positional argument that must be given. `gives`: how many arguments a block gets."""
+    return Parameter(name, "positional", type_name, True, None, "", help, gives)
 
 
 def optional(name: str, type_name: str = "any", default: Value = None, help: str = "") -> Parameter:

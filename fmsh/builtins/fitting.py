@@ -7,7 +7,7 @@ list of its lines is `lines`.
 
 from __future__ import annotations
 
-from fmsh.builtins.complaints import wrong_kind
+from fmsh.builtins.complaints import conversion, found, mismatch, wrong_kind
 from fmsh.values import ErrorValue, kind_of, text_bytes
 
 TYPE_CHECKING = False
@@ -49,7 +49,7 @@ def as_bytes(value: Value, what: str) -> bytes:
     if type(value) is bytes:
         return value
     if type(value) is not str:
-        raise wrong_kind(value, "bytes", what=what)
+        raise mismatch(f"{what} must be text or bytes, not {found(value)}", hint=conversion(kind_of(value), "bytes"))
     return text_bytes(value)
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from fmsh.builtins.access import get_path, parse_path
 from fmsh.builtins.arithmetic import add, divide
-from fmsh.builtins.comparison import less
-from fmsh.builtins.complaints import mismatch
+from fmsh.builtins.comparison import ORDERED, comparable_kind, conversion_of, less
+from fmsh.builtins.complaints import found, mismatch
 from fmsh.builtins.declare import builtin, flag, required, rest, switch
 from fmsh.machine.signature import KEY
 from fmsh.values import Duration, a_kind, kind_of
@@ -103,7 +103,9 @@ def sum_(items: Items) -> Value:
     > [1, 2, 3] | sum
     6
     """
-    if type(items) is range or all(type(item) is int for item in items):
+    if type(items) is range:
+        return (items[0] + items[-1]) * len(items) // 2 if items else 0
+    if all(type(item) is int for item in items):
         return sum(items)
     total: Value = 0
     for number, item in enumerate(_measures(items, "sum")):
@@ -131,7 +133,7 @@ def median(items: Items) -> Value:
     """
     if not items:
         return None
-    ordered = sort_by(_measures(items, "median"))
+    ordered = items if type(items) is range else sort_by(_measures(items, "median"))
     middle = len(ordered) // 2
     return ordered[middle] if len(ordered) % 2 else divide(add(ordered[middle - 1], ordered[middle]), 2)
 
@@ -142,6 +144,8 @@ def min_(items: Items) -> Value:
     > [3, 1, 2] | min
     1
     """
+    if type(items) is range and items:
+        return min(items[0], items[-1])
     return min(items, key=_by_item(items)) if items else None
 
 
@@ -151,6 +155,8 @@ def max_(items: Items) -> Value:
     > [3, 1, 2] | max
     3
     """
+    if type(items) is range and items:
+        return max(items[0], items[-1])
     return max(items, key=_by_item(items)) if items else None
 
 
@@ -193,6 +199,14 @@ def _is_before(left: Value, right: Value) -> bool:
         return len(left) < len(right)
     if type(left) is bool and type(right) is bool:
         return left < right
+    kinds = comparable_kind(left), comparable_kind(right)
+    if kinds[0] != kinds[1]:
+        advice = conversion_of((kind_of(left), kind_of(right)))
+        hint = "`where { $it != null }` leaves out what is not there" if "null" in kinds else advice
+        raise mismatch(f"values of different kinds have no order: {found(left)} and {found(right)}", hint=hint)
+    if kinds[0] not in ORDERED:
+        hint = "name a field of it: `sort-by FIELD`" if kinds[0] == "record" else ""
+        raise mismatch(f"{a_kind(kinds[0])} has no order", hint=hint)
     return less(left, right)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 
-from fmsh.builtins.complaints import too_much, unreadable
+from fmsh.builtins.complaints import need_int, too_much, unreadable
 from fmsh.builtins.declare import builtin, flag, switch
 from fmsh.builtins.fitting import document, split_lines
 from fmsh.builtins.kinds import read_int
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fmsh.builtins.builtin import Builtin
     from fmsh.values import Raised, Value
 
+INDENT_MAX = 64  # more is a mistake, and makes a page of a word
 FAST_BYTES_MIN = 64 * 1024  # reading these with json takes longer than importing msgspec (59 ms)
 
 
@@ -49,6 +50,8 @@ def to_json(value: Value, *, indent: Value = None) -> Value:
     > {a: 1, wait: 90s} | to json
     {"a":1,"wait":"1m30s"}
     """
+    if indent is not None and need_int(indent, "`--indent`", least=0) > INDENT_MAX:
+        raise too_much(f"`--indent` is at most {INDENT_MAX}")
     return json_text(value, indent=indent)
 
 

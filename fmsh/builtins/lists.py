@@ -223,7 +223,7 @@ _PREDICATE = required("predicate", "block")
 BUILTINS: tuple[Builtin, ...] = (
     builtin("where", where, _PREDICATE, input="list"),
     builtin("each", each, _BLOCK, input="list"),
-    builtin("reduce", reduce, _BLOCK, flag("from", is_required=True), input="list"),
+    builtin("reduce", reduce, required("block", "block", gives=2), flag("from", is_required=True), input="list"),
     builtin("first", first, optional("count", "int"), input="list"),
     builtin("last", last, optional("count", "int"), input="list"),
     builtin("skip", skip, required("count", "int"), input="list"),

@@ -56,12 +56,18 @@ def select(value: Value, *paths: Value) -> Value:
 
 
 def reject(value: Value, *paths: Value) -> Value:
-    """Drops these fields. A field that is not there is an error.
+    """Drops these fields. A field that is not there is an error. An index drops an item of the list itself.
 
     > {a: 1, b: 2} | reject a
     {"b":2}
+
+    > [a, b, c] | reject 0 -1
+    b
     """
     routes = [plain_steps(path) for path in paths]
+    if type(value) in (list, range) and all(len(steps) == 1 and type(steps[0]) is int for steps in routes):
+        dropped = [get_path(range(len(value)), steps) for steps in routes]
+        return [item for place, item in enumerate(value) if place not in dropped]
 
     def without(row: Row) -> Value:
         for steps in routes:
@@ -87,6 +93,9 @@ def insert(value: Value, path: Value, new: Value) -> Value:
             return new(row) if callable(new) else new
 
         above = get_path(row, steps[:-1])
+        if type(steps[-1]) is int:
+            hint = "`[...$list, $item]` adds an item, `update` changes one"
+            raise mismatch(f"`insert` adds a field to a record; [{steps[-1]}] is an item of a list", hint=hint)
         if type(above) is dict and steps[-1] in above:
             raise unknown(f"the field `{steps[-1]}` is there already", hint="`update` changes a field")
         return change_path(row, steps, fresh, is_new_allowed=True)
@@ -96,6 +105,7 @@ def insert(value: Value, path: Value, new: Value) -> Value:
 
 def update(value: Value, path: Value, new: Value) -> Value:
     """Changes a field; one that is not there is an error (`insert` adds it). A block gets the old value as `$it`.
+    A path that begins with an index changes an item of the list itself.
 
     > {a: 1} | update a 5
     {"a":5}
@@ -103,12 +113,18 @@ def update(value: Value, path: Value, new: Value) -> Value:
     > [{n: 1}, {n: 2}] | update n { $it * 10 } | get n
     10
     20
+
+    > [a, b] | update 1 x
+    a
+    x
     """
     steps = plain_steps(path)
 
     def changed(old: Value) -> Value:
         return new(old) if callable(new) else new
 
+    if type(value) in (list, range) and type(steps[0]) is int:
+        return change_path(value, steps, changed)
     return _each_record(value, "update", lambda row: change_path(row, steps, changed))
 
 

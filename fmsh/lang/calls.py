@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from fmsh.lang import generated as g
 from fmsh.lang import syntax as s
+from fmsh.lang.purity import is_field_path
 from fmsh.lang.runtime import accepts
+from fmsh.machine.signature import FUNCTION_TYPES
 from fmsh.record import Record
 from fmsh.values import a_kind
 
@@ -67,13 +69,19 @@ def bind_arguments(
         for index, argument in enumerate(nodes):
             if parameter.type_name == "block":
                 nodes[index] = argument = _empty_block(argument)
-            nodes[index] = argument = _as_spelled(parameter, argument)
+            nodes[index] = argument = _as_spelled(c, parameter, argument)
             _check_literal(c, signature, parameter, argument)
+            _check_block(c, signature, parameter, argument)
     return bound
 
 
-def _as_spelled(parameter: Parameter, argument: Node) -> Node:
-    """A bare number, duration, size or date is a word where a string is wanted: `--version 1.10`."""
+def _as_spelled(c: Compiler, parameter: Parameter, argument: Node) -> Node:
+    """A bare number, duration, size or date is a word where a string is wanted: `--version 1.10`.
+
+    Where a field path is wanted no word is a pattern for files: `get items[0].name`.
+    """
+    if is_field_path(parameter, argument):
+        return _as_written(c, argument)
     literal = argument.parts[0] if isinstance(argument, s.Word) and len(argument.parts) == 1 else argument
     if parameter.type_name not in ("string", "path", "word") or not isinstance(literal, s.Literal):
         return argument
@@ -86,8 +94,10 @@ def _as_spelled(parameter: Parameter, argument: Node) -> Node:
 
 def _as_text(c: Compiler, argument: Node) -> Node:
     """What follows `--` is no flag, whatever it looks like."""
-    if not isinstance(argument, s.Flag):
-        return argument
+    return _as_written(c, argument) if isinstance(argument, s.Flag) else argument
+
+
+def _as_written(c: Compiler, argument: Node) -> Node:
     text = c.source.text[argument.span[0] : argument.span[1]]
     literal = s.Literal(argument.span, text, text)
     literal.id = argument.id
@@ -170,6 +180,17 @@ def _check_literal(c: Compiler, signature: Signature, parameter: Parameter, argu
         message = f"{parameter.name} must be {a_kind(parameter.type_name)}, this is {a_kind(kind)}"
         hint = "a block stands in braces: `{ … }`; " if parameter.type_name == "block" else ""
         c.problem(argument, message, hint + _usage(signature), code="type")
+
+
+def _check_block(c: Compiler, signature: Signature, parameter: Parameter, argument: Node) -> None:
+    """A block must take what its command gives it; it may have more parameters, which are null."""
+    if parameter.type_name not in FUNCTION_TYPES or not isinstance(argument, s.BlockLiteral):
+        return
+    taken = 1 if argument.parameters is None else len(argument.parameters)
+    if taken < parameter.gives and argument.body.statements:
+        message = f"the block of `{signature.name}` is given {_count(parameter.gives)}, this one takes {_count(taken)}"
+        hint = "such as { |so_far, item| … }" if parameter.gives > 1 else "such as { |item| … }, or { $it … }"
+        c.problem(argument, message, hint, code="block-arguments")
 
 
 def literal_kind(node: Node) -> str | None:

@@ -424,7 +424,7 @@ def _argument(
     if isinstance(node, s.Spread) or (parameter.kind == "rest" and is_paths(node)):
         return spread_value(node, value)
     if parameter.type_name == "block":
-        return g.call("as_function", [value], node.id)
+        return g.call("as_function", [value, g.constant(parameter.gives, node.id)], node.id)
     value = checked(c, signature, parameter, node, value)
     is_block = parameter.type_name in FUNCTION_TYPES and literal_kind(node) is None
     return g.call("as_function_if_block", [value], node.id) if is_block else value

@@ -5,13 +5,16 @@ from __future__ import annotations
 from fmsh.lang import syntax as s
 from fmsh.lang.bodies import find_module
 from fmsh.lang.tree import children
+from fmsh.machine.signature import KEY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from fmsh.lang.bodies import Body, PythonBody
     from fmsh.lang.context import Compiler
     from fmsh.lang.syntax import Node
-    from fmsh.machine.signature import Signature
+    from fmsh.machine.signature import Parameter, Signature
 
 _TRANSPARENT = (
     s.Literal,
@@ -69,11 +72,34 @@ def _is_pure_command(c: Compiler, b: Body | PythonBody, command: s.Command) -> b
     found = c.find_builtin(command)
     if found is None or _has_other_flags(found[0].signature, command) or holds_block(found[0].signature, command):
         return False
-    given = (part.value or part if isinstance(part, s.Flag) else part for part in command.arguments)
     return all(
         is_pure_block(c, b, argument) if isinstance(argument, s.BlockLiteral) else is_pure(c, b, argument)
-        for argument in given
+        for argument in _effective(found[0].signature, command.arguments[found[1] :])
     )
+
+
+def _effective(signature: Signature, arguments: Sequence[Node]) -> Iterator[Node]:
+    """The arguments of a call, but field paths that look like patterns."""
+    positionals = iter(signature.positionals)
+    waiting: Parameter | None = None  # the flag whose value comes next
+    for argument in arguments:
+        if isinstance(argument, s.Flag):
+            waiting = signature.flag_named(argument.name) if argument.value is None else None
+            waiting = None if waiting is not None and waiting.type_name == "bool" else waiting
+            yield argument.value or argument
+            continue
+        parameter = waiting or next(positionals, signature.rest)
+        waiting = None
+        if parameter is None or not is_field_path(parameter, argument):
+            yield argument
+
+
+def is_field_path(parameter: Parameter, argument: Node) -> bool:
+    """Whether a word that looks like a pattern for files is a field path: `get items[0].name`."""
+    if parameter.type_name not in ("field", KEY) or not isinstance(argument, s.Word):
+        return False
+    has_pattern = any(isinstance(part, s.Glob) for part in argument.parts)
+    return has_pattern and all(isinstance(part, s.Glob | s.Literal) for part in argument.parts)
 
 
 def holds_block(signature: Signature, command: s.Command) -> bool:

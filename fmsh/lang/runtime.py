@@ -81,8 +81,8 @@ def only_computes(value: Value) -> bool:
     return not isinstance(value, Block) or value.code.make_function is not None
 
 
-def as_function(value: Value) -> Callable[..., Value]:
-    """A block without effects as a Python function, for a command that computes."""
+def as_function(value: Value, gives: int = 1) -> Callable[..., Value]:
+    """A block without effects as a Python function, for a command that computes and `gives` it so many arguments."""
     if not isinstance(value, Block):
         raise raised("type", f"a block is needed here, this is {a_kind(kind_of(value))}")
     if value.code.make_function is None:
@@ -91,6 +91,11 @@ def as_function(value: Value) -> Callable[..., Value]:
             "a block that is held by a variable may only compute here; this block has effects",
             hint="write it where it is used, or `each { call $f $it }`",
         )
+    taken = len(value.code.parameters)
+    if taken < gives:
+        takes = "no argument" if taken == 0 else "one argument"
+        hint = "a block names what it takes: { |item| … }, { |so_far, item| … }"
+        raise raised("type", f"the block takes {takes}, {gives} {'is' if gives == 1 else 'are'} given to it", hint=hint)
     return value.code.make_function(value.scope)  # type: ignore[no-any-return]
 
 

@@ -52,11 +52,12 @@ def _call_held(c: Compiler, b: Body, pure: PureCommand, given: Call) -> Piped:
     node, line, fed, otherwise, end = given.node, given.node.id, given.piped.value, Label(), Label()
     info, values = _function(c, pure.signature.name), _values(c, b, given)
     test, slot = b.hide(node), b.hide(node)
-    block = next(parameter.name for parameter in pure.signature.parameters if parameter.type_name == "block")
+    parameter = next(each for each in pure.signature.parameters if each.type_name == "block")
+    block, gives = parameter.name, g.constant(parameter.gives, line)
     b.emit(op.EVAL, node, test, c.generator.function(g.call("only_computes", [values[block]], line), line))
     b.emit(op.BRANCH, node, test, otherwise)
     flags = {name: value for name, value in values.items() if name != block}
-    arguments = [fed, g.call("as_function", [values[block]], line)]
+    arguments = [fed, g.call("as_function", [values[block], gives], line)]
     computed = g.call(c.generator.bind("b", pure.function), arguments, line, **flags)
     b.emit(op.EVAL, node, slot, c.generator.function(computed, line))
     b.emit(op.JUMP, node, end)

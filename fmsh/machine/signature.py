@@ -43,6 +43,7 @@ class Parameter(Record):
     """`kind`: "positional", "rest" or "flag". A flag of type "bool" is a switch: it takes no value.
 
     `name` is as a variable (`dry_run`); on the command line a flag is `--dry-run`, and `short` may be `-n`.
+    `gives`: how many arguments the command gives to a block.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Parameter(Record):
     default: Value = None
     short: str = ""
     help: str = ""
+    gives: int = 1
 
     @property
     def flag(self) -> str:
