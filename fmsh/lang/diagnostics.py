@@ -69,6 +69,10 @@ def _line_and_caret(diagnostic: Diagnostic) -> tuple[str, int, int]:
     line = source.line_at(start)
     before = source.place(start).column - 1
     inside = max(min(end - start, len(line) - before), 0)
+    skipped = max(before - 2 * LINE_WIDTH_MAX, 0)
+    line, before = line[skipped : before + 2 * LINE_WIDTH_MAX], before - skipped
+    if line.isascii() and line.isprintable():
+        return _cut([(c, 1) for c in line], before, inside)
     shown: list[tuple[str, int]] = []
     column = 0
     for c in line:
@@ -81,7 +85,7 @@ def _line_and_caret(diagnostic: Diagnostic) -> tuple[str, int, int]:
 def _cut(shown: list[tuple[str, int]], before: int, inside: int) -> tuple[str, int, int]:
     """Leaves of a long line what stands around the carets."""
     first, last = 0, len(shown)
-    if sum(width for _, width in shown) > LINE_WIDTH_MAX:
+    if len(shown) > LINE_WIDTH_MAX or sum(width for _, width in shown) > LINE_WIDTH_MAX:
         first = max(before - LINE_WIDTH_MAX // 2, 0)
         last = min(first + LINE_WIDTH_MAX, len(shown))
         inside = min(inside, last - before)

@@ -27,6 +27,7 @@ OPERATORS = frozenset(
 HINTS: dict[str, str] = {
     "ASSIGN": "to compare write `==`; to assign, begin the statement with `$x = …`",
     "LBODY": "a block or record in a condition stands in ( )",
+    "LMATCH": "a block or record in a condition stands in ( )",
 }
 
 

@@ -70,15 +70,21 @@ def missing_commands(source: Source, tree: s.Program, own: set[str]) -> list[Dia
 
 def hint_for_missing(nodes: list[s.Node], offset: int) -> str:
     """What was probably meant by a command that is not found and begins at `offset`; "" if nothing is known."""
-    for node in nodes:
-        if isinstance(node, s.Command) and node.span[0] == offset and (plain := plain_text(node.name)) in ELSEWHERE:
-            return ELSEWHERE[plain]
+    names = (node.name for node in nodes if isinstance(node, s.Command) and node.span[0] == offset)
+    name = next((plain_text(each) or "" for each in names), "")
+    if name in ELSEWHERE:
+        return ELSEWHERE[name]
     for node in nodes:
         if isinstance(node, s.For) and (words := _words_of(node.source, offset)):
             return f"`for` goes over one value; write a list: `[{', '.join(words)}]`"
-        if isinstance(node, s.Let | s.Assign) and len(words := _words_of(node.value, offset)) == 1:
+        value = node.value if isinstance(node, s.Let | s.Assign | s.Return) else None
+        if value is not None and len(words := _words_of(value, offset)) == 1:
             return f'quote it if it is a string: `"{words[0]}"`'
-    return ""
+    from difflib import get_close_matches
+
+    known = [*FORMS, *LIBRARY.names(), *(node.name for node in nodes if isinstance(node, s.Def | s.Alias))]
+    close = get_close_matches(name, known, 1, 0.75) if name else []
+    return f"did you mean `{close[0]}`?" if close else ""
 
 
 def _words_of(chain: s.Node, offset: int) -> list[str]:

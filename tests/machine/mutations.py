@@ -104,6 +104,7 @@ def _observed(observe: Observe, draw: random.Random) -> Any:
     answers: dict[str, Any] = {
         "now": datetime(2026, 1, 1, tzinfo=UTC), "random": 4, "uuid": "u", "home": "/h", "directory": "/d",
         "glob": ["a.txt", "b.txt"], "read": "text\n", "writable": None,
+        "absolute": "/d/a", "exists": True, "program": "/bin/sh",
     }  # fmt: skip
     return error_value("path", "it is not there") if draw.random() < 0.1 else answers[observe.operation]
 

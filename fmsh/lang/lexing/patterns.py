@@ -8,6 +8,7 @@ from __future__ import annotations
 from fmsh.lang.lexing import hints, marks, numbers, operands, words
 from fmsh.lang.lexing.frames import BODY, KEY, NAMES, OPERAND, PARAMETER, PATTERN, VALUE
 from fmsh.lang.tokens import COMMAND_CHARS, DIGITS, NAME_CHARS, NAME_START, name_end
+from fmsh.values import Duration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,6 +112,9 @@ def _literal(lexer: Lexer) -> bool:
     value = numbers.read_run(text[first:end])
     if value is numbers.NOT_A_NUMBER or text[end : end + 1] in NAME_CHARS:
         return False
+    if first > begin and type(value) not in (int, float, Duration):
+        lexer.report(begin, end, "`-` stands before a number or a duration only", "remove it, or quote the text")
+        first = begin
     lexer.emit("LIT", begin, end, operands.negated(value) if first > begin else value)
     return True
 
