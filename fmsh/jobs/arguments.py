@@ -83,6 +83,9 @@ def _parser() -> Parser:
 
 def _add_looking(verbs: Any) -> None:
     _add(verbs, "why", "what a job waits for or ended with, what ran again and why, what it needs")
+    trace = _add(verbs, "trace", "a timeline: steps as bars, tries, waits, who ran it when, where the time went")
+    trace.add_argument("--all", action="store_true", help="all steps of a long job, not only the last ones")
+    trace.add_argument("--html", metavar="FILE", help="write all of it as one page of HTML; - for standard output")
     inspect = _add(verbs, "inspect", "the stack and every variable of a job, now or as of an event")
     inspect.epilog = INSPECT_HELP
     inspect.add_argument(

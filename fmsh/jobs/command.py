@@ -48,6 +48,12 @@ def _why(desk: Desk, arguments: argparse.Namespace) -> int:
     return why(desk, arguments)
 
 
+def _trace(desk: Desk, arguments: argparse.Namespace) -> int:
+    from fmsh.jobs.tracing import trace
+
+    return trace(desk, arguments)
+
+
 VERBS: dict[str, Verb] = {
     "list": showing.list_jobs,
     "show": showing.show,
@@ -57,6 +63,7 @@ VERBS: dict[str, Verb] = {
     "output": following.output,
     "inspect": _inspect,
     "why": _why,
+    "trace": _trace,
     "cancel": acting.cancel,
     "pause": acting.pause,
     "resume": acting.resume,

@@ -14,6 +14,7 @@ from fmsh.jobs.finding import find_job
 from fmsh.jobs.histories import History, read_history
 from fmsh.render.cells import cut, visible
 from fmsh.render.times import local_time, span_text
+from fmsh.render.traces import milliseconds
 from fmsh.render.values import cell_text
 
 TYPE_CHECKING = False
@@ -198,7 +199,7 @@ class Explanation:
         return any(step.last.error == error for step in self._history.steps.values())
 
     def _wait(self, wait: Reason, head: str) -> Reason:
-        since, until = _ms(wait.get("since")), _ms(wait.get("until"))
+        since, until = milliseconds(wait.get("since")), milliseconds(wait.get("until"))
         kind, label = wait["kind"], wait.get("label") or ""
         what = _WAITS.get(kind, "{kind} {label}").format(kind=kind, label=visible(str(label)))
         if kind == "timer":
@@ -244,7 +245,8 @@ class Explanation:
             is_ahead = step.last.started_at_ms > self._now_ms
             end = f"the next try is at {self._at(step.last.started_at_ms)}" if is_ahead else "the last try still runs"
         else:
-            end = f"the last one ended with {visible(str(last).partition(chr(10))[0])}"
+            ended = visible(str(last).partition("\n")[0])
+            end = "the last one failed too" if ended in failures else f"the last one ended with {ended}"
         return (
             f"{self._named(step, is_first=True)} was tried {len(step.attempts)} times ({'; '.join(failures)}); {end}."
         )
@@ -362,11 +364,3 @@ def _said(error: ErrorValue | None) -> str:
 
 def _where(where: Value) -> str:
     return visible(f"{where['file']}:{where['line']}:{where['column']}")
-
-
-def _ms(at: Value) -> int | None:
-    if not at:
-        return None
-    from calendar import timegm
-
-    return timegm(time.strptime(at[:19], "%Y-%m-%dT%H:%M:%S")) * 1000 + int(at[20:23] or 0)

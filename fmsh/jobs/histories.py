@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fmsh.values import ErrorValue, Value
 
 GOES_ON_BY_ITSELF = ("process", "timer")  # connectors whose effects a new holder picks up
+AWAITED = ("callback", "job", "answer", "signal")  # kinds of rows of the inbox that a program waits for
 LOST_SIGHT = "interrupted"  # the outcome of an attempt that was begun anew elsewhere
 
 
@@ -95,11 +96,19 @@ class History:
         self.steps: dict[int, Step] = {}
         self.holders: list[Holder] = []
         self.holds: list[Hold] = []
+        self.waits: list[tuple[str, int, int]] = []  # for what came through the inbox: what, since, until when
+
+    @property
+    def first_step(self) -> int:
+        """The number of the first step that was read; 0 if there is none."""
+        return min(self.steps, default=0)
 
     def take(self, stored: StoredEvent, read: Callable[[StoredEvent], Event | None]) -> None:
         """Takes the next event in."""
         self.first_at_ms = self.first_at_ms or stored.at_ms
-        self.last_at_ms = max(self.last_at_ms, stored.at_ms)
+        before_ms, self.last_at_ms = self.last_at_ms, max(self.last_at_ms, stored.at_ms)
+        if stored.type == "InboxTaken":
+            self._inbox_taken(stored, read(stored), before_ms)
         take = _TAKE.get(stored.type)
         if take is not None:
             take(self, stored, read(stored))
@@ -124,6 +133,15 @@ class History:
         step.parked_at_ms = None
         label = "done" if event is None else outcome_label(_data_of(event))
         step.last.end(stored.at_ms, label, None if event is None else event.error)
+
+    def _inbox_taken(self, stored: StoredEvent, event: Any, before_ms: int) -> None:
+        """What a job that had nothing to do was waiting for is known when it comes."""
+        is_idle = before_ms and all(step.is_over or step.connector == "timer" for step in self.steps.values())
+        if event is None or event.kind not in AWAITED or not is_idle or stored.at_ms <= before_ms:
+            return
+        data = event.data if isinstance(event.data, dict) else {}
+        label = data.get("handle") or data.get("name") or ""
+        self.waits.append((f"{event.kind} {label}".rstrip(), before_ms, stored.at_ms))
 
     def _handed_over(self, stored: StoredEvent, event: HandedOver | None) -> None:
         owner: dict[str, Value] = {} if event is None else event.owner

@@ -8,6 +8,7 @@ from __future__ import annotations
 from fmsh.render.cells import cut, pad, visible, width
 from fmsh.render.jobs import STATE_COLORS
 from fmsh.render.style import paint
+from fmsh.render.traces import cut_left, place_text
 from fmsh.render.values import cell_text
 from fmsh.values import Block
 
@@ -63,28 +64,15 @@ def _stack(stack: Value, sources: Mapping[str, Source], cells_max: int, color: b
     if not stack:
         return "  nothing is running\n"
     names = [visible(str(call["function"])) for call in stack]
-    places = [_place(call["where"]) for call in stack]
+    places = [place_text(call["where"]) for call in stack]
     name_cells = min(max(map(width, names)), cells_max // 3)
     place_cells = min(max(map(width, places)), PLACE_CELLS_MAX, max(1, cells_max // 2))
     text = ""
     for name, place, call in zip(names, places, stack, strict=True):
-        start = f"  {pad(cut(name, name_cells), name_cells)}  {pad(_cut_left(place, place_cells), place_cells)}"
+        start = f"  {pad(cut(name, name_cells), name_cells)}  {pad(cut_left(place, place_cells), place_cells)}"
         line = cut(_source_line(call["where"], sources), max(0, cells_max - width(start) - 2))
         text += (start + "  " + paint(line, "cyan", color=color)).rstrip() + "\n"
     return text
-
-
-def _cut_left(text: str, cells: int) -> str:
-    """Shortens a place to a width: its end, with the line, is what matters."""
-    if width(text) <= cells:
-        return text
-    while text and width(text) > cells - 1:
-        text = text[1:]
-    return "…" + text
-
-
-def _place(where: Value) -> str:
-    return "" if not isinstance(where, dict) else visible(f"{where['file']}:{where['line']}:{where['column']}")
 
 
 def _source_line(where: Value, sources: Mapping[str, Source]) -> str:
