@@ -1,4 +1,4 @@
-"""The forms that look something up: `which`, `help`, `path abs`, `path exists`.
+"""The forms that look something up: `which`, `help`, `path abs`, `path exists`; `load`, and `save` beside it.
 
 What the system has is observed and recorded; what fmsh and the program itself have is known when they are compiled.
 """
@@ -98,7 +98,40 @@ def _of_path(name: str, operation: str, help: str) -> Form:
     return Form(signature, compile)
 
 
+LOAD = Signature(
+    "load",
+    (
+        Parameter("file", "positional", "string"),
+        Parameter("raw", "flag", "bool", False, help="as text, whatever the extension says"),
+    ),
+    help="Reads a file: by its extension json, jsonl, csv, tsv, yaml, toml or env, else as text.\n\n"
+    "> '{\"a\": 1}' | save a.json; load a.json | get a\n1",
+)
+SAVE = Signature(
+    "save",
+    (Parameter("file", "positional", "string"),),
+    "any",
+    True,
+    "Writes a value into a file, in one move: text, bytes and a secret as they are, else by its extension.\n\n"
+    "> [{a: 1}, {a: 2}] | save a.csv; load a.csv --raw\na\n1\n2",
+)
+
+
+def _load(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str) -> Piped:
+    from fmsh.lang.loading import compile_load
+
+    return compile_load(c, b, node, piped, LOAD)
+
+
+def _save(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str) -> Piped:
+    from fmsh.lang.loading import compile_save
+
+    return compile_save(c, b, node, piped, SAVE)
+
+
 LOOKING_FORMS = {
+    "load": Form(LOAD, _load),
+    "save": Form(SAVE, _save),
     "which": Form(WHICH, _which, is_answer=True),
     "help": Form(HELP, _help),
     "path abs": _of_path(
