@@ -239,6 +239,7 @@ class Assembly:
     `callback_url` gives the base of callback addresses once our own listener is bound; it raises ConnectorError where
     that cannot be. `wrap` may put something around a connector that sees its attempts, such as a progress line. `relay`
     hears what captured processes say on their stderr. `umask` is for the processes of jobs that have none.
+    `on_question` is told of a job that asks a person something.
     """
 
     def __init__(
@@ -255,7 +256,9 @@ class Assembly:
         on_stopped: Callable[[AttemptId], None] | None = None,
         relay: Callable[[bytes], object] | None = None,
         umask: int | None = None,
+        on_question: Callable[[int], None] | None = None,
     ) -> None:
+        self._on_question = on_question
         self.settings = settings
         self.store = SqliteStore.open(settings.state_directory, kind=kind)
         self.loop = Loop()
@@ -272,6 +275,8 @@ class Assembly:
             "http": self._http,
             "callback": self._callback,
             "job": self._job,
+            "signal": self._signal,
+            "person": self._person,
             "file": self._file,
         }
         self.connectors = Connectors(makers, wrap)
@@ -362,6 +367,25 @@ class Assembly:
         from fmsh.connectors.files import FileConnector
 
         return FileConnector(self.secrets.reveal, self._umask)
+
+    def _signal(self) -> Connector:
+        from fmsh import exchange
+        from fmsh.connectors.messages import MessageConnector
+
+        return MessageConnector("signal", {"send": lambda attempt: exchange.signal(self.store, attempt)})
+
+    def _person(self) -> Connector:
+        from fmsh.connectors.messages import MessageConnector
+
+        return MessageConnector("ask", {"ask": self._ask})
+
+    def _ask(self, attempt: Attempt) -> Value:
+        from fmsh import exchange
+
+        handle = exchange.question(attempt)
+        if self._on_question is not None:
+            self._on_question(attempt.id.job_id)
+        return handle
 
     def _open_callback(self, new: Address) -> None:
         from fmsh import wire

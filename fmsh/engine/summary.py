@@ -95,7 +95,8 @@ def _entries(worker: Worker, wait: Wait) -> list[Value]:
     until = timestamp(min(due)) if due else None
     kind = "timer" if wait.kind == "request" else wait.kind
     where = worker.machine.program.place(wait.node)
-    return [{"kind": kind, "label": wait.label, "since": timestamp(since_ms), "until": until, "where": where}]
+    shown = {"kind": kind, "label": wait.label, "since": timestamp(since_ms), "until": until, "where": where}
+    return [shown | wait.about]
 
 
 def timestamp(at_ms: int) -> str:

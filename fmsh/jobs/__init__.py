@@ -10,7 +10,7 @@ job has acted on it. Nothing here runs a job.
     inspecting  inspect                   moments    a job as of an event      looking   the prompt there
     explaining  why                       histories  steps, attempts, who ran it when
     tracing     trace
-    acting      cancel, pause, resume, retry, answer
+    acting      cancel, pause, resume, retry, answer, signal
     removing    gc, rm
     exporting   export                    importing   import
     export_file the file between them     needed_secrets              what a job from elsewhere lacks here

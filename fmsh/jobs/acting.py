@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from fmsh import wire
-from fmsh.builtins.json_forms import read_json
+from fmsh.builtins.answers import read_answer
 from fmsh.engine import ending
 from fmsh.jobs.documents import documents_of, error_of, has_ended, is_damaged, move_text, read_event
 from fmsh.jobs.finding import NoSuchJob, NotPossible, find_even_damaged, find_job
@@ -17,7 +17,7 @@ from fmsh.values import Raised
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from fmsh.jobs.desk import Desk
     from fmsh.store.base import EventStore, Job
@@ -55,22 +55,38 @@ def retry(desk: Desk, arguments: argparse.Namespace) -> int:
 def answer(desk: Desk, arguments: argparse.Namespace) -> int:
     """`fmsh jobs answer N [VALUE]`"""
     job = find_job(desk.store, arguments.jobs[0])
-    _need_question(desk.store, job)
-    deliver(desk.store, job.id, "answer", {"value": read_answer(arguments.value)})
+    answer_question(desk.store, job, lambda question: read_answer(arguments.value, question))
     desk.see_to(job)
     if desk.is_json:
         desk.write_document(documents_of(desk.store, [job]))
     return 0
 
 
-def read_answer(text: str | None) -> Value:
-    """Reads an answer: JSON if it parses, else text; null if there is none."""
-    if text is None:
-        return None
+def answer_question(store: EventStore, job: Job, read: Callable[[Mapping[str, Value]], Value]) -> None:
+    """Answers what a job asks, or the step at which it is parked; `read` gives the value that fits what is asked.
+
+    Raises: NotPossible.
+    """
+    _need_question(store, job)
+    questions = [entry for entry in wire.decode(job.waiting_for_json) if entry["kind"] == PERSON]
+    question = questions[0] if questions and job.state != "parked" else {}
     try:
-        return read_json(text)
-    except Raised:
-        return text
+        value = read(question)
+    except Raised as problem:
+        raise NotPossible(f"job {job.id} asks {question['question']!r}: {problem.error.message}") from problem
+    deliver(store, job.id, "answer", {"value": value})
+
+
+def signal(desk: Desk, arguments: argparse.Namespace) -> int:
+    """`fmsh jobs signal N NAME [JSON]`"""
+    job = find_job(desk.store, arguments.jobs[0])
+    _need_active(job)
+    value = None if arguments.value is None else read_answer(arguments.value, {})
+    deliver(desk.store, job.id, "signal", {"name": arguments.name, "value": value, "from": {}})
+    desk.see_to(job)
+    if desk.is_json:
+        desk.write_document(documents_of(desk.store, [job]))
+    return 0
 
 
 def _for_each(desk: Desk, names: list[str], kind: str, check: Callable[[Job], None]) -> int:

@@ -77,6 +77,9 @@ def _parser() -> Parser:
     gc.add_argument("--older-than", type=_seconds, metavar="D", help="all that ended longer ago than this, such as 12h")
     gc.add_argument("--json", action="store_true", help="one JSON document")
     answer.add_argument("value", nargs="?", metavar="VALUE", help="JSON if it parses, else text; null if left out")
+    signal = _add(verbs, "signal", "send a message to a job, which takes it from `inbox NAME`")
+    signal.add_argument("name", metavar="NAME", help="the name of the inbox")
+    signal.add_argument("value", nargs="?", metavar="JSON", help="JSON if it parses, else text; null if left out")
     _add_moving(verbs)
     return parser
 

@@ -69,6 +69,7 @@ VERBS: dict[str, Verb] = {
     "resume": acting.resume,
     "retry": acting.retry,
     "answer": acting.answer,
+    "signal": acting.signal,
     "gc": removing.gc,
     "rm": removing.rm,
     "export": _export,

@@ -26,18 +26,18 @@ def wait_for(c: Compiler, b: Body, node: s.Node, handle: _ast.expr, timeout: _as
         return Piped(g.slot_of(0, slot, node.id), node)
     kept = spill(c, b, node, handle)
     inner = Body(node.id, "body", b)
-    inner.emit(op.AWAIT, node, 0, c.generator.function(_one_scope_up(kept, node.id), node.id))
+    inner.emit(op.AWAIT, node, 0, c.generator.function(_scopes_up(kept, 1, node.id), node.id))
     duration = c.generator.function(timeout, node.id)
     b.emit(op.WITHIN, node, slot, c.add(inner), duration, "capture")
     return Piped(g.slot_of(0, slot, node.id), node)
 
 
-def _one_scope_up(value: _ast.expr, line: int) -> _ast.expr:
-    """The same hidden slot, seen from a body inside."""
+def _scopes_up(value: _ast.expr, count: int, line: int) -> _ast.expr:
+    """The same hidden slot, seen from a body inside, so many scopes down."""
     import _ast
 
     if isinstance(value, _ast.Subscript) and isinstance(value.slice, _ast.Constant):
-        return g.slot_of(1, int(str(value.slice.value)), line)
+        return g.slot_of(count, int(str(value.slice.value)), line)
     return value
 
 
@@ -57,6 +57,88 @@ def _reply(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str
     return nothing(node)
 
 
+# ---- Signals ---------------------------------------------------------------------------------------------------------
+
+SIGNAL = Signature(
+    "signal",
+    (
+        positional("job", help="its number, key, name or handle"),
+        positional("name", "string", help="what its `inbox` calls it"),
+        positional("value", is_required=False),
+    ),
+    help="Sends a message to a job, which takes it from `inbox NAME`.",
+)
+
+
+def _signal(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str) -> Piped:
+    request(c, b, node, "signal", "send", Given(c, b, SIGNAL, node, piped).values("job", "name", "value"))
+    return nothing(node)
+
+
+INBOX = Signature(
+    "inbox",
+    (positional("name", "string"),),
+    help="The channel of what is sent to this job under a name, by `signal` or `fmsh jobs signal`.",
+)
+
+
+def _inbox(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str) -> Piped:
+    values = Given(c, b, INBOX, node, piped).values("name")
+    if "name" not in values:
+        return nothing(node)
+    return Piped(g.call("inbox_handle", [values["name"]], node.id), node)
+
+
+# ---- Questions -------------------------------------------------------------------------------------------------------
+
+_ASKING = (flag("default", "any", "the answer to an empty line, and past the time-out"), flag("timeout", "duration"))
+ASK = Signature(
+    "ask",
+    (
+        positional("question"),
+        flag("choices", "list", "what may be answered"),
+        flag("type", "string", "what the answer is: string, int, number, bool, duration, datetime, …"),
+        *_ASKING,
+    ),
+    help="Asks a person, at the terminal or by `fmsh jobs answer`; gives the answer: JSON if it parses, else text.",
+)
+CONFIRM = Signature(
+    "confirm", (positional("question"), *_ASKING), help="Asks a person for yes or no; gives true or false."
+)
+
+
+def _ask(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str) -> Piped:
+    given = Given(c, b, ASK, node, piped)
+    return _asked(c, b, node, given.values("question", "choices", "type", "default", "timeout"))
+
+
+def _confirm(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str) -> Piped:
+    values = Given(c, b, CONFIRM, node, piped).values("question", "default", "timeout")
+    return _asked(c, b, node, values | {"type": g.constant("bool", node.id)})
+
+
+def _asked(c: Compiler, b: Body, node: s.Node, values: dict[str, _ast.expr]) -> Piped:
+    if "question" not in values:
+        return nothing(node)
+    line, timeout = node.id, values.pop("timeout", None)
+    if timeout is None or "default" not in values:
+        handle = request(c, b, node, "person", "ask", values)
+        return wait_for(c, b, node, handle.value, timeout)
+    timeout, default = (spill(c, b, node, value) for value in (timeout, values.pop("default")))
+    handle = request(c, b, node, "person", "ask", values | {"default": default})
+    waiting, guarded = Body(node.id, "body", b), Body(-node.id, "body", b)  # the second has an id of its own
+    waiting.emit(op.AWAIT, node, 0, c.generator.function(_scopes_up(handle.value, 2, line), line))
+    duration = c.generator.function(_scopes_up(timeout, 1, line), line)
+    guarded.emit(op.WITHIN, node, 0, c.add(waiting), duration, "capture")
+    slot = b.hide(node)
+    b.emit(op.RESULT, node, slot, c.add(guarded))
+    return Piped(g.call("answer_or_default", [g.slot_of(0, slot, line), default], line), node)
+
+
 MESSAGE_FORMS = {
+    "signal": Form(SIGNAL, _signal),
+    "inbox": Form(INBOX, _inbox),
+    "ask": Form(ASK, _ask),
+    "confirm": Form(CONFIRM, _confirm),
     "reply": Form(REPLY, _reply),
 }

@@ -15,7 +15,19 @@ from fmsh.lang.turns import (
 )
 from fmsh.machine.code import UNSET
 from fmsh.machine.signature import COMPUTED, KEY
-from fmsh.values import Block, Duration, ErrorValue, Handle, Secret, a_kind, error_value, kind_of, raised, text_bytes
+from fmsh.values import (
+    Block,
+    Duration,
+    ErrorValue,
+    Handle,
+    Raised,
+    Secret,
+    a_kind,
+    error_value,
+    kind_of,
+    raised,
+    text_bytes,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,7 +71,7 @@ _ACCEPTED: dict[str, tuple[str, ...]] = {
     "field": ("string", "list", "int"),
     KEY: ("string", "list", "int", "block"),
     "string": ("string", "secret"),
-    "handle": ("callback", "task", "job", "channel", "api"),
+    "handle": ("callback", "task", "job", "channel", "inbox", "topic", "api"),
 }
 
 
@@ -240,6 +252,26 @@ def captured_record(result: dict[str, Value]) -> dict[str, Value]:
         "stderr": captured_text(result, ["err"]),
         "status": status if type(status) is int else 1,
     }
+
+
+# ---- Messages --------------------------------------------------------------------------------------------------------
+
+
+def inbox_handle(name: Value) -> Handle:
+    """The handle of what is sent to this job under a name."""
+    if not isinstance(name, str) or not name:
+        raise raised("type", "an inbox has a name, such as `inbox stop`")
+    return Handle("inbox", name, {"id": name, "many": True})
+
+
+def answer_or_default(result: dict[str, Value], default: Value) -> Value:
+    """What a person answered; past the time-out the default."""
+    if result["ok"] is True:
+        return result["value"]
+    error = result["error"]
+    if error.kind == "timeout":
+        return default
+    raise Raised(error)
 
 
 # ---- Errors ----------------------------------------------------------------------------------------------------------
@@ -428,6 +460,8 @@ FUNCTIONS: dict[str, Any] = {
         failure,
         exit_status,
         soft_failure,
+        answer_or_default,
+        inbox_handle,
         sleep_duration,
         url_part,
         through_api,

@@ -49,10 +49,11 @@ def fill_first_scope(facts: Facts, scope: Scope) -> None:
 class Wait(Record):
     """One thing that a quiescent job waits for. `steps` are the pending requests behind it, time-outs included.
 
-    `kind`: request, callback, job, task; `label` for people.
+    `kind`: request, callback, job, task, inbox, person, …; `label` for people. `about`: what a question asks for.
     """
 
     kind: str
     label: str
     node: int
     steps: tuple[int, ...]
+    about: dict[str, Value] = {}  # noqa: RUF012 - a default that is never changed

@@ -5,13 +5,20 @@ Nothing is taken before all that is awaited is there, so that a wait can be done
 
 from __future__ import annotations
 
-from fmsh.values import Block, Raised, error_value
+from fmsh.machine import code as op
+from fmsh.machine.facts import Wait
+from fmsh.values import Block, Handle, Raised, error_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from fmsh.machine.machine import Machine
     from fmsh.machine.state import Task
-    from fmsh.values import Handle, Value
+    from fmsh.values import Value
+
+HANDLES = ("callback", "job", "topic", "call")  # kinds of rows that name the handle for which they come
+LISTED_AS = {"call": "function"}  # where people know a kind of handle by another name
 
 
 def has_for(machine: Machine, task: Task, handle: Handle, before: list[Handle]) -> bool:
@@ -33,6 +40,54 @@ def has_for(machine: Machine, task: Task, handle: Handle, before: list[Handle]) 
     return False
 
 
+def receive(machine: Machine, kind: str, data: Any) -> None:
+    """Takes in what came into the inbox of the job. An answer that nobody waits for is none."""
+    if kind in HANDLES:
+        deliver(machine, f"{kind}:{data['handle']}", data["delivery"])
+    elif kind == "signal":
+        deliver(machine, f"inbox:{data['name']}", {"body": data["value"]})
+    elif kind == "answer":
+        questions = [task.waiting[1] for task in machine.tasks.values() if is_asking(task)]  # type: ignore[index]
+        wanted = [f"person:{data['handle']}"] if data.get("handle") is not None else questions[:1]
+        for mailbox in wanted:
+            if mailbox in questions:
+                deliver(machine, mailbox, {"body": data["value"]})
+
+
+def is_asking(task: Task) -> bool:
+    """Whether a task waits for a person."""
+    return task.waiting is not None and task.waiting[0] == "mailbox" and task.waiting[1].startswith("person:")
+
+
+def wait_for_mail(task: Task, mailbox: Any, node: int, steps: tuple[int, ...]) -> Wait | None:
+    """Says for people what a task waits for in a mailbox; None if it waits for something else."""
+    if task.waiting is None or task.waiting[0] != "mailbox":
+        return None
+    kind, _, id = mailbox.partition(":")
+    handle = _awaited(task, kind, id)
+    fields = {} if handle is None else handle.fields_
+    if kind == "person":
+        about = {name: value for name, value in fields.items() if name != "id"}
+        return Wait(kind, str(fields.get("question", id)), node, steps, about)
+    return Wait(LISTED_AS.get(kind, kind), str(fields.get("label", id)), node, steps)
+
+
+def _awaited(task: Task, kind: str, id: str) -> Handle | None:
+    """The handle that a task waits for at its instruction."""
+    frame = task.frames[-1]
+    instruction = frame.code.instructions[frame.pc]
+    if instruction[0] == op.AWAIT:
+        value = instruction[3](frame.scope)
+    elif instruction[0] == op.FOR:
+        value = frame.scope.slots[instruction[3]]
+    else:
+        return None
+    for handle in value if type(value) is list else [value]:
+        if type(handle) is Handle and (handle.kind, handle.id) == (kind, id):
+            return handle
+    return None
+
+
 def deliver(machine: Machine, mailbox: str, delivery: Value) -> None:
     """Puts what came for a handle into its mailbox; its handle may not be known yet."""
     machine.mailboxes.setdefault(mailbox, []).append(delivery)
@@ -50,7 +105,7 @@ def take(machine: Machine, handle: Handle) -> Value:
         return channels.take(machine, handle)
     box = machine.mailboxes[f"{handle.kind}:{handle.id}"]
     delivery = box.pop(0) if handle.fields_.get("many") else box[0]
-    if handle.kind == "job":
+    if handle.kind in ("job", "call"):
         return _job_value(delivery)
     return delivery if handle.fields_.get("full") else delivery["body"]
 

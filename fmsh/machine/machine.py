@@ -22,7 +22,7 @@ from fmsh.machine import interrupts
 from fmsh.machine.effects import CancelRequest, End, Observe, Request
 from fmsh.machine.events import InboxTaken, Observed, RequestCompleted
 from fmsh.machine.facts import Facts, Wait, fill_first_scope
-from fmsh.machine.handles import deliver, holds_block, refuse_blocks
+from fmsh.machine.handles import holds_block, receive, refuse_blocks, wait_for_mail
 from fmsh.machine.sinks import take_output
 from fmsh.machine.state import Frame, Group, Scope, Task
 from fmsh.machine.step import STEPS, begin_output, bind_block, value_of
@@ -266,8 +266,8 @@ class Machine:
             main = self.tasks.get("0")
             if main is not None:
                 interrupts.cancel(self, main)
-        elif event.kind in ("callback", "job"):
-            deliver(self, f"{event.kind}:{event.data['handle']}", event.data["delivery"])
+        else:
+            receive(self, event.kind, event.data)
 
     def wake(self, task: Task) -> None:
         self.ready.setdefault(task.id, task)
@@ -470,8 +470,7 @@ class Machine:
                 request = self.pending[id]
                 found.append(Wait("request", f"{request.connector} {request.operation}", request.node, (id, *steps)))
             else:
-                label = str(id).partition(":")[2] if kind == "mailbox" else str(id)
-                found.append(Wait(str(id).partition(":")[0] if kind == "mailbox" else kind, label, node, steps))
+                found.append(wait_for_mail(task, id, node, steps) or Wait(kind, str(id), node, steps))
         return found
 
     def _timers_around(self, task: Task) -> list[int]:

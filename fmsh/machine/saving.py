@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from fmsh.values import Secret, Value
 
 VERSION = 1
-MAKERS = ("callback", "job")  # connectors whose requests are answered by a handle with a mailbox
+# Connectors whose requests are answered by a handle with a mailbox.
+MAKERS = ("callback", "job", "topic", "person", "function")
 COUNTERS = ("instructions", "steps", "observations", "scopes", "serials", "groups_made", "channels_made")
 
 
@@ -105,6 +106,8 @@ def _forget_unnamed(machine: Machine, named: set[tuple[str, str]]) -> None:
         del machine.channels[id]
     making = [request.step for request in machine.pending.values() if request.connector in MAKERS]
     for mailbox, after_step in list(machine.mailboxes_since.items()):
+        if mailbox.startswith("inbox:"):  # whoever writes `inbox NAME` has its handle
+            continue
         if tuple(mailbox.split(":", 1)) not in named and after_step < min(making, default=after_step + 1):
             del machine.mailboxes[mailbox], machine.mailboxes_since[mailbox]
 

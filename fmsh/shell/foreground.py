@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from fmsh.errors import StoreError
     from fmsh.machine.code import Program
     from fmsh.settings import Settings
+    from fmsh.shell.asking import Asker
     from fmsh.store.base import NewProgram
     from fmsh.values import Secret, Value
 
@@ -97,7 +98,9 @@ class Foreground:
             wrap=wrap,
             on_stopped=self._on_stopped,
             relay=self._relay,
+            on_question=self._on_question,
         )
+        self._asker: Asker | None = None
         self.engine = self.assembly.engine
 
     def close(self) -> None:
@@ -159,19 +162,33 @@ class Foreground:
                     self._start_daemon()
             return job.id, self._run_to_end(job.id) if is_new else None
         finally:
+            if self._asker is not None:
+                self._asker.leave()
             for number, handler in handlers.items():
                 signal.signal(number, handler)
 
     def _run_to_end(self, job_id: int) -> Ended | None:
         while True:
             try:
-                ended = self.engine.run_until_ended(job_id, is_interrupted=lambda: bool(self._signals))
+                ended = self.engine.run_until_ended(job_id, is_interrupted=self._is_interrupted)
             except StoreFenced:
                 return None
             if ended is not None:
                 return None if ended.state == "released" else ended
             if self._react(job_id, self._signals.pop(0)):
                 return None
+
+    def _is_interrupted(self) -> bool:
+        if self._asker is not None:
+            self._asker.look()
+        return bool(self._signals)
+
+    def _on_question(self, job_id: int) -> None:
+        if self._asker is None:
+            from fmsh.shell.asking import Asker
+
+            self._asker = Asker(self.engine, self._say)
+        self._asker.expect(job_id)
 
     # -- signals
 

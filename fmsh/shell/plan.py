@@ -141,6 +141,10 @@ def _answer(request: Request) -> Value:
         return Handle("callback", f"callback {request.step}", fields)
     if request.connector == "job":
         return Handle("job", "0", {"id": 0})
+    if request.connector == "person":
+        return Handle("person", str(request.step), {"question": request.arguments["question"]})
+    if request.connector == "signal":
+        return None
     return Unknown(request.step)
 
 

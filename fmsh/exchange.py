@@ -1,0 +1,83 @@
+"""What jobs say to one another and to people, through the store: each function is one effect of a job.
+
+A name of a job is its number, `%N`, its key, or its name when one active job has it.
+"""
+
+from __future__ import annotations
+
+from fmsh import wire
+from fmsh.errors import StoreError
+from fmsh.store.base import OVER_STATES
+from fmsh.values import Handle, kind_of, raised
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from fmsh.connectors.base import Attempt
+    from fmsh.store.base import EventStore, Job
+    from fmsh.values import Value
+
+DIGITS_MAX = 18  # more would not fit the number of any job
+ANSWER_TYPES = ("string", "int", "float", "number", "bool", "duration", "datetime", "list", "record")
+
+
+def addressee(store: EventStore, meant: Value) -> Job:
+    """The active job that is meant. Raises: Raised."""
+    text = meant.id if isinstance(meant, Handle) and meant.kind == "job" else meant
+    if not isinstance(text, str | int) or isinstance(text, bool):
+        raise raised("type", f"a job is meant by its number, key or name, not by {kind_of(meant)}")
+    job = _find(store, str(text).removeprefix("%"))
+    if job.state in OVER_STATES:
+        raise raised("signal", f"job {job.id} takes no signal: it is over ({job.state})")
+    return job
+
+
+def _find(store: EventStore, text: str) -> Job:
+    if text.isascii() and text.isdigit() and len(text) <= DIGITS_MAX:
+        found = store.job(int(text)) or store.job_by_key(text)
+    else:
+        found = store.job_by_key(text)
+    if found is not None:
+        return found
+    named = [job for job in store.jobs_by_name(text) if job.state not in OVER_STATES]
+    if len(named) != 1:
+        number = "no active job has" if not named else f"{len(named)} active jobs have"
+        raise raised("signal", f"{number} the number, key or name {text!r}")
+    return named[0]
+
+
+def signal(store: EventStore, attempt: Attempt) -> Value:
+    """Sends a message into the inbox of a job, once for all attempts."""
+    arguments = attempt.arguments
+    name = arguments["name"]
+    if not isinstance(name, str) or not name:
+        raise raised("type", "a signal has a name, which `inbox NAME` takes", hint="such as `signal 12 stop true`")
+    job = addressee(store, arguments["job"])
+    data = signal_data(name, arguments.get("value"), {"job": attempt.id.job_id})
+    try:
+        store.deliver(job.id, "signal", data, dedupe_id=f"signal {attempt.idempotency_key}")
+    except StoreError as error:
+        raise raised("signal", error.message) from error
+    return None
+
+
+def signal_data(name: str, value: Value, sender: dict[str, Value]) -> str:
+    """The data of a signal's row. `sender`: who sent it, for the history."""
+    return wire.encode({"name": name, "value": value, "from": sender})
+
+
+def question(attempt: Attempt) -> Value:
+    """Gives the handle of a question to a person, who answers it in the inbox of the job."""
+    arguments = attempt.arguments
+    choices, type_name = arguments.get("choices"), arguments.get("type")
+    if type_name is not None and type_name not in ANSWER_TYPES:
+        raise raised("type", f"--type takes one of {', '.join(ANSWER_TYPES)}, not {type_name!r}")
+    if choices is not None and (type(choices) is not list or not choices):
+        raise raised(
+            "type", "--choices takes a list of what may be answered", hint="such as --choices [yes, no, later]"
+        )
+    asked: dict[str, Any] = {"question": str(arguments["question"])}
+    asked |= {name: arguments[name] for name in ("choices", "type", "default") if name in arguments}
+    id = str(attempt.id.step)
+    return Handle("person", id, {"id": id, **asked})

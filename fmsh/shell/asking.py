@@ -1,0 +1,128 @@
+"""Questions of the job in the foreground, asked at the terminal. They can be answered elsewhere meanwhile.
+
+A question is asked when the job waits for its answer, one at a time, and is taken back when the job waits no longer:
+it was answered by `fmsh jobs answer`, or its time is over. Without a terminal the user is told how to answer.
+"""
+
+from __future__ import annotations
+
+import os
+
+from fmsh import wire
+from fmsh.shell import terminal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from fmsh.engine.engine import Engine
+    from fmsh.values import Value
+
+STDIN = 0
+ANSWER_BYTES_MAX = 64 << 10
+
+
+class Asker:
+    """`say(text)` writes for the person. `look` is to be called after each iteration of the engine."""
+
+    def __init__(self, engine: Engine, say: Callable[[str], None]) -> None:
+        self._engine = engine
+        self._say = say
+        self._job_id = 0  # of the job that may have a question; 0: none
+        self._asked: tuple[str, Mapping[str, Value]] | None = None  # the id of the question that is open here
+        self._told: set[str] = set()
+        self._is_watching = False
+
+    def expect(self, job_id: int) -> None:
+        """A job has a question: it will wait for the answer as soon as that is recorded."""
+        self._job_id = job_id
+
+    def look(self) -> None:
+        """Asks what the job waits for now, or takes the question back."""
+        if self._job_id == 0:
+            return
+        question = self._question()
+        if self._asked is not None and (question is None or question[0] != self._asked[0]):
+            self._asked = None
+            self._say("\n(answered elsewhere, or too late)\n")
+        if question is None:
+            self._rest()
+        elif self._asked is None and question[0] not in self._told:
+            self._ask(*question)
+
+    def leave(self) -> None:
+        """The job is not in the foreground any more."""
+        if self._asked is not None:  # the cursor stands behind the question
+            self._say("\n")
+        self._job_id, self._asked = 0, None
+        self._rest()
+
+    def _question(self) -> tuple[str, Mapping[str, Value]] | None:
+        worker = self._engine.workers.get(self._job_id)
+        if worker is None or worker.is_dropped or worker.is_held or worker.terminals:
+            return None
+        for wait in worker.machine.waits():
+            if wait.kind == "person":
+                return f"{wait.node} {wire.encode(wait.about)}", wait.about
+        return None
+
+    def _ask(self, id: str, question: Mapping[str, Value]) -> None:
+        if not (os.isatty(STDIN) and terminal.owns_terminal()):
+            self._told.add(id)
+            hint = f"answer with `fmsh jobs answer {self._job_id} VALUE`"
+            self._say(f"job {self._job_id} asks: {prompt_of(question).rstrip()}  ({hint})\n")
+            return
+        self._asked = (id, question)
+        self._say(prompt_of(question))
+        if not self._is_watching:
+            self._is_watching = True
+            self._engine.loop.watch(STDIN, self._read)
+
+    def _read(self) -> None:
+        from fmsh.builtins.answers import read_answer
+        from fmsh.values import Raised
+
+        data = os.read(STDIN, ANSWER_BYTES_MAX)
+        if self._asked is None:  # typed ahead of a question that was taken back
+            return
+        id, question = self._asked
+        if not data:
+            self._told.add(id)
+            self._asked = None
+            self._rest()
+            self._say(f"\nanswer later with `fmsh jobs answer {self._job_id} VALUE`\n")
+            return
+        try:
+            value = read_answer(data.decode("utf-8", "surrogateescape").rstrip("\r\n"), question)
+        except Raised as problem:
+            self._say(f"{problem.error.message}\n{prompt_of(question)}")
+            return
+        self._asked = None
+        self._told.add(id)
+        self._engine.store.deliver(
+            self._job_id, "answer", wire.encode({"value": value}), dedupe_id=f"answer {os.urandom(16).hex()}"
+        )
+        self._engine.look()
+
+    def _rest(self) -> None:
+        self._told.clear()
+        if self._is_watching:
+            self._is_watching = False
+            self._engine.loop.unwatch(STDIN)
+
+
+def prompt_of(question: Mapping[str, Value]) -> str:
+    """Gives a question as it stands before the cursor: with its choices, and the default in the brackets."""
+    from fmsh.builtins.display import element_text
+    from fmsh.render.cells import visible
+
+    choices = question.get("choices")
+    hint = ""
+    if isinstance(choices, list):
+        hint = f" ({' / '.join(map(element_text, choices))})"
+    elif question.get("type") == "bool":
+        hint = " (y / n)"
+    elif question.get("type") is not None:
+        hint = f" ({question['type']})"
+    default = f" [{element_text(question['default'])}]" if "default" in question else ""
+    return visible(f"{question['question']}{hint}{default}") + " "

@@ -1,0 +1,91 @@
+"""Questions to a person and signals between jobs, in real processes."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cli.shell import Shell, until
+
+
+def test_questions_are_answered_from_elsewhere_and_by_time(shell: Shell) -> None:
+    program = """
+print (ask "Where to?" --choices [staging, 2])
+print (confirm "Sure?")
+print (ask "How many?" --type int --default 5 --timeout 1ms)
+print (ask "What?")
+try { ask "Anybody?" --timeout 1ms } catch e { print $e.kind }
+"""
+    shell.ok("-d", shell.script(program))
+    asked = ask_of(shell)
+    assert (asked["label"], asked["choices"], asked["where"]["line"]) == ("Where to?", ["staging", 2], 2)
+    refused = shell.run("jobs", "answer", "1", "moon")
+    assert refused.status == 1 and "job 1 asks 'Where to?': the answer is one of staging, 2, not 'moon'" in refused.err
+    shell.ok("jobs", "answer", "1", "2")
+    until(lambda: ask_of(shell)["label"] == "Sure?")
+    assert "yes or no" in shell.run("jobs", "answer", "1", "5").err
+    shell.ok("jobs", "answer", "1", "no")
+    until(lambda: ask_of(shell)["label"] == "What?")
+    shell.ok("jobs", "answer", "1", '{"a": [1]}')
+    shell.ok("jobs", "wait", "1")
+    assert shell.ok("jobs", "output", "1") == '2\nfalse\n5\n{"a":[1]}\ntimeout\n'
+    assert "has ended already" in shell.run("jobs", "answer", "1", "x").err
+
+
+def ask_of(shell: Shell) -> dict[str, object]:
+    waits = until(lambda: shell.job(1)["waiting_for"] or shell.job(1)["state"] == "succeeded")
+    return next((wait for wait in waits if wait["kind"] == "person"), {"label": None})
+
+
+def test_at_a_terminal_the_answer_is_typed(shell: Shell) -> None:
+    child = shell.terminal(
+        "-c", 'let n = ask "How many?" --type int; print ($n + 1); print (confirm "Go?" --default true)'
+    )
+    child.expect_exact("How many? (int) ")
+    child.sendline("many")
+    child.expect_exact("the answer is an int, not a string")
+    child.expect_exact("How many? (int) ")
+    child.sendline("41")
+    child.expect_exact("42")
+    child.expect_exact("Go? (y / n) [true] ")
+    child.sendline("")
+    child.expect_exact("true")
+    child.wait()
+    assert child.exitstatus == 0
+
+
+def test_a_question_that_is_answered_elsewhere_is_taken_back(shell: Shell) -> None:
+    child = shell.terminal("-c", 'let name = ask "Name?"; sleep 50ms; print got $name')
+    child.expect_exact("Name? ")
+    shell.ok("jobs", "answer", "last", "Ada")
+    child.expect_exact("answered elsewhere")
+    child.expect_exact("got Ada")
+    child.wait()
+    assert child.exitstatus == 0
+
+
+def test_without_a_terminal_the_user_is_told_how_to_answer(shell: Shell) -> None:
+    process = shell.start("-c", 'print (ask "Name?")')
+    assert process.stderr is not None
+    assert process.stderr.readline() == "job 1 asks: Name?  (answer with `fmsh jobs answer 1 VALUE`)\n"
+    shell.ok("jobs", "answer", "1", "Ada")
+    assert process.communicate(timeout=30) == ("Ada\n", "")
+
+
+@pytest.mark.parametrize("options", ["--type odd", "--choices []"])
+def test_a_question_that_nobody_could_answer_is_an_error(shell: Shell, options: str) -> None:
+    result = shell.run("-c", f'ask "?" {options}')
+    assert result.status == 1 and options.split()[0] in result.err
+
+
+def test_signals_come_by_number_key_and_name_also_before_they_are_looked_for(shell: Shell) -> None:
+    text = "sleep 1ms; for m in (inbox go) { if $m == stop { break }; print $m }; print (await (inbox other))"
+    shell.ok("-d", "--name", "n", "--key", "k", "-c", text)
+    shell.ok("jobs", "signal", "1", "other", "last")
+    shell.ok("jobs", "signal", "n", "go", '"1"')
+    shell.ok("-c", "signal k go two; signal n go three; signal 1 go stop")
+    shell.ok("jobs", "wait", "1")
+    assert shell.ok("jobs", "output", "1") == "1\ntwo\nthree\nlast\n"
+    for job, message in (("1", "is over"), ("77", "no active job has"), ("n", "no active job has")):
+        result = shell.run("-c", f"signal {job} go")
+        assert result.status == 1 and message in result.err, result
+    assert shell.run("jobs", "signal", "1", "go").status == 1
