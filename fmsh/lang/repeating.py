@@ -1,4 +1,4 @@
-"""The forms that run blocks again or together: `retry`, `poll`, `parallel`, `time`.
+"""The forms that run blocks again or together: `retry`, `poll`, `parallel`, `race`, `time`.
 
 They are made of what there is: a turn is a `try`, a wait is a timer of the world, so all of them survive a crash.
 """
@@ -160,10 +160,33 @@ PARALLEL = Signature(
 )
 
 
+RACE = Signature(
+    "race",
+    (Parameter("blocks", "rest", "block", True),),
+    help="Runs blocks at the same time; gives the value of the first to succeed, and cancels the others.",
+)
+
+
 def _parallel(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str) -> Piped:
-    """The blocks are the items of an `each --parallel`, each of which runs the block of its number."""
+    """The blocks are the items of an `each --parallel`."""
     blocks = _blocks(c, Given(c, b, PARALLEL, node, piped))
     line, slot = node.id, b.hide(node)
+    numbers = g.list_of([g.constant(index, line) for index in range(len(blocks))], line)
+    given = pair(numbers, g.constant(max(1, len(blocks)), line), line)
+    b.emit(op.EACH_PARALLEL, node, slot, _one_of(c, b, node, blocks), c.generator.function(given, line))
+    return Piped(g.slot_of(0, slot, line), node)
+
+
+def _race(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str) -> Piped:
+    blocks = _blocks(c, Given(c, b, RACE, node, piped))
+    slot = b.hide(node)
+    b.emit(op.RACE, node, slot, _one_of(c, b, node, blocks), g.constant_function(len(blocks)))
+    return Piped(g.slot_of(0, slot, node.id), node)
+
+
+def _one_of(c: Compiler, b: Body, node: s.Command, blocks: list[s.BlockLiteral]) -> int:
+    """The code of a task that takes a number and runs the block of that number."""
+    line = node.id
     chosen = Body(-line, CONCURRENT, b)
     number = chosen.hide(node)
     chosen.code.parameters = [number]
@@ -174,10 +197,7 @@ def _parallel(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: 
         chosen.emit(op.BRANCH, block, test, following)
         chosen.emit(op.BODY, block, 0, plain_block(c, chosen, block, kind=CONCURRENT), "capture")
         chosen.mark(following)
-    numbers = g.list_of([g.constant(index, line) for index in range(len(blocks))], line)
-    given = pair(numbers, g.constant(max(1, len(blocks)), line), line)
-    b.emit(op.EACH_PARALLEL, node, slot, c.add(chosen), c.generator.function(given, line))
-    return Piped(g.slot_of(0, slot, line), node)
+    return c.add(chosen)
 
 
 def _blocks(c: Compiler, given: Given) -> list[s.BlockLiteral]:
@@ -188,8 +208,6 @@ def _blocks(c: Compiler, given: Given) -> list[s.BlockLiteral]:
         elif literal_kind(node) is None:  # of a literal, the check of the arguments has said so
             name = given.signature.name
             c.problem(node, f"`{name}` takes blocks without parameters", f"such as `{name} {{ a }} {{ b }}`")
-    if not given.bound.get("blocks"):
-        c.problem(given.node, f"`{given.signature.name}` takes blocks", f"usage: {given.signature.usage()}")
     return found
 
 
@@ -219,5 +237,6 @@ REPEATING_FORMS = {
     "retry": Form(RETRY, _retry),
     "poll": Form(POLL, _poll),
     "parallel": Form(PARALLEL, _parallel),
+    "race": Form(RACE, _race),
     "time": Form(TIME, _time),
 }

@@ -66,6 +66,7 @@ CAPTURE = 31  #         slot, code, sink, position          {shown: [[stream, te
 CHANNEL = 32  #         slot, fn                            fn gives how many items it holds
 SEND = 33  #            fn                                  fn gives (channel, value)
 CLOSE = 34  #           fn                                  fn gives the channel
+RACE = 35  #            slot, code, fn                      fn gives how many run; each takes its number, from 0
 
 OPERATIONS = tuple(name for name, value in list(globals().items()) if name.isupper() and type(value) is int)
 

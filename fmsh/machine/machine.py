@@ -24,7 +24,7 @@ from fmsh.machine.events import InboxTaken, Observed, RequestCompleted
 from fmsh.machine.facts import Facts, Wait, fill_first_scope
 from fmsh.machine.handles import holds_block, receive, refuse_blocks, wait_for_mail
 from fmsh.machine.sinks import take_output
-from fmsh.machine.state import Frame, Group, Scope, Task
+from fmsh.machine.state import Frame, Group, Scope, Task, value_of_group
 from fmsh.machine.step import STEPS, begin_output, bind_block, value_of
 from fmsh.machine.unwind import complete, place_of
 from fmsh.values import ErrorValue, Raised, error_value
@@ -345,6 +345,10 @@ class Machine:
             return
         if group.kind == "within":
             self._end_within(group, task, completion)
+        elif group.kind == "race":
+            from fmsh.machine import racing  # few programs have any
+
+            racing.end_racer(self, group, completion)
         elif completion[0] in ("error", "exit"):
             group.error = group.error or completion
             interrupts.cancel_children(self, group)
@@ -395,8 +399,7 @@ class Machine:
             frame.completion = self._raised(owner, failure[1], node) if failure[0] == "error" else failure
             self._leave_in_turn(owner)
             return
-        values = [group.results[index][1] for index in range(group.started)]
-        self._continue(owner, values[0] if group.kind == "within" else values)
+        self._continue(owner, value_of_group(group))
 
     def _leave_in_turn(self, task: Task) -> None:
         """Lets a task go on leaving its top frame when its turn comes."""

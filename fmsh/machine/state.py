@@ -115,7 +115,7 @@ class Task:
 
 
 class Group:
-    """Tasks that belong together. `kind`: spawn, each, within.
+    """Tasks that belong together. `kind`: spawn, each, within, race.
 
     `results` are completions by index of the child. A group whose owner waits for it is over when `running` is empty,
     nothing is left to start and its timer has been acknowledged.
@@ -158,6 +158,21 @@ class Group:
         self.timer: int | None = None  # the step of its time-out, while pending
         self.timer_state = ""  # "", running, fired, cancelled
         self.undos: list[CleanupEntry] = []
+
+
+def winner(group: Group) -> Completion | None:
+    """What the task that won a race ended with, once there is one."""
+    return next((completion for completion in group.results.values() if completion[0] == "value"), None)
+
+
+def value_of_group(group: Group) -> Value:
+    """What a group whose owner waited for it comes to, when nothing has failed."""
+    if group.kind == "race":
+        won = winner(group)
+        assert won is not None
+        return won[1]
+    values = [group.results[index][1] for index in range(group.started)]
+    return values[0] if group.kind == "within" else values
 
 
 CLEANUP = ("defer", "undo", "finally")  # kinds of frames that run to their end whatever is asked of the task

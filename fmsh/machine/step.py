@@ -330,6 +330,12 @@ def step_each_parallel(machine: Machine, task: Task, frame: Frame, instruction: 
     machine.start_more(group)
 
 
+def step_race(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    from fmsh.machine import racing  # few programs have any
+
+    racing.step_race(machine, task, frame, instruction)
+
+
 def step_within(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
     if raise_interrupt(machine, task):
         return
@@ -400,4 +406,5 @@ STEPS: dict[int, Callable[[Machine, Task, Frame, Instruction], None]] = {
     op.CHANNEL: step_channel,
     op.SEND: step_send,
     op.CLOSE: step_close,
+    op.RACE: step_race,
 }

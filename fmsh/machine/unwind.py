@@ -8,8 +8,8 @@ an ordinary frame above it, whose own completion resumes the leaving, so a snaps
 from __future__ import annotations
 
 from fmsh.machine.code import FOR
-from fmsh.machine.state import Frame, Scope, is_failing
-from fmsh.values import ErrorValue
+from fmsh.machine.state import Frame, Scope, is_failing, winner
+from fmsh.values import ErrorValue, error_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ def _move_up(entries: list[CleanupEntry], undos: list[CleanupEntry]) -> None:
 
 def _leave(machine: Machine, task: Task, frame: Frame) -> bool:
     """Takes the next step of leaving. True: the frame is done, with `frame.completion`; False: something runs first."""
+    if frame.kind == "task":
+        _leave_lost(machine, task, frame)
     completion = frame.completion
     assert completion is not None
     if frame.group is not None:
@@ -71,6 +73,16 @@ def _leave(machine: Machine, task: Task, frame: Frame) -> bool:
             _push_cleanup(machine, task, frame.cleanup.pop(index))
             return False
     return _leave_handlers(machine, task, frame, completion)
+
+
+def _leave_lost(machine: Machine, task: Task, frame: Frame) -> None:
+    """Makes a cancel of what a task ends with, if its race is won already, so that its `undo` runs."""
+    assert frame.completion is not None
+    if task.group is None or frame.completion[0] in ("error", "cancel"):
+        return
+    group = machine.groups[task.group]
+    if group.kind == "race" and winner(group) is not None:
+        frame.completion = "cancel", error_value("cancelled", "another block won the race")
 
 
 def _close_spawned(machine: Machine, frame: Frame, group: Group) -> None:

@@ -8,6 +8,7 @@ calls; a task is a generator that yields what it waits for. What it shares is th
 - A cancel is raised before the next effect, wait, or turn of a loop; once; and never in `defer`, `undo`, `finally`.
 - The failure of a spawned task that nobody awaits is raised in its owner like a cancel, and again at the end of the
   body that spawned it: it is never lost.
+- A race is won by the first that ends with a value; who ends with one after that is left as cancelled, and undone.
 - A task that is asked to stop while an effect is in flight waits for its one outcome; a value that comes counts.
 - When every task waits, and some for channels that only waiting tasks could go on with, one of these channels ends: the
   oldest whose senders have all ended, else the oldest that nobody has sent into, else the oldest.
@@ -83,6 +84,7 @@ class Nursery:
         self.stopped: Completion | None = None  # why the owner wants it no more; of a spawn: to be raised in the owner
         self.undos: list[Any] = []
         self.ids: list[str] = []  # of the tasks that a spawn has started
+        self.won: Completion | None = None  # of a race
         self.timer: str | None = None
         self.start: Any = None  # starts the next item of an each
         self.started = 0
@@ -187,10 +189,25 @@ class Model:
             if nursery.timer is not None and nursery.timer != "stopping":
                 self.effects.append(("cancel", nursery.timer))
                 nursery.timer = "stopping"
+        elif nursery.kind == "race":
+            self._raced(nursery, completion)
         elif completion[0] in ("error", "exit"):
             nursery.error = nursery.error or completion
             self._cancel_all(nursery)
         self._more(nursery)
+
+    def _raced(self, nursery: Nursery, completion: Completion) -> None:
+        if completion[0] == "value":
+            assert nursery.won is None, "a race is won once"
+            nursery.won = completion
+        if completion[0] == "exit" and nursery.error is None:
+            nursery.error = completion
+        if completion[0] == "error":
+            nursery.failures.setdefault("first", completion)
+        if completion[0] in ("value", "exit"):
+            self._cancel_all(nursery)
+        elif not nursery.running and nursery.won is None:
+            nursery.error = nursery.error or nursery.failures.get("first")
 
     def _spawned_ended(self, nursery: Nursery, task: Task, completion: Completion) -> None:
         self.ended[task.id] = completion
@@ -394,6 +411,13 @@ class Model:
         names = Names(outer)
         names.own.update(given.get("bind", {}))
         level.completion = yield from self._completion(self._statements(task, level, body, names))
+        if (
+            kind == "task"
+            and task.nursery is not None
+            and task.nursery.won is not None
+            and level.completion[0] != "error"
+        ):
+            level.completion = ("cancel", "cancelled")  # it comes too late: what it did is undone
         yield from self._leave(task, level)
         if catch is not None and level.completion[0] == "error":
             number, handler = catch
@@ -673,6 +697,19 @@ class Model:
         self._more(nursery)
         values = yield from self._joined(task, nursery)
         self._show(f"{number} {_written(values)}")
+
+    def _do_race(self, task: Task, level: Level, names: Names, number: int, bodies: list[Body]) -> Run:
+        self._check(task)
+        nursery = Nursery("race", task)
+        for body in bodies:
+            inner: Body = [("inner", body)]
+            self._child(nursery, lambda made, inner=inner: self._body(made, inner, names, None, kind="task"), [])
+        yield from self._joined(task, nursery)
+        assert nursery.won is not None
+        self._show(f"{number} {_written(nursery.won[1])}")
+
+    def _do_inner(self, task: Task, level: Level, names: Names, body: Body) -> Run:
+        return (yield from self._body(task, body, names, level.cleanup))
 
     def _within(self, task: Task, names: Names, seconds: int, body: Body) -> Run:
         self._check(task)

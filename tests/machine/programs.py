@@ -267,6 +267,10 @@ class Maker:
         inside.ints.append(f"v{number}")
         return ("each", number, self.random.randint(1, 4), self.random.randint(1, 3), self.valued(inside))
 
+    def make_race(self, sight: Sight) -> Node:
+        count = self.random.choice([1, 2, 2, 3])
+        return ("race", self.number(), [self.valued(sight.concurrent()) for _ in range(count)])
+
     def make_turns(self, sight: Sight) -> Node:
         number = self.number()
         inside = sight.inner(is_in_loop=True, is_in_function=True, may_emit=False)
@@ -295,7 +299,7 @@ _SIMPLE_WEIGHTS = {
 }  # fmt: skip
 _NESTED_WEIGHTS = {
     "if": 2, "for": 2, "take": 3, "while": 1, "try": 5, "undo": 4, "defer": 4, "or": 2, "and": 1, "spawn": 5, "each": 4,
-    "turns": 1, "within": 4, "result": 2, "once": 1, "block": 1,
+    "race": 4, "turns": 1, "within": 4, "result": 2, "once": 1, "block": 1,
 }  # fmt: skip
 _SIMPLE = (list(_SIMPLE_WEIGHTS), list(_SIMPLE_WEIGHTS.values()))
 _ALL = ([*_SIMPLE_WEIGHTS, *_NESTED_WEIGHTS], [*_SIMPLE_WEIGHTS.values(), *_NESTED_WEIGHTS.values()])
@@ -456,6 +460,13 @@ def _each(number: int, items: int, limit: int, body: Body) -> list[str]:
     return [head, *_lines(body, 1), "}", f'print "{number} $e{number}"']
 
 
+def _race(number: int, bodies: list[Body]) -> list[str]:
+    made = [f"let e{number} = race {{"]
+    for body in bodies:
+        made += [*_lines(body, 1), "} {"]
+    return [*made[:-1], "}", f'print "{number} $e{number}"']
+
+
 def _turns(number: int, items: int, body: Body) -> list[str]:
     head = f"let e{number} = range 1 {items} | each {{ |v{number}|"
     return [head, *_lines(body, 1), "}", f'print "{number} $e{number}"']
@@ -477,6 +488,7 @@ _NESTED: dict[str, Any] = {
     "and": _joined("&&"),
     "spawn": _spawn,
     "each": _each,
+    "race": _race,
     "turns": _turns,
     "within": lambda n, seconds, body: [*_block(f"let e{n} = within {seconds}s", body), f'print "{n} $e{n}"'],
     "result": lambda n, body: [*_block(f"let e{n} = result", body), f'print "{n} $e{n}.ok"'],

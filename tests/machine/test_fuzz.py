@@ -54,6 +54,7 @@ FAULTS: dict[str, tuple[Any, str, Any]] = {
     "a snapshot loses what lies in a channel": (saving, "save", _without_items),
     "a channel that nobody is left for does not end": (channels, "end_one", lambda machine: False),
     "a cancel does not reach what a task waits for": (interrupts, "_stop_group", lambda *_given: None),
+    "who has lost a race is not undone": (unwind, "_leave_lost", lambda machine, task, frame: None),
     "a cancel does not undo": (unwind, "is_failing", lambda completion: completion[0] == "error"),
 }
 
