@@ -33,6 +33,16 @@ def get_field(value: Value, key: str, is_optional: bool = False) -> Value:
     raise _missing(key, value)
 
 
+def get_variable(value: Value, key: str, is_optional: bool = False) -> Value:
+    """Reads a variable of the environment. Raises: Raised for one that is not there."""
+    if type(value) is dict and key not in value and not is_optional:
+        hint = did_you_mean(key, value)
+        if not hint.startswith("did you"):
+            hint = f'set it with `export {key}=…`, or give another value: `($env.{key} ?? "")`'
+        raise unknown(f"there is no environment variable {key}", hint=hint)
+    return get_field(value, key, is_optional)
+
+
 def get_index(value: Value, index: Value, is_optional: bool = False) -> Value:
     """Reads `value[index]`: an item of a list (negative from the end), a character, a byte, or a field by its name."""
     if type(index) is str and type(value) not in (list, range, str):

@@ -6,7 +6,7 @@ branches, so they are the compiler's; it puts `truth` around what must be a bool
 
 from __future__ import annotations
 
-from fmsh.builtins.access import get_field, get_index, get_path, get_slice, make_range, set_path
+from fmsh.builtins.access import get_field, get_index, get_path, get_slice, get_variable, make_range, set_path
 from fmsh.builtins.arithmetic import add, divide, floor_divide, modulo, multiply, negate, power, subtract
 from fmsh.builtins.comparison import (
     contains_in,
@@ -33,6 +33,7 @@ __all__ = [
     "get_index",
     "get_path",
     "get_slice",
+    "get_variable",
     "greater",
     "greater_equal",
     "join_text",

@@ -54,7 +54,7 @@ def _capture(
     """Collects the variables around `b` that a part of the program reads, also in the functions that it calls."""
     levels = [level.code if isinstance(level, Body) else None for level in _levels(b)]
     for part in walk(node):
-        if isinstance(part, s.Variable) and part.name not in ("env", "job"):
+        if isinstance(part, s.Variable) and part.name != "job":
             found = find_variable(seen_from, part.name)
             home = None if found is None else _levels(seen_from)[found.depth]
             if found is not None and isinstance(home, Body) and home.code in levels:

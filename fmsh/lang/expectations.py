@@ -57,6 +57,8 @@ def _hint(token: Token, possible: set[str]) -> str:
         return "a body stands in braces: `{ … }`"
     if token.type in ("ANDOR", "PIPE", "AMP") and "SEP" in possible:
         return "this statement has no value: end it with `;` or a new line"
+    if token.type == "PIPE" and "RBRACE" in possible and "SEP" not in possible:
+        return "`${ }` holds an expression; for a pipeline write `$( )`"
     if token.type == "ASSIGN" and "NAME" in possible:
         return ""
     return HINTS.get(token.type, "")

@@ -10,7 +10,7 @@ from fmsh.lang import generated as g
 from fmsh.lang import syntax as s
 from fmsh.lang.bodies import Body, Label, PythonBody, find_variable, visible_names
 from fmsh.lang.destructuring import pattern_data
-from fmsh.lang.purity import is_pure
+from fmsh.lang.purity import is_environment, is_pure
 from fmsh.machine import code as op
 from fmsh.machine.code import ZONE
 from fmsh.values import Duration
@@ -120,8 +120,8 @@ def _template(c: Compiler, b: AnyBody, node: s.Template) -> _ast.expr:
 
 
 def variable(c: Compiler, b: AnyBody, node: s.Variable) -> _ast.expr:
-    """Reads a variable. `$env` is the task's: it is asked of the machine."""
-    if node.name == "env":
+    """Reads a variable. `$env` is the task's, unless the program has one of that name: it is asked of the machine."""
+    if is_environment(b, node):
         return _environment(c, b, node)
     found = find_variable(b, node.name)
     if found is None:
@@ -151,6 +151,10 @@ def _environment(c: Compiler, b: AnyBody, node: s.Variable) -> _ast.expr:
 
 
 def _path(c: Compiler, b: AnyBody, node: s.Path, *, is_optional: bool = False) -> _ast.expr:
+    if isinstance(node.base, s.Variable) and node.base.name == "env" and not is_environment(b, node.base):
+        first = node.steps[0].key
+        if isinstance(first, s.Literal) and str(first.value).isupper():
+            c.warn(node, "$env is a variable of this program here, not the environment", "give that another name")
     value = expression(c, b, node.base)
     for step in node.steps:
         optional = step.is_optional or is_optional
@@ -164,6 +168,8 @@ def _path(c: Compiler, b: AnyBody, node: s.Path, *, is_optional: bool = False) -
             value = spill(c, b, step, value)
         key = expression(c, b, step.key)
         function = "get_index" if step.is_index else "get_field"
+        if function == "get_field" and is_environment(b, node.base):
+            function = "get_variable"
         value = g.call(function, [value, key, g.constant(optional, step.id)], step.id)
     return value
 

@@ -199,17 +199,33 @@ def _each(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str)
     fitted.keywords.append(g.at(_keyword("is_output", g.constant(piped.is_output, node.id)), node.id))  # type: ignore[attr-defined]
     items = spill(c, b, node, fitted)
     slot = b.hide(node)
+    displays = "never" if _has_no_value(c, b, block.body) else "show"
     if given.has("parallel"):
         limit = g.call("parallel_limit", [given.values("parallel")["parallel"]], node.id)
         code_id = _concurrent(c, b, block, ("it",))
         b.emit(op.EACH_PARALLEL, node, slot, code_id, c.generator.function(pair(items, limit, node.id), node.id))
-        return Piped(g.slot_of(0, slot, node.id), node)
+        return Piped(g.slot_of(0, slot, node.id), node, displays=displays)
     turn, source, end = b.hide(node), b.hide(node), Label()
     b.emit(op.EVAL, node, source, c.generator.function(items, node.id))
     b.emit(op.EVAL, node, slot, c.generator.function(g.list_of([], node.id), node.id))
     b.emit(op.FOR, node, turn, source, compile_block(c, b, block, kind=EACH_KIND), end, slot)
     b.mark(end)
-    return Piped(g.slot_of(0, slot, node.id), node)
+    return Piped(g.slot_of(0, slot, node.id), node, displays=displays)
+
+
+def _has_no_value(c: Compiler, b: Body, body: s.Body) -> bool:
+    """Whether a block is called for what it does: it ends with `print`, an assignment, a loop, or an `if` of these."""
+    last = body.statements[-1] if body.statements else None
+    if not isinstance(last, s.Chain):
+        return last is not None
+    stage = last.first.stages[-1]
+    if last.links or isinstance(stage, s.Return):
+        return False
+    if isinstance(stage, s.If):
+        bodies = [*(branch.body for branch in stage.branches), *([stage.otherwise] if stage.otherwise else [])]
+        return all(_has_no_value(c, b, each) for each in bodies)
+    is_print = isinstance(stage, s.Command) and c.literal_name(stage) == PRINT.name and not stage.is_external
+    return is_print and c.find_function(b, stage) is None  # type: ignore[arg-type]
 
 
 def _keyword(name: str, value: _ast.expr) -> _ast.AST:

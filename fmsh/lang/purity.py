@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fmsh.lang import syntax as s
-from fmsh.lang.bodies import find_module
+from fmsh.lang.bodies import find_module, find_variable
 from fmsh.lang.tree import children
 from fmsh.machine.signature import KEY
 
@@ -47,7 +47,7 @@ def is_pure(c: Compiler, b: Body | PythonBody, node: Node) -> bool:
 
 def _is_pure(c: Compiler, b: Body | PythonBody, node: Node) -> bool:
     if isinstance(node, s.Variable):
-        return node.name != "env"
+        return not is_environment(b, node)
     if isinstance(node, s.BlockLiteral):
         return True
     if isinstance(node, _TRANSPARENT):
@@ -62,6 +62,11 @@ def _is_pure(c: Compiler, b: Body | PythonBody, node: Node) -> bool:
     if isinstance(node, s.Command):
         return _is_pure_command(c, b, node)
     return False
+
+
+def is_environment(b: Body | PythonBody, node: Node) -> bool:
+    """Whether a node is `$env`, and no variable of the program has that name."""
+    return isinstance(node, s.Variable) and node.name == "env" and find_variable(b, "env") is None
 
 
 def _is_pure_command(c: Compiler, b: Body | PythonBody, command: s.Command) -> bool:

@@ -11,7 +11,7 @@ from fmsh.lang.destructuring import pattern_data
 from fmsh.lang.expressions import OPERATORS, block_function, expression, operands, spill
 from fmsh.lang.piped import Piped, position_of
 from fmsh.lang.processes import expand_word
-from fmsh.lang.purity import is_pure_block
+from fmsh.lang.purity import is_environment, is_pure_block
 from fmsh.lang.tree import children
 from fmsh.machine import code as op
 
@@ -184,7 +184,7 @@ def _assign(c: Compiler, b: Body, node: s.Assign) -> None:
             node.target, "only a variable, or a path into one, can be assigned", "such as `$x = …` or `$x.a[0] = …`"
         )
         return
-    if base.name in ("env", "args", "in", "job", "last", "error"):
+    if base.name in ("args", "in", "job", "last", "error") or is_environment(b, base):
         hint = "write `export NAME=value`" if base.name == "env" else "copy it first: `let x = …`"
         c.problem(base, f"${base.name} cannot be assigned", hint)
         return
