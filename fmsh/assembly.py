@@ -333,8 +333,14 @@ class Assembly:
             umask=self._umask,
             relay=self._relay,
             sealer=self.secrets.sealer,
+            **self._output_limit(),
         )
         return self._processes
+
+    def _output_limit(self) -> dict[str, int]:
+        """What was chosen; the default costs no import."""
+        name = "limits.output"
+        return {"output_bytes_max": self.settings.value(name)} if name in self.settings.chosen else {}
 
     def resume_process(self, id: AttemptId) -> None:
         """Lets a process that was stopped at the terminal go on there."""

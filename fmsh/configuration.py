@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 FOREVER = "forever"
+SIZES = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 
 class Setting(Record):
@@ -37,6 +38,9 @@ TABLE: Mapping[str, Setting] = {
     ),
     "public_url": Setting(
         "text", None, "how the world reaches that; the daemon takes it when it starts", "FMSH_PUBLIC_URL"
+    ),
+    "limits.output": Setting(
+        "size", "256MiB", "how much each output of a program may take; the middle of a longer one is cut out"
     ),
     "retention.output": Setting("duration", "7d", "how long after its end a job keeps its output and large values"),
     "retention.history": Setting("duration", "30d", "how long after its end a job is kept at all"),
@@ -144,7 +148,16 @@ def _text(written: object) -> str:
     return written
 
 
-KINDS: Mapping[str, Callable[[Any], Any]] = {"duration": _duration_ms, "text": _text}
+def _size_bytes(written: object) -> int:
+    text = written if isinstance(written, str) else ""
+    number = text.rstrip("KMGTiB")
+    unit = text[len(number) :]
+    if not (number.isascii() and number.isdigit()) or unit not in SIZES or int(number) == 0:
+        raise ValueError('a size such as "64MiB" or "1GB"')
+    return int(number) * SIZES[unit]
+
+
+KINDS: Mapping[str, Callable[[Any], Any]] = {"duration": _duration_ms, "size": _size_bytes, "text": _text}
 
 
 # ---- Changing the file -----------------------------------------------------------------------------------------------

@@ -15,6 +15,20 @@ PIDFD_SIGNAL_PROCESS_GROUP = 4  # Linux 6.9
 CMDLINE_BYTES = 1 << 18  # the directory stands behind the text, which is at most half as long
 
 
+# What Python ignores, and what an interactive shell ignores or catches. HUP stays as it is: `nohup fmsh` must work.
+DEFAULT_SIGNALS = (
+    _signal.SIGINT,
+    _signal.SIGQUIT,
+    _signal.SIGTERM,
+    _signal.SIGPIPE,
+    _signal.SIGXFSZ,
+    _signal.SIGCHLD,
+    _signal.SIGTSTP,
+    _signal.SIGTTIN,
+    _signal.SIGTTOU,
+)
+
+
 def reap(pid: int) -> int | None:
     """The wait status of a child that has ended, else None. Where SIGCHLD was ignored from above it is gone unseen."""
     try:
@@ -38,6 +52,11 @@ def is_wrapper(pid: int, directory: str) -> bool:
             return os.fsencode(directory) in file.read(CMDLINE_BYTES)
     except OSError:
         return False
+
+
+def has_kept_its_number(pid: int, directory: str) -> bool:
+    """A group keeps its number while it has members, its leader gone or not; a pid that is there may be another's."""
+    return not os.path.exists(f"/proc/{pid}") or is_wrapper(pid, directory)
 
 
 def signal_group(pidfd: int, pid: int, number: int) -> None:

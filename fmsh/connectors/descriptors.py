@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 
-from fmsh.connectors import spool
+from fmsh.connectors import spool, wrapper
 from fmsh.values import text_bytes
 
 TYPE_CHECKING = False
@@ -105,3 +105,29 @@ def _spool_input(value: Value, directory: str, reveal: Callable[[Secret], str]) 
         os.close(fd)
         raise
     return fd
+
+
+def check_directory(directory: str) -> None:
+    """Raises: Unstartable when the task's directory is gone."""
+    if not os.path.isdir(directory):
+        raise wrapper.Unstartable(f"the working directory {directory} does not exist any more: cd somewhere else")
+
+
+def has_redirections(attempt: Attempt) -> bool:
+    return any("redirections" in stage for stage in attempt.arguments["stages"])
+
+
+def prepare_stages(attempt: Attempt, spool_directory: str, reveal: Callable[[Secret], str]) -> list[wrapper.Stage]:
+    """Turns the stages into what a wrapper is planned from. Raises: Unstartable, OSError."""
+    arguments: list[dict[str, Value]] = attempt.arguments["stages"]
+    redirections: list[tuple[tuple[str, bytes | None], ...]] = [()] * len(arguments)
+    if has_redirections(attempt):
+        from fmsh.connectors.redirecting import prepare
+
+        redirections = prepare(arguments, attempt.directory, spool_directory, reveal)
+    return [
+        wrapper.prepare_stage(
+            stage["argv"], {**attempt.environment, **stage["environment"]}, attempt.directory, reveal, redirected
+        )
+        for stage, redirected in zip(arguments, redirections, strict=True)
+    ]

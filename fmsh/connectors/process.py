@@ -26,10 +26,8 @@ import errno
 import os
 from time import monotonic
 
-from fmsh.connectors import spool, wrapper
+from fmsh.connectors import children, cutting, descriptors, spool, wrapper
 from fmsh.connectors.base import AttemptId, Cancelled, Done, Failed
-from fmsh.connectors.children import is_wrapper, read_boot_id, reap, signal_group, was_stopped
-from fmsh.connectors.descriptors import Sources, mode_of, open_sources, spooled_outputs
 from fmsh.values import Raised, error_value
 
 TYPE_CHECKING = False
@@ -49,23 +47,9 @@ KILL_AFTER_S = 5.0
 # sh drops a signal that comes between its fork and the exec of the command; so in a young attempt TERM is sent twice.
 YOUNG_S = 1.0
 YOUNG_TERM_AGAIN_S = 0.1
-OUTPUT_BYTES_MAX = 256 * 1024 * 1024
 CHILD_POLL_S = (0.005, 0.1)  # first and longest wait where there is no pidfd
 LOCK_POLL_S = (0.02, 0.25)
 STOP_POLL_S = 0.1
-
-# What Python ignores, and what an interactive shell ignores or catches. HUP stays as it is: `nohup fmsh` must work.
-DEFAULT_SIGNALS = (
-    _signal.SIGINT,
-    _signal.SIGQUIT,
-    _signal.SIGTERM,
-    _signal.SIGPIPE,
-    _signal.SIGXFSZ,
-    _signal.SIGCHLD,
-    _signal.SIGTSTP,
-    _signal.SIGTTIN,
-    _signal.SIGTTOU,
-)
 
 
 class _Running:
@@ -73,12 +57,14 @@ class _Running:
 
     __slots__ = (
         "attempt",
+        "bounds",
         "directory",
         "handover",
         "is_cancelled",
         "is_child",
         "is_killed",
         "is_stopped",
+        "is_too_long",
         "launched_at_s",
         "mode",
         "pid",
@@ -94,16 +80,17 @@ class _Running:
         self.attempt = attempt
         self.directory = directory
         self.post = post
-        self.mode = mode_of(attempt)
+        self.mode = descriptors.mode_of(attempt)
         self.pid = 0
         self.pidfd = -1
         self.is_child = False
         self.handover: Handover | None = None
         self.relay: Relay | None = None
+        self.bounds: cutting.Bounds | None = None
         self.poll_s = 0.0
         self.launched_at_s = 0.0
         self.wait_status: int | None = None
-        self.was_launched = self.is_cancelled = self.is_killed = self.is_stopped = False
+        self.was_launched = self.is_cancelled = self.is_killed = self.is_stopped = self.is_too_long = False
 
     @property
     def stage_count(self) -> int:
@@ -121,7 +108,7 @@ class ProcessConnector:
     callback)` calls back once; `reveal` gives the text of a secret. `on_stopped` hears of a process that was stopped at
     the terminal (the terminal is ours again by then); `resume` continues it. `umask` is that of commands whose job has
     none, for a process whose own is not its user's. `relay` hears what captured commands of the foreground say on
-    stderr. `sealer` gives what makes a secret of a text, for output that is one.
+    stderr. `sealer` gives what makes a secret of a text, for output that is one. `output_bytes_max`: of each output.
     """
 
     def __init__(
@@ -135,6 +122,7 @@ class ProcessConnector:
         umask: int | None = None,
         relay: Callable[[bytes], object] | None = None,
         sealer: Callable[[], Callable[[str], Secret]] | None = None,
+        output_bytes_max: int = cutting.OUTPUT_BYTES_MAX,
     ) -> None:
         self._fx_directory = os.path.abspath(fx_directory)
         self._watch = watch
@@ -145,8 +133,9 @@ class ProcessConnector:
         self._umask = umask
         self._relay = relay
         self._sealer = sealer
+        self._output_bytes_max = output_bytes_max
         self._running: dict[AttemptId, _Running] = {}
-        self._boot_id = read_boot_id()
+        self._boot_id = children.read_boot_id()
 
     def start(self, attempt: Attempt, post: Post) -> None:
         assert attempt.operation == "run", attempt.operation
@@ -154,6 +143,8 @@ class ProcessConnector:
         running = _Running(attempt, directory, post)
         self._running[attempt.id] = running
         self._settle(running)
+        if descriptors.spooled_outputs(attempt):
+            self._after(cutting.LOOK_S[0], lambda: self._bound(running))
 
     def cancel(self, id: AttemptId) -> None:
         """Asks the process group to end; what is still there after 5 s is killed."""
@@ -240,6 +231,8 @@ class ProcessConnector:
             running.pid = claim.pid if claim.boot_id == self._boot_id else 0
             self._poll(running, LOCK_POLL_S)
             return None
+        if running.is_too_long:
+            return self._too_long(running)
         return Cancelled() if running.is_cancelled else _lost(running, claim.mode)
 
     def _unclaimed(self, running: _Running, lock: int) -> Outcome | None:
@@ -264,23 +257,29 @@ class ProcessConnector:
         if running.is_cancelled and any(statuses):
             return Cancelled()
         value: dict[str, Value] = {"statuses": statuses, "output": None}
-        if _has_redirections(running.attempt):
+        if descriptors.has_redirections(running.attempt):
             from fmsh.connectors.redirecting import remove_texts
 
             remove_texts(running.directory, running.attempt.arguments["stages"])
         for stream, name in (("output", "out"), ("errors", "err")):
-            if running.attempt.arguments.get(stream) == "capture":
-                value[stream] = _read_output(f"{running.directory}/{name}")
-                if value[stream] is None:
-                    limit = f"{OUTPUT_BYTES_MAX >> 20} MiB (OUTPUT_BYTES_MAX)"
-                    message = f"{running.command} wrote more than {limit}; write to > FILE"
-                    return Failed(_error(running, "limit", message))
+            path = f"{running.directory}/{name}"
+            if running.attempt.arguments.get(stream) != "capture":
+                cutting.cut(path, self._output_bytes_max)
+            elif spool.size_of(path) > self._output_bytes_max:
+                return self._too_long(running)
+            else:
+                value[stream] = spool.read_text(path)
         if running.attempt.arguments.get("is_secret"):
             assert self._sealer is not None
             value["output"] = self._sealer()(value["output"].rstrip("\n"))
         tail = spool.read_tail(f"{running.directory}/err", spool.STDERR_TAIL_BYTES)
         value["stderr"] = tail.decode("utf-8", "surrogateescape")
         return Done(value, spool.was_interrupted(running.directory))
+
+    def _too_long(self, running: _Running) -> Outcome:
+        limit = f"{self._output_bytes_max:,} bytes (the setting limits.output)"
+        message = f"{running.command} wrote more than {limit}; write to > FILE"
+        return Failed(_error(running, "limit", message))
 
     def _refused_by_system(self, running: _Running, error: OSError) -> Outcome:
         if error.errno == errno.E2BIG:
@@ -295,15 +294,15 @@ class ProcessConnector:
     def _launch(self, running: _Running, lock: int) -> None:
         """Starts the wrapper with `wrapper.lock` in its hands. Raises: Unstartable, OSError; nothing has run then."""
         attempt = running.attempt
-        _check_directory(attempt.directory)
-        stages = _prepare_stages(attempt, running.directory, self._reveal)
+        descriptors.check_directory(attempt.directory)
+        stages = descriptors.prepare_stages(attempt, running.directory, self._reveal)
         launch = wrapper.plan(
             stages,
             attempt=running.directory,
             boot_id=self._boot_id,
             mode=running.mode,
             directory=attempt.directory,
-            spooled=spooled_outputs(attempt),
+            spooled=descriptors.spooled_outputs(attempt),
             umask=self._umask if attempt.umask is None else attempt.umask,
         )
         spool.clear_claim(running.directory)
@@ -326,10 +325,10 @@ class ProcessConnector:
             self._after(running.relay.pause_s, lambda: self._pump(running))
 
     def _spawn(self, running: _Running, launch: wrapper.Launch, lock: int) -> None:
-        attempt, sources = running.attempt, Sources()
+        attempt, sources = running.attempt, descriptors.Sources()
         grouping: Any = {"setsid": True} if running.mode == "spool" else {"setpgroup": 0}
         try:
-            open_sources(sources, attempt, directory=running.directory, lock=lock, reveal=self._reveal)
+            descriptors.open_sources(sources, attempt, directory=running.directory, lock=lock, reveal=self._reveal)
             if running.mode == "tty" and attempt.terminal is not None:
                 from fmsh.connectors.handover import Handover
 
@@ -341,7 +340,7 @@ class ProcessConnector:
                 launch.environment,
                 file_actions=[(os.POSIX_SPAWN_DUP2, fd, target) for target, fd in sources.by_target.items()],
                 setsigmask=(),
-                setsigdef=DEFAULT_SIGNALS,
+                setsigdef=children.DEFAULT_SIGNALS,
                 **grouping,
             )
             if running.handover is not None:
@@ -357,7 +356,7 @@ class ProcessConnector:
         if running.is_child or claim is None or claim.boot_id != self._boot_id:
             return self._poll(running, LOCK_POLL_S)
         running.pid = claim.pid
-        if running.pidfd < 0 and is_wrapper(claim.pid, running.directory):
+        if running.pidfd < 0 and children.is_wrapper(claim.pid, running.directory):
             self._watch_wrapper(running)
             # The lock tells more than a pid and its start time: if it is held now, the pid was not reused before.
             if spool.is_locked(running.directory, "wrapper.lock"):
@@ -394,7 +393,7 @@ class ProcessConnector:
     def _is_unburied(self, running: _Running) -> bool:
         """Whether the wrapper is a child of ours that has not ended yet. One that has ended is a child no more."""
         if running.is_child:
-            running.wait_status = reap(running.pid)
+            running.wait_status = children.reap(running.pid)
             running.is_child = running.wait_status is None
         return running.is_child
 
@@ -408,6 +407,20 @@ class ProcessConnector:
             running.handover.take_back(is_restored=True)
             running.handover.close()
             running.handover = None
+
+    # -- bounds
+
+    def _bound(self, running: _Running) -> None:
+        if self._running.get(running.attempt.id) is not running:
+            return
+        if running.bounds is None:
+            running.bounds = _bounds(running, self._output_bytes_max)
+        if running.bounds.look():
+            self._after(running.bounds.pause_s, lambda: self._bound(running))
+        elif not running.is_cancelled:
+            running.is_too_long = True
+            self._terminate(running)
+            self._after(KILL_AFTER_S, lambda: self._kill(running))
 
     # -- signals and stops
 
@@ -427,8 +440,8 @@ class ProcessConnector:
             return
         try:
             if running.pidfd >= 0 and not running.is_child:
-                signal_group(running.pidfd, running.pid, number)
-            elif running.is_child or _has_kept_its_number(running):
+                children.signal_group(running.pidfd, running.pid, number)
+            elif running.is_child or children.has_kept_its_number(running.pid, running.directory):
                 os.killpg(running.pid, number)
         except (ProcessLookupError, PermissionError):
             pass
@@ -441,7 +454,7 @@ class ProcessConnector:
         """A pidfd does not tell of a stop, and SIGCHLD belongs to whoever assembles us; so the process is asked."""
         if self._running.get(running.attempt.id) is not running or running.is_stopped or running.handover is None:
             return
-        if not was_stopped(running.pid):
+        if not children.was_stopped(running.pid):
             return self._poll_for_stop(running)
         running.is_stopped = True
         running.handover.take_back(is_restored=True)
@@ -449,43 +462,12 @@ class ProcessConnector:
         return self._on_stopped(running.attempt.id)
 
 
-def _has_kept_its_number(running: _Running) -> bool:
-    """A group keeps its number while it has members, its leader gone or not; a pid that is there may be another's."""
-    return not os.path.exists(f"/proc/{running.pid}") or is_wrapper(running.pid, running.directory)
-
-
-def _check_directory(directory: str) -> None:
-    """Raises: Unstartable when the task's directory is gone."""
-    if not os.path.isdir(directory):
-        raise wrapper.Unstartable(f"the working directory {directory} does not exist any more: cd somewhere else")
-
-
-def _has_redirections(attempt: Attempt) -> bool:
-    return any("redirections" in stage for stage in attempt.arguments["stages"])
-
-
-def _prepare_stages(attempt: Attempt, spool_directory: str, reveal: Callable[[Secret], str]) -> list[wrapper.Stage]:
-    """Turns the stages into what a wrapper is planned from. Raises: Unstartable, OSError."""
-    arguments: list[dict[str, Value]] = attempt.arguments["stages"]
-    redirections: list[tuple[tuple[str, bytes | None], ...]] = [()] * len(arguments)
-    if _has_redirections(attempt):
-        from fmsh.connectors.redirecting import prepare
-
-        redirections = prepare(arguments, attempt.directory, spool_directory, reveal)
-    return [
-        wrapper.prepare_stage(
-            stage["argv"], {**attempt.environment, **stage["environment"]}, attempt.directory, reveal, redirected
-        )
-        for stage, redirected in zip(arguments, redirections, strict=True)
-    ]
-
-
-def _read_output(path: str) -> str | None:
-    """Reads captured output; None if it is larger than what may become a value."""
-    with open(path, "rb", buffering=0) as file:
-        if os.fstat(file.fileno()).st_size > OUTPUT_BYTES_MAX:
-            return None
-        return file.read().decode("utf-8", "surrogateescape")
+def _bounds(running: _Running, bytes_max: int) -> cutting.Bounds:
+    captured, others = list[str](), list[str]()
+    for stream, name in (("output", "out"), ("errors", "err")):
+        is_captured = running.attempt.arguments.get(stream) == "capture"
+        (captured if is_captured else others).append(f"{running.directory}/{name}")
+    return cutting.Bounds(captured, others, bytes_max)
 
 
 def _error(running: _Running, kind: str, message: str, **extra: Value) -> Value:

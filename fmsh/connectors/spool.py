@@ -5,7 +5,7 @@
         command.lock   flock held by the wrapper and by the commands that it started: one of them lives
         terms          written before the start, and only where an outcome may stay unknown: boot id and mode
         claim          made with O_EXCL by the wrapper, its first act: pid, boot id and mode
-        out, err       what the command wrote, unless it went to the terminal
+        out, err       what the command wrote, unless it went to the terminal; `out.cut`, `err.cut`: see `cutting`
         status.new     allocated before the start, so that a full disk cannot lose it; a line per stage: index, status;
                        and a line for a Ctrl-C that came while the stages ran or after they had ended
         status         status.new, moved here after the outputs and it itself were synced
@@ -86,9 +86,9 @@ def settle(directory: str, *, kept: Collection[str]) -> None:
     try:
         names = os.listdir(directory)
         for name in names:
-            if name not in kept:
+            if name.removesuffix(".cut") not in kept:
                 os.unlink(f"{directory}/{name}")
-        if not any(name in kept for name in names):
+        if not any(name.removesuffix(".cut") in kept for name in names):
             os.rmdir(directory)
             os.rmdir(os.path.dirname(directory))
     except OSError as error:
@@ -183,7 +183,7 @@ def is_locked(directory: str, name: str) -> bool:
 
 def read_claim(directory: str) -> Claim | None:
     """Reads who started the attempt; None if nobody did."""
-    words = _read_words(f"{directory}/claim")
+    words = read_whole_words(f"{directory}/claim")
     if words is None or len(words) != 3 or not words[0].isdigit():
         return None
     return Claim(int(words[0]), words[1], words[2])
@@ -211,7 +211,7 @@ def write_terms(directory: str, boot_id: str, mode: str) -> None:
 
 def read_terms(directory: str) -> Claim | None:
     """Reads in which boot and mode the attempt may have begun; None if it did not, or it does not matter."""
-    words = _read_words(f"{directory}/terms")
+    words = read_whole_words(f"{directory}/terms")
     return None if words is None or len(words) != 2 else Claim(0, words[0], words[1])
 
 
@@ -269,12 +269,28 @@ def was_interrupted(directory: str) -> bool:
     return INTERRUPTED_AFTER in lines or (INTERRUPTED_DURING in lines and died)
 
 
+def read_whole_words(path: str) -> Sequence[str] | None:
+    """Reads a line; None if there is none, or no whole one."""
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            line = file.read()
+    except FileNotFoundError:
+        return None
+    return line.split() if line.endswith("\n") else None
+
+
 def size_of(path: str) -> int:
     """Gives the length of a file; 0 if there is no such file."""
     try:
         return os.stat(path).st_size
     except FileNotFoundError:
         return 0
+
+
+def read_text(path: str) -> str:
+    """Reads a file that is to become a value."""
+    with open(path, "rb", buffering=0) as file:
+        return file.read().decode("utf-8", "surrogateescape")
 
 
 def read_tail(path: str, size: int) -> bytes:
@@ -297,16 +313,6 @@ def _read_lines(path: str) -> dict[int, int] | None:
         return None
     pairs = [line.split() for line in lines[:-1] if line[:1].isdigit()]
     return {int(pair[0]): int(pair[1]) for pair in pairs if len(pair) == 2}
-
-
-def _read_words(path: str) -> Sequence[str] | None:
-    """Reads a line; None if there is none, or no whole one."""
-    try:
-        with open(path, encoding="ascii", errors="replace") as file:
-            line = file.read()
-    except FileNotFoundError:
-        return None
-    return line.split() if line.endswith("\n") else None
 
 
 def _sync(path: str) -> None:

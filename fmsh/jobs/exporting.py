@@ -24,7 +24,7 @@ import os
 import time
 
 import fmsh
-from fmsh.connectors import spool
+from fmsh.connectors import cutting, spool
 from fmsh.connectors.children import read_boot_id
 from fmsh.engine import recording, snapshots
 from fmsh.errors import StoreMissing, UsageError
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from fmsh.store.moving import Belongings
 
 PATIENCE_S = 6.0  # the daemon lets go of what waits after 1.5 s, and of what was paused after the commands in flight
-CHUNK_BYTES = 1 << 16
 
 
 def export(desk: Desk, arguments: argparse.Namespace) -> int:
@@ -359,14 +358,10 @@ class _Output:
 
 
 def _pieces(path: str, step: int, attempt: int, name: str) -> Iterator[lines.Line]:
-    try:
-        file = open(path, "rb")  # noqa: SIM115
-    except FileNotFoundError:
+    """A file of an attempt. What was cut out of it becomes the line that says so."""
+    if not os.path.exists(path):
         return
-    with file:
-        data = file.read(CHUNK_BYTES)
-        while True:
-            yield lines.OutputLine(step=step, attempt=attempt, name=name, **lines.as_content(data))
-            data = file.read(CHUNK_BYTES)
-            if not data:
-                return
+    if os.path.getsize(path) == 0:
+        yield lines.OutputLine(step=step, attempt=attempt, name=name, **lines.as_content(b""))
+    for data, _ in cutting.pieces(path):
+        yield lines.OutputLine(step=step, attempt=attempt, name=name, **lines.as_content(data))

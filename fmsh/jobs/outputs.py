@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from fmsh.connectors.cutting import pieces
 from fmsh.connectors.spool import spool_paths
 from fmsh.machine.events import AttemptFailed, Displayed, RequestCompleted, RequestMade
 from fmsh.record import Record
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fmsh.machine.events import Event
-
-CHUNK_BYTES = 64 * 1024
 
 
 class Chunk(Record):
@@ -53,12 +52,10 @@ class Tail:
     def read(self) -> Iterator[Chunk]:
         """Gives what was written since the last time."""
         try:
-            with open(self.path, "rb") as file:
-                self.position = max(self.position, 0)
-                file.seek(self.position)
-                while data := file.read(CHUNK_BYTES):
-                    self.position += len(data)
-                    yield Chunk(self.stream, data, self.step)
+            for data, position in pieces(self.path, max(self.position, 0)):
+                self.position = position
+                yield Chunk(self.stream, data, self.step)
+            self.position = max(self.position, 0)
         except FileNotFoundError:
             return
 

@@ -41,3 +41,14 @@ def test_what_is_wrong_is_said_once_and_can_be_mended(shell: Shell) -> None:
         refused = shell.run(*command)
         assert refused.status == 2 and refused.err.count("retention.output must be a duration") == 1, refused
     assert shell.run("config", "path").status == 0
+
+
+def test_the_output_that_is_kept_of_a_program_has_a_limit_that_is_a_setting(shell: Shell) -> None:
+    shell.ok("config", "set", "limits.output", "64KiB")
+    refused = shell.run("-c", "let x = seq 100000")
+    assert refused.status == 1 and "limits.output" in refused.err, refused
+    shell.ok("-d", "-c", "seq 100000; echo done")
+    shell.await_state(2, "succeeded")
+    shown = shell.ok("jobs", "output", "2")
+    assert shown.startswith("1\n2\n") and shown.endswith("99999\n100000\ndone\n")
+    assert len(shown) < 65 * 1024 and shown.count("bytes are cut out here, see the setting limits.output") == 1

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -11,10 +12,11 @@ from contextlib import suppress
 from fcntl import ioctl
 from pathlib import Path
 from termios import FIONREAD
+from typing import Any
 
 import pytest
 
-from fmsh.connectors import process, spool
+from fmsh.connectors import cutting, process, spool
 from fmsh.connectors.base import Attempt, AttemptId, Cancelled, Done, Failed, Outcome, Terminal
 from fmsh.connectors.handover import Handover
 from fmsh.connectors.process import ProcessConnector
@@ -36,10 +38,12 @@ class Shell:
         self.connector = self.another()
         self._step = 0
 
-    def another(self) -> ProcessConnector:
+    def another(self, **options: Any) -> ProcessConnector:
         """A second connector on the same directory, as after a takeover."""
         watch, unwatch, after = self.loop.watch, self.loop.unwatch, self.loop.after
-        return ProcessConnector(self.fx, watch, unwatch, lambda secret: "hunter2", after, relay=self.heard.append)
+        return ProcessConnector(
+            self.fx, watch, unwatch, lambda secret: "hunter2", after, relay=self.heard.append, **options
+        )
 
     def attempt(self, *commands: list[str], **options: object) -> Attempt:
         self._step += 1
@@ -141,8 +145,8 @@ def test_what_an_outcome_holds_is_removed_when_it_is_committed(shell: Shell, sai
     assert (set(os.listdir(directory)) if left else os.listdir(shell.fx)) == (left or [])
 
 
-def test_an_output_too_large_to_be_recorded_is_kept(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "OUTPUT_BYTES_MAX", 10)
+def test_an_output_too_large_to_be_recorded_is_kept(shell: Shell) -> None:
+    shell.connector = shell.another(output_bytes_max=10)
     attempt = shell.attempt(["echo", "more than that"])
     shell.connector.start(attempt, shell.loop.post)
     assert isinstance(shell.loop.outcome_of(attempt.id), Failed)
@@ -185,10 +189,40 @@ def test_fifty_megabytes_pass(shell: Shell) -> None:
     assert value["statuses"] == [0, 0] and value["output"] == "x" * 50_000_000
 
 
-def test_too_much_output_is_a_limit_error(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "OUTPUT_BYTES_MAX", 1 << 20)
+def test_too_much_output_is_a_limit_error(shell: Shell) -> None:
+    shell.connector = shell.another(output_bytes_max=1 << 20)
     failed = shell.failure(["head", "-c", "1048577", "/dev/zero"])
-    assert failed.error.kind == "limit" and "OUTPUT_BYTES_MAX" in failed.error.message
+    assert failed.error.kind == "limit" and "1,048,576 bytes (the setting limits.output)" in failed.error.message
+
+
+def test_a_captured_command_that_never_stops_to_write_is_ended(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "KILL_AFTER_S", 0.1)
+    shell.connector = shell.another(output_bytes_max=1 << 20)
+    failed = shell.failure(["sh", "-c", "trap '' TERM; head -c 2000000 /dev/zero; while :; do sleep 0.1; done"])
+    assert failed.error.kind == "limit"
+
+
+@pytest.mark.parametrize("is_running", [False, True])
+def test_the_middle_of_what_a_displayed_command_wrote_is_cut_out(shell: Shell, is_running: bool) -> None:
+    shell.connector = shell.another(output_bytes_max=1 << 20)
+    script = "seq 500000; while [ -e wait ]; do sleep 0.01; done; echo the end"
+    if is_running:
+        (shell.directory / "wait").touch()
+    attempt = shell.attempt(["sh", "-c", script], output="display")
+    shell.connector.start(attempt, shell.loop.post)
+    path = shell.path(attempt, "out")
+    if is_running:
+        shell.wait_for(lambda: os.path.exists(path + ".cut"))
+        (shell.directory / "wait").unlink()
+    assert isinstance(shell.loop.outcome_of(attempt.id), Done)
+    shell.connector.settled(attempt.id, attempt.job_uid, attempt.arguments, {"statuses": [0], "output": None})
+    assert os.stat(path).st_blocks * 512 <= 1 << 20
+    shown = b"".join(data for data, _ in cutting.pieces(path)).decode()
+    head, mark, tail = re.split(r"(\n\[fmsh: [\d,]+ bytes are cut out here.*\]\n)", shown)
+    whole = "".join(f"{number}\n" for number in range(1, 500_001)) + "the end\n"
+    assert whole.startswith(head) and whole.endswith(tail) and len(head) >= 1 << 19 and len(tail) >= 1 << 18
+    cut_bytes = int(re.sub(r"\D", "", mark))
+    assert len(head) + cut_bytes + len(tail) == len(whole)
 
 
 def test_the_input_is_spooled_and_leaves_no_file(shell: Shell) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fmsh import configuration
+from fmsh.connectors.cutting import OUTPUT_BYTES_MAX
 from fmsh.errors import UsageError
 from fmsh.settings import read_settings
 
@@ -23,6 +24,7 @@ def settings_of(directory: Path, **environment: str) -> dict[str, tuple[str | No
 def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
     found = read_settings({"FMSH_CONFIG_DIR": str(tmp_path), "FMSH_STATE_DIR": "/s"})
     assert found.value("retention.output") == 7 * DAY_MS and found.value("retention.history") == 30 * DAY_MS
+    assert found.value("limits.output") == OUTPUT_BYTES_MAX
     assert found.value("retention.events") == 30 * DAY_MS and (found.listen, found.public_url) == (None, None)
     assert settings_of(tmp_path)["retention.output"] == ("7d", "default")
 
@@ -31,11 +33,13 @@ def test_the_file_goes_before_defaults_and_variables_before_the_file(tmp_path: P
     file = tmp_path / "config.toml"
     file.write_text(
         'listen = "127.0.0.1:1"\npublic_url = "https://a"\n[retention]\noutput = "forever"\nevents = "1h30m"\n'
+        '[limits]\noutput = "3KiB"\n'
     )
     environment = {"FMSH_CONFIG_DIR": str(tmp_path), "FMSH_STATE_DIR": "/s", "FMSH_LISTEN": "127.0.0.1:2"}
     found = read_settings(environment)
     assert (found.listen, found.public_url) == ("127.0.0.1:2", "https://a")
     assert (found.value("retention.output"), found.value("retention.events")) == (None, 5_400_000)
+    assert found.value("limits.output") == 3 * 1024
     shown = settings_of(tmp_path, FMSH_LISTEN="127.0.0.1:2")
     assert shown["listen"] == ("127.0.0.1:2", "FMSH_LISTEN") and shown["public_url"] == ("https://a", str(file))
     assert shown["retention.output"] == ("forever", str(file)) and shown["retention.history"] == ("30d", "default")
@@ -51,6 +55,9 @@ def test_the_file_goes_before_defaults_and_variables_before_the_file(tmp_path: P
         ('[retention]\noutput = "soon"', "this is 'soon'"),
         ('[retention]\noutput = "-1d"', "this is '-1d'"),
         ('listen = ""', "listen must be a text"),
+        ('[limits]\noutput = "64"', 'limits.output must be a size such as "64MiB"'),
+        ("[limits]\noutput = 64", "limits.output must be a size"),
+        ('[limits]\noutput = "0MiB"', "this is '0MiB'"),
         ("[retention", "is not TOML"),
         ("\xff", "is not TOML"),
     ],
