@@ -275,7 +275,9 @@ class Assembly:
             "http": self._http,
             "callback": self._callback,
             "job": self._job,
-            "signal": self._signal,
+            "signal": self._exchange("signal", send="signal"),
+            "topic": self._exchange("topic", publish="publish", subscribe="subscribe"),
+            "function": self._exchange("function", call="call"),
             "person": self._person,
             "file": self._file,
         }
@@ -374,11 +376,20 @@ class Assembly:
 
         return FileConnector(self.secrets.reveal, self._umask)
 
-    def _signal(self) -> Connector:
-        from fmsh import exchange
-        from fmsh.connectors.messages import MessageConnector
+    def _exchange(self, name: str, **acts: str) -> Callable[[], Connector]:
+        """Gives the maker of a connector whose operations are functions of `fmsh.exchange`."""
 
-        return MessageConnector("signal", {"send": lambda attempt: exchange.signal(self.store, attempt)})
+        def make() -> Connector:
+            from functools import partial
+
+            from fmsh import exchange
+            from fmsh.connectors.messages import MessageConnector
+
+            return MessageConnector(
+                name, {key: partial(getattr(exchange, act), self.store) for key, act in acts.items()}
+            )
+
+        return make
 
     def _person(self) -> Connector:
         from fmsh.connectors.messages import MessageConnector

@@ -25,6 +25,8 @@ HELP = """usage: fmsh [OPTION…] FILE [ARG…]     run a script as one durable 
        fmsh daemon start|stop|status|run
        fmsh config [get|set|path]     the settings, and where each comes from
        fmsh secret set NAME | list | rm NAME
+       fmsh publish TOPIC [JSON]      publish an event for the jobs that subscribed
+       fmsh events [TOPIC] [--follow]
        fmsh fmt [--check] FILE…       put programs into their one layout
        fmsh doctor [--repair]         what is wrong with the store and all around it, and what to do
        fmsh help [NAME]               the commands of the language
@@ -230,6 +232,18 @@ def _completion(arguments: list[str], settings: Settings) -> int:
     return 0
 
 
+def _publish(arguments: list[str], settings: Settings) -> int:
+    from fmsh.shell.events import publish
+
+    return publish(arguments, settings)
+
+
+def _events(arguments: list[str], settings: Settings) -> int:
+    from fmsh.shell.events import events
+
+    return events(arguments, settings)
+
+
 _COMMANDS: dict[str, Callable[[list[str], Settings], int]] = {
     "jobs": _jobs,
     "daemon": _daemon,
@@ -237,6 +251,8 @@ _COMMANDS: dict[str, Callable[[list[str], Settings], int]] = {
     "help": _help,
     "completion": _completion,
     "secret": _secret,
+    "publish": _publish,
+    "events": _events,
 }
 
 

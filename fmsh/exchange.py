@@ -5,9 +5,12 @@ A name of a job is its number, `%N`, its key, or its name when one active job ha
 
 from __future__ import annotations
 
+import time
+
 from fmsh import wire
 from fmsh.errors import StoreError
 from fmsh.store.base import OVER_STATES
+from fmsh.store.outside import NewCall, Subscription
 from fmsh.values import Handle, kind_of, raised
 
 TYPE_CHECKING = False
@@ -16,8 +19,11 @@ if TYPE_CHECKING:
 
     from fmsh.connectors.base import Attempt
     from fmsh.store.base import EventStore, Job
+    from fmsh.store.outside import TopicEvent
     from fmsh.values import Value
 
+TOPIC_CHARACTERS_MAX = 200
+RETRIES = 2  # of a call, as of a request
 DIGITS_MAX = 18  # more would not fit the number of any job
 ANSWER_TYPES = ("string", "int", "float", "number", "bool", "duration", "datetime", "list", "record")
 
@@ -81,3 +87,57 @@ def question(attempt: Attempt) -> Value:
     asked |= {name: arguments[name] for name in ("choices", "type", "default") if name in arguments}
     id = str(attempt.id.step)
     return Handle("person", id, {"id": id, **asked})
+
+
+# ---- Topics ----------------------------------------------------------------------------------------------------------
+
+
+def publish(store: EventStore, attempt: Attempt) -> Value:
+    """Publishes an event, once for all attempts; gives its number."""
+    topic = check_topic(attempt.arguments["topic"])
+    data_json = wire.encode(attempt.arguments.get("value"))
+    key = f"job {attempt.idempotency_key}"
+    return store.publish(topic, data_json, dedupe_id=key, at_ms=time.time_ns() // 10**6)
+
+
+def subscribe(store: EventStore, attempt: Attempt) -> Value:
+    """Lets the job hear of a topic; gives the handle of what it hears."""
+    arguments, id = attempt.arguments, str(attempt.id.step)
+    topic, start, group = check_topic(arguments["topic"]), arguments.get("from"), arguments.get("group")
+    if not (start is None or start in ("start", "now") or (type(start) is int and start > 0)):
+        raise raised("type", "--from takes start, now, or the number of an event", hint="such as --from now")
+    after = {"start": 0, "now": None, None: None}.get(start) if not isinstance(start, int) else start - 1
+    is_from_now = start == "now"
+    store.subscribe(Subscription(attempt.id.job_id, id, topic, group, after, is_from_now))
+    return Handle("topic", id, {"id": id, "topic": topic, "label": topic, "many": True})
+
+
+def check_topic(name: Value) -> str:
+    """The name of a topic. Raises: Raised."""
+    if not isinstance(name, str) or not name or len(name) > TOPIC_CHARACTERS_MAX or not name.isprintable():
+        raise raised("type", f"the name of a topic is a text of 1 to {TOPIC_CHARACTERS_MAX} characters")
+    return name
+
+
+def event_document(event: TopicEvent) -> dict[str, Value]:
+    """Gives an event of a topic as others read it."""
+    at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(event.at_ms // 1000)) + f".{event.at_ms % 1000:03}Z"
+    return {"seq": event.seq, "topic": event.topic, "at": at, "value": wire.decode(event.data_json)}
+
+
+# ---- Functions that are implemented elsewhere ------------------------------------------------------------------------
+
+
+def call(store: EventStore, attempt: Attempt) -> Value:
+    """Offers a call to the programs outside that implement a function; gives the handle of its outcome."""
+    arguments, id = attempt.arguments, str(attempt.id.step)
+    name, timeout, retries = arguments["name"], arguments.get("timeout"), arguments.get("retry", RETRIES)
+    if not isinstance(name, str) or not name:
+        raise raised("type", "`invoke` takes the name of a function", hint="such as `invoke resize {width: 100}`")
+    if type(retries) is not int or retries < 0:
+        raise raised("type", "--retry takes a whole number from 0")
+    expires_at_ms = None if timeout is None else attempt.requested_at_ms + timeout.milliseconds
+    value_json = wire.encode(arguments.get("value"))
+    key = attempt.idempotency_key
+    store.open_call(NewCall(key, attempt.id.job_id, id, name, value_json, retries + 1, expires_at_ms))
+    return Handle("call", id, {"id": id, "label": name})

@@ -27,8 +27,7 @@ def wait_for(c: Compiler, b: Body, node: s.Node, handle: _ast.expr, timeout: _as
     kept = spill(c, b, node, handle)
     inner = Body(node.id, "body", b)
     inner.emit(op.AWAIT, node, 0, c.generator.function(_scopes_up(kept, 1, node.id), node.id))
-    duration = c.generator.function(timeout, node.id)
-    b.emit(op.WITHIN, node, slot, c.add(inner), duration, "capture")
+    b.emit(op.WITHIN, node, slot, c.add(inner), c.generator.function(timeout, node.id), "capture")
     return Piped(g.slot_of(0, slot, node.id), node)
 
 
@@ -135,7 +134,64 @@ def _asked(c: Compiler, b: Body, node: s.Node, values: dict[str, _ast.expr]) -> 
     return Piped(g.call("answer_or_default", [g.slot_of(0, slot, line), default], line), node)
 
 
+# ---- Topics and functions elsewhere ----------------------------------------------------------------------------------
+
+PUBLISH = Signature(
+    "publish",
+    (positional("topic", "string"), positional("value", is_required=False)),
+    help="Publishes an event for all who subscribed to a topic; gives its number.",
+)
+
+
+def _publish(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str) -> Piped:
+    made = request(c, b, node, "topic", "publish", Given(c, b, PUBLISH, node, piped).values("topic", "value"))
+    return Piped(made.value, node, displays="never")
+
+
+SUBSCRIBE = Signature(
+    "subscribe",
+    (
+        positional("topic", "string"),
+        flag("from", "any", "start, now, or the number of an event; without it since the job began"),
+        flag("group", "string", "of a group each event goes to one member"),
+    ),
+    help="The channel of the events of a topic. The topic `jobs` has every change of a job's state.",
+)
+
+
+def _subscribe(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str) -> Piped:
+    return request(
+        c, b, node, "topic", "subscribe", Given(c, b, SUBSCRIBE, node, piped).values("topic", "from", "group")
+    )
+
+
+INVOKE = Signature(
+    "invoke",
+    (
+        positional("name", "string"),
+        positional("value", is_required=False),
+        flag("timeout", "duration", "how long to wait before it fails"),
+        flag("retry", "int", "how many further workers may try: 2"),
+    ),
+    help="Calls a function that a program outside implements over the HTTP interface; gives what it answers.",
+)
+
+
+def _invoke(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str) -> Piped:
+    values = Given(c, b, INVOKE, node, piped).values("name", "value", "timeout", "retry")
+    if "name" not in values:
+        return nothing(node)
+    timeout = values.get("timeout")
+    if timeout is not None:
+        values["timeout"] = timeout = spill(c, b, node, timeout)
+    handle = request(c, b, node, "function", "call", values)
+    return wait_for(c, b, node, handle.value, None if timeout is None else timeout)
+
+
 MESSAGE_FORMS = {
+    "publish": Form(PUBLISH, _publish),
+    "subscribe": Form(SUBSCRIBE, _subscribe),
+    "invoke": Form(INVOKE, _invoke),
     "signal": Form(SIGNAL, _signal),
     "inbox": Form(INBOX, _inbox),
     "ask": Form(ASK, _ask),

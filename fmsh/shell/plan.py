@@ -143,8 +143,9 @@ def _answer(request: Request) -> Value:
         return Handle("job", "0", {"id": 0})
     if request.connector == "person":
         return Handle("person", str(request.step), {"question": request.arguments["question"]})
-    if request.connector == "signal":
-        return None
+    if request.connector in ("signal", "topic", "function") and request.operation != "publish":
+        kind = {"topic": "topic", "function": "call"}.get(request.connector)
+        return None if kind is None else Handle(kind, str(request.step), {"many": True})
     return Unknown(request.step)
 
 

@@ -103,6 +103,7 @@ class MemoryStore(MemoryCallers, Mover):
             disk.keep_blobs(kept.job.id, lasting, None)
             disk.keep_blobs(kept.job.id, blobs, held.head)
             self._register(disk)
+            self.tell_of_states()
         if kept.job.owner_id is None:
             self._poke_if_due(kept.job.wake_at_ms)
             return kept.job, None, True
@@ -167,6 +168,7 @@ class MemoryStore(MemoryCallers, Mover):
                     self._deliver_rows(append.deliveries)
                     if append.session is not None:
                         disk.change_session(append.session)
+            self.tell_of_states()
         if any(append.release and append.summary.wake_at_ms is not None for append in appends):
             self.wake_daemon()
         return answers
@@ -263,6 +265,7 @@ class MemoryStore(MemoryCallers, Mover):
             kept.set(waiting_for_json="[]")
             kept.inbox = {}
             self._deliver_rows(deliveries)
+            self.tell_of_states()
         return True
 
     def trim(self, job_id: int, *, before_ms: int, now_ms: int) -> int:
@@ -297,6 +300,8 @@ class MemoryStore(MemoryCallers, Mover):
                 del disk.jobs[kept.job.id]
                 disk.callbacks = {at: found for at, found in disk.callbacks.items() if at[0] != kept.job.id}
                 disk.replies = {id: found for id, found in disk.replies.items() if found[0] != kept.job.id}
+                disk.calls = {id: call for id, call in disk.calls.items() if call.new.job_id != kept.job.id}
+                disk.subscriptions = {at: new for at, new in disk.subscriptions.items() if at[0] != kept.job.id}
                 if all(other.job.program_hash != kept.job.program_hash for other in disk.jobs.values()):
                     del disk.programs[kept.job.program_hash]
         return freed
@@ -315,6 +320,7 @@ class MemoryStore(MemoryCallers, Mover):
                 kept.delivered = {id: at_ms for id, at_ms in kept.delivered.items() if at_ms >= before_ms}
             disk.callbacks = {at: found for at, found in disk.callbacks.items() if not found.was_over(before_ms)}
             disk.replies = {id: found for id, found in disk.replies.items() if found[1] >= before_ms}
+            disk.events = {seq: event for seq, event in disk.events.items() if event.at_ms >= before_ms}
         return 0
 
     def existed(self, job_id: int) -> bool:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         Snapshot,
         Summary,
     )
+    from fmsh.store.outside import NewCall, Subscription, TopicEvent
 
 KEY = b"the key of stores in memory"
 SUMMARY_FIELDS = (
@@ -95,6 +96,16 @@ class CallbackOnDisk:
         return was_used or (expires_ms is not None and expires_ms < before_ms)
 
 
+class CallOnDisk:
+    __slots__ = ("attempt", "free_at_ms", "is_open", "new")
+
+    def __init__(self, new: NewCall) -> None:
+        self.new = new
+        self.attempt = 0
+        self.free_at_ms = 0
+        self.is_open = True
+
+
 class MemoryDisk:
     """What all processes share and what outlives them."""
 
@@ -108,6 +119,12 @@ class MemoryDisk:
         self.blob_uses: dict[tuple[int, str], int | None] = {}  # until which event of the job; None: as long as the job
         self.callbacks: dict[tuple[int, str], CallbackOnDisk] = {}
         self.replies: dict[str, tuple[int, int, str]] = {}  # the job, when, and what, by the id of the request
+        self.events: dict[int, TopicEvent] = {}
+        self.event_numbers: dict[str, int] = {}  # by what makes an event the same
+        self.subscriptions: dict[tuple[int, str], tuple[Subscription, int]] = {}  # with the position of each
+        self.topic_groups: dict[tuple[str, str], int] = {}
+        self.told_states: dict[int, str] = {}
+        self.calls: dict[str, CallOnDisk] = {}
         self.settings: dict[str, str] = {}
         self.secrets: dict[str, bytes] = {}
         self.sessions: dict[str, Session] = {}  # in order of their last use
@@ -116,7 +133,7 @@ class MemoryDisk:
         self.renewals: dict[str, int] = {}
         self.alive: set[str] = set()  # the owners whose lock is held
         self.sockets: dict[str, int] = {}
-        self.ids = {"job": 0, "inbox": 0}
+        self.ids = {"job": 0, "inbox": 0, "event": 0}
 
     def next_id(self, kind: str) -> int:
         self.ids[kind] += 1

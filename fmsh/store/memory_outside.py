@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 
-from fmsh.errors import StoreTaken
+from fmsh import wire
+from fmsh.errors import StoreMissing, StoreTaken
 from fmsh.store.base import MOVED, Delivery
+from fmsh.store.calls import given_up
 from fmsh.store.inbox import callback_json
-from fmsh.store.memory_disk import CallbackOnDisk
+from fmsh.store.memory_disk import CallbackOnDisk, CallOnDisk
 from fmsh.store.memory_drawer import Drawer, Writing
-from fmsh.store.outside import Call
+from fmsh.store.outside import JOBS, Call, LeasedCall, TopicEvent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
     from fmsh.store.base import NewCallback
     from fmsh.store.memory_disk import KeptJob, MemoryDisk
+    from fmsh.store.outside import CallOutcome, NewCall, Subscription
 
 
 class MemoryCallers(Drawer):
@@ -95,3 +98,118 @@ class MemoryCallers(Drawer):
     def reply_to(self, request_id: str) -> str | None:
         found = self.disk.replies.get(request_id)
         return None if found is None else found[2]
+
+    # -- topics
+
+    def publish(self, topic: str, data_json: str, *, dedupe_id: str | None, at_ms: int) -> int:
+        with Writing(self) as disk:
+            if dedupe_id is not None and dedupe_id in disk.event_numbers:
+                return disk.event_numbers[dedupe_id]
+            event = TopicEvent(disk.next_id("event"), topic, at_ms, data_json)
+            disk.events[event.seq] = event
+            if dedupe_id is not None:
+                disk.event_numbers[dedupe_id] = event.seq
+            self._hand_on(topic)
+            return event.seq
+
+    def _hand_on(self, topic: str) -> None:
+        groups: dict[str, list[tuple[int, str]]] = {}
+        for (job_id, handle_id), (new, position) in sorted(self.disk.subscriptions.items()):
+            kept = self.disk.jobs.get(job_id)
+            if new.topic != topic or kept is None or kept.has_ended:
+                continue
+            if new.group is not None:
+                groups.setdefault(new.group, []).append((job_id, handle_id))
+                continue
+            for event in self.topic_events(topic, after=position, limit=1000):
+                self._tell(job_id, handle_id, event)
+                self.disk.subscriptions[job_id, handle_id] = (new, event.seq)
+        for group, members in groups.items():
+            for event in self.topic_events(topic, after=self.disk.topic_groups[topic, group], limit=1000):
+                self._tell(*members[event.seq % len(members)], event)
+                self.disk.topic_groups[topic, group] = event.seq
+
+    def _tell(self, job_id: int, handle_id: str, event: TopicEvent) -> None:
+        delivery = f'{{"seq":{event.seq},"at_ms":{event.at_ms},"body":{event.data_json}}}'
+        dedupe_id = f"topic {handle_id} {event.seq}"
+        self.deliver(job_id, "topic", callback_json(handle_id, delivery), dedupe_id=dedupe_id)
+
+    def tell_of_states(self) -> None:
+        """Notes what became of the states of jobs, as the triggers of the schema do."""
+        disk = self.disk
+        for job_id, kept in disk.jobs.items():
+            job, before = kept.job, disk.told_states.get(job_id)
+            disk.told_states[job_id] = job.state
+            listens = any(at[0] == job_id and new.topic == JOBS for at, (new, _) in disk.subscriptions.items())
+            if job.state == before or listens or '"fmsh.on":"jobs"' in job.tags_json:
+                continue
+            told: dict[str, object] = {
+                name: getattr(job, name) for name in ("id", "uid", "key", "name", "command", "state")
+            }
+            event = TopicEvent(disk.next_id("event"), JOBS, time.time_ns() // 10**6, wire.encode_plain(told))
+            disk.events[event.seq] = event
+        self._hand_on(JOBS)
+
+    def subscribe(self, new: Subscription) -> None:
+        with Writing(self) as disk:
+            if new.job_id not in disk.jobs:
+                raise StoreMissing(f"there is no job {new.job_id}")
+            created_ms = disk.jobs[new.job_id].job.created_at_ms
+            seen = [event.seq for event in disk.events.values() if new.is_from_now or event.at_ms < created_ms]
+            position = max(seen, default=0) if new.after is None else new.after
+            if new.group is not None:
+                disk.topic_groups.setdefault((new.topic, new.group), position)
+            disk.subscriptions.setdefault((new.job_id, new.handle_id), (new, position))
+            self._hand_on(new.topic)
+
+    def topic_events(self, topic: str | None, *, after: int, limit: int) -> list[TopicEvent]:
+        found = [event for event in self.disk.events.values() if event.seq > after and topic in (None, event.topic)]
+        return found[:limit]
+
+    # -- calls
+
+    def open_call(self, new: NewCall) -> None:
+        with Writing(self) as disk:
+            disk.calls.setdefault(new.id, CallOnDisk(new))
+
+    def lease_call(self, name: str, *, now_ms: int, lease_ms: int) -> LeasedCall | None:
+        with Writing(self) as disk:
+            for call in disk.calls.values():
+                new = call.new
+                if new.name != name or not call.is_open or call.free_at_ms > now_ms or self._kept(new.job_id).has_ended:
+                    continue
+                if new.expires_at_ms is not None and new.expires_at_ms <= now_ms:
+                    call.is_open = False
+                elif call.attempt >= new.attempts_max:
+                    self._close(call, given_up(name, call.attempt))
+                else:
+                    call.attempt += 1
+                    call.free_at_ms = now_ms + lease_ms
+                    return LeasedCall(new.id, name, new.value_json, call.attempt, call.free_at_ms)
+        return None
+
+    def _close(self, call: CallOnDisk, outcome_json: str) -> None:
+        call.is_open = False
+        new = call.new
+        if not self._kept(new.job_id).has_ended:
+            data_json = callback_json(new.handle_id, outcome_json)
+            self.deliver(new.job_id, "call", data_json, dedupe_id=f"call {new.id}")
+
+    def beat_call(self, id: str, *, attempt: int, until_ms: int) -> bool:
+        with Writing(self) as disk:
+            call = disk.calls.get(id)
+            if call is None or not call.is_open or call.attempt != attempt:
+                return False
+            call.free_at_ms = until_ms
+            return True
+
+    def finish_call(self, outcome: CallOutcome, *, now_ms: int) -> bool:
+        with Writing(self) as disk:
+            call = disk.calls.get(outcome.id)
+            if call is None or not call.is_open or call.attempt != outcome.attempt:
+                return False
+            if outcome.is_retryable and call.attempt < call.new.attempts_max:
+                call.free_at_ms = now_ms + outcome.retry_after_ms
+            else:
+                self._close(call, outcome.data_json)
+            return True

@@ -77,6 +77,68 @@ CREATE TABLE reply (
 ) STRICT;
 CREATE INDEX reply_by_job ON reply (job_id);
 """
+# From 5: topics, and calls of functions that are implemented elsewhere.
+ADD_TOPICS = """CREATE TABLE topic_event (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    topic TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    dedupe_id TEXT,
+    data_json TEXT NOT NULL,
+    sum BLOB
+) STRICT;
+
+CREATE INDEX topic_event_by_topic ON topic_event (topic, seq);
+CREATE UNIQUE INDEX topic_event_once ON topic_event (dedupe_id) WHERE dedupe_id IS NOT NULL;
+
+CREATE TABLE topic_group (
+    topic TEXT NOT NULL,
+    name TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (topic, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE subscription (
+    job_id INTEGER NOT NULL,
+    handle_id TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    group_name TEXT,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (job_id, handle_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX subscription_by_topic ON subscription (topic);
+
+CREATE TRIGGER job_is_new_to_others AFTER INSERT ON job
+WHEN new.tags_json NOT LIKE '%"fmsh.on":"jobs"%' BEGIN
+    INSERT INTO topic_event (topic, at_ms, data_json) VALUES ('jobs', new.created_at_ms, json_object(
+        'id', new.id, 'uid', new.uid, 'key', new.key, 'name', new.name, 'command', new.command, 'state', new.state));
+END;
+
+CREATE TRIGGER job_state_is_told AFTER UPDATE OF state ON job
+WHEN new.state != old.state AND new.tags_json NOT LIKE '%"fmsh.on":"jobs"%'
+AND NOT EXISTS (SELECT 1 FROM subscription WHERE job_id = new.id AND topic = 'jobs') BEGIN
+    INSERT INTO topic_event (topic, at_ms, data_json) VALUES (
+        'jobs', CAST(unixepoch('subsec') * 1000 AS INTEGER), json_object(
+        'id', new.id, 'uid', new.uid, 'key', new.key, 'name', new.name, 'command', new.command, 'state', new.state));
+END;
+
+CREATE TABLE call (
+    id TEXT PRIMARY KEY,
+    job_id INTEGER NOT NULL,
+    handle_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    value_json TEXT NOT NULL,
+    attempts_max INTEGER NOT NULL,
+    expires_at_ms INTEGER,
+    attempt INTEGER NOT NULL,
+    free_at_ms INTEGER NOT NULL,
+    is_open INTEGER NOT NULL,
+    sum BLOB NOT NULL
+) STRICT;
+
+CREATE INDEX call_open ON call (name, free_at_ms) WHERE is_open;
+CREATE INDEX call_by_job ON call (job_id);
+"""
 
 
 class Schema(Record):
@@ -86,7 +148,7 @@ class Schema(Record):
     steps: Mapping[int, str]
 
 
-CURRENT = Schema(5, {1: COUNT_BLOB_USES, 2: ADD_SESSIONS, 3: DATE_DELIVERIES, 4: ADD_REPLIES})
+CURRENT = Schema(6, {1: COUNT_BLOB_USES, 2: ADD_SESSIONS, 3: DATE_DELIVERIES, 4: ADD_REPLIES, 5: ADD_TOPICS})
 
 
 def bring_up_to_date(

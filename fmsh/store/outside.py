@@ -17,6 +17,9 @@ else:
     Protocol = object
 
 
+JOBS = "jobs"  # the topic on which the store itself tells of every change of a job's state
+
+
 class Call(Record):
     """One call of an address, as it came. `data_json` is what the job receives of it."""
 
@@ -25,6 +28,54 @@ class Call(Record):
     dedupe_id: str
     method: str
     now_ms: int
+
+
+class TopicEvent(Record):
+    seq: int  # in the store: a topic has gaps
+    topic: str
+    at_ms: int
+    data_json: str
+
+
+class Subscription(Record):
+    """That a job hears of a topic: of events after `after`, or from now on, or else since the job was created."""
+
+    job_id: int
+    handle_id: str
+    topic: str
+    group: str | None = None
+    after: int | None = None
+    is_from_now: bool = False
+
+
+class NewCall(Record):
+    """A call of a function that a program outside implements. `attempts_max`: how many workers may try."""
+
+    id: str
+    job_id: int
+    handle_id: str
+    name: str
+    value_json: str
+    attempts_max: int
+    expires_at_ms: int | None
+
+
+class LeasedCall(Record):
+    id: str
+    name: str
+    value_json: str
+    attempt: int
+    deadline_ms: int
+
+
+class CallOutcome(Record):
+    """What the worker of an attempt says: `data_json` is `{"value", "error"}` in the wire form."""
+
+    id: str
+    attempt: int
+    data_json: str
+    is_retryable: bool = False
+    retry_after_ms: int = 0
 
 
 class Outside(Protocol):
@@ -59,5 +110,35 @@ class Outside(Protocol):
         A row is of kind `callback`, its data `{"handle": ID, "delivery": …}` with the data given.
 
         None: unknown, expired, or used with another `dedupe_id`; callers cannot tell which.
+        """
+        ...
+
+    # -- topics
+    def publish(self, topic: str, data_json: str, *, dedupe_id: str | None, at_ms: int) -> int:
+        """Adds an event to a topic, tells those who subscribed, and gives its number.
+
+        With a `dedupe_id` that was there before nothing is added. An event becomes a row of kind `topic` in the inbox
+        of every job that hears of the topic, and of one member of each group, with the data
+        `{"handle": ID, "delivery": {"seq", "at_ms", "body"}}`.
+        """
+        ...
+
+    def subscribe(self, new: Subscription) -> None: ...
+    def topic_events(self, topic: str | None, *, after: int, limit: int) -> list[TopicEvent]: ...
+
+    # -- calls
+    def open_call(self, new: NewCall) -> None:
+        """Offers a call to workers; the same id again changes nothing."""
+        ...
+
+    def lease_call(self, name: str, *, now_ms: int, lease_ms: int) -> LeasedCall | None:
+        """Gives the oldest call of a function that nobody works on, to one worker, for `lease_ms`."""
+        ...
+
+    def beat_call(self, id: str, *, attempt: int, until_ms: int) -> bool: ...
+    def finish_call(self, outcome: CallOutcome, *, now_ms: int) -> bool:
+        """Takes the outcome of an attempt into the inbox of the job, as a row of kind `call`; or lets others try.
+
+        False: the call is over, or another worker has it.
         """
         ...

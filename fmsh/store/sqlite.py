@@ -116,6 +116,7 @@ class SqliteStore(Callers):
 
         job, held, is_new = self._database.write(work, is_settled=lambda: jobs.exists(self._database, new.uid))
         self._presence.is_registered |= lease
+        self._tell_of_states()
         if is_new and held is None:
             self._poke_if_due(job.wake_at_ms)
         return job, held, is_new
@@ -150,6 +151,7 @@ class SqliteStore(Callers):
         for append in appends:
             self._require_room_for(append.events)
         answers = history.commit(self._database, self.owner.id, appends, self._poke_holder)
+        self._tell_of_states()
         for append, answer in zip(appends, answers, strict=True):
             if append.release and answer is None and append.summary.wake_at_ms is not None:
                 self.wake_daemon()

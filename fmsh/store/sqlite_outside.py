@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from fmsh.store.base import Delivery, NewCallback
     from fmsh.store.database import Cursor, Database
     from fmsh.store.inbox import Knock
-    from fmsh.store.outside import Call
+    from fmsh.store.outside import Call, CallOutcome, LeasedCall, NewCall, Subscription, TopicEvent
 
 
 class Callers:
@@ -51,9 +51,7 @@ class Callers:
             return [inbox.deliver_callback(cursor, key, call) for call in calls]
 
         found = self._database.write(work)
-        holders: dict[str | None, Knock] = {each[1].holder_id: each[1] for each in found if each and each[1].is_new}
-        for knock in holders.values():
-            self._poke_holder(knock)
+        self._poke_holders([each[1] for each in found if each is not None])
         return [None if each is None else each[0] for each in found]
 
     def reply(self, job_id: int, request_id: str, data_json: str) -> bool:
@@ -66,3 +64,74 @@ class Callers:
         from fmsh.store import inbox
 
         return inbox.reply_to(self._database, request_id)
+
+    # -- topics
+
+    def publish(self, topic: str, data_json: str, *, dedupe_id: str | None, at_ms: int) -> int:
+        from fmsh.store import topics
+
+        key = self._database.key
+
+        def work(cursor: Cursor) -> tuple[int, list[Knock]]:
+            return topics.publish(cursor, key, topic, data_json, dedupe_id, at_ms), topics.hand_on(cursor, key, topic)
+
+        seq, knocks = self._database.write(work)
+        self._poke_holders(knocks)
+        return seq
+
+    def subscribe(self, new: Subscription) -> None:
+        from fmsh.store import topics
+
+        def work(cursor: Cursor) -> list[Knock]:
+            topics.subscribe(cursor, new)
+            return topics.hand_on(cursor, self._database.key, new.topic)
+
+        self._poke_holders(self._database.write(work))
+
+    def topic_events(self, topic: str | None, *, after: int, limit: int) -> list[TopicEvent]:
+        from fmsh.store import topics
+
+        return topics.events(self._database, topic, after, limit)
+
+    def _tell_of_states(self) -> None:
+        """Tells who hears of jobs what has just changed; it is one read where nobody does."""
+        if self._database.read("SELECT 1 FROM subscription WHERE topic = 'jobs' LIMIT 1"):
+            from fmsh.store import topics
+            from fmsh.store.outside import JOBS
+
+            key = self._database.key
+            self._poke_holders(self._database.write(lambda cursor: topics.hand_on(cursor, key, JOBS)))
+
+    def _poke_holders(self, knocks: Sequence[Knock]) -> None:
+        for knock in {knock.holder_id: knock for knock in knocks if knock.is_new}.values():
+            self._poke_holder(knock)
+
+    # -- calls
+
+    def open_call(self, new: NewCall) -> None:
+        from fmsh.store import calls
+
+        self._database.write(lambda cursor: calls.open_call(cursor, self._database.key, new))
+
+    def lease_call(self, name: str, *, now_ms: int, lease_ms: int) -> LeasedCall | None:
+        from fmsh.store import calls
+
+        if not calls.is_one_due(self._database, name, now_ms):
+            return None
+        key = self._database.key
+        leased, knocks = self._database.write(lambda cursor: calls.lease_call(cursor, key, name, now_ms, lease_ms))
+        self._poke_holders(knocks)
+        return leased
+
+    def beat_call(self, id: str, *, attempt: int, until_ms: int) -> bool:
+        from fmsh.store import calls
+
+        return self._database.write(lambda cursor: calls.beat_call(cursor, id, attempt, until_ms))
+
+    def finish_call(self, outcome: CallOutcome, *, now_ms: int) -> bool:
+        from fmsh.store import calls
+
+        key = self._database.key
+        is_taken, knocks = self._database.write(lambda cursor: calls.finish_call(cursor, key, outcome, now_ms))
+        self._poke_holders(knocks)
+        return is_taken

@@ -8,8 +8,9 @@ statement: it sees one state of the database, and nobody waits for it.
 from __future__ import annotations
 
 from fmsh.errors import StoreCorrupt, StoreMissing
-from fmsh.store import chain, history, inbox, jobs, migrations
+from fmsh.store import calls, chain, history, inbox, jobs, migrations
 from fmsh.store.base import ACTIVE_STATES, ENDED_STATES, MOVED, Damage
+from fmsh.store.outside import JOBS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ OF_A_JOB = {
     "delivered": "notes of deliveries",
     "callback": "callback addresses",
     "reply": "answers to calls",
+    "subscription": "subscriptions",
+    "call": "calls of functions",
     "blob_use": "uses of large values",
 }
 
@@ -158,6 +161,21 @@ def _reply(reader: Reader, rowid: int) -> Damage | None:
     return None
 
 
+def _topic_event(reader: Reader, rowid: int) -> Damage | None:
+    sql = "SELECT topic, at_ms, data_json, sum FROM topic_event WHERE seq = ?"
+    for *values, kept in reader.read(sql, (rowid,)):
+        if values[0] != JOBS and chain.row_sum(reader.key, *values) != kept:
+            return Damage(f"event {rowid} of the topic {values[0]} is not what was written")
+    return None
+
+
+def _call(reader: Reader, rowid: int) -> Damage | None:
+    for *values, kept in reader.read(f"SELECT {calls.COLUMNS}, sum FROM call WHERE rowid = ?", (rowid,)):
+        if chain.row_sum(reader.key, *values) != kept:
+            return Damage(f"a call of job {values[1]} is not what was written", values[1])
+    return None
+
+
 def _program(reader: Reader, rowid: int) -> Damage | None:
     for (hash,) in reader.read("SELECT hash FROM program WHERE rowid = ?", (rowid,)):
         jobs.program(reader, hash)
@@ -176,6 +194,8 @@ LOOKS: dict[str, Look] = {
     "inbox": _inbox_row,
     "callback": _callback,
     "reply": _reply,
+    "topic_event": _topic_event,
+    "call": _call,
     "program": _program,
     "blob": _blob,
 }

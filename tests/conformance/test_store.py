@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import select
+from typing import Any
 
 import pytest
 
@@ -22,7 +24,7 @@ from fmsh.store.base import (
     Snapshot,
     Summary,
 )
-from fmsh.store.outside import Call
+from fmsh.store.outside import JOBS, Call, CallOutcome, LeasedCall, NewCall, Subscription
 from tests.conformance.worlds import (
     PROGRAM,
     RUNNING,
@@ -903,3 +905,134 @@ def test_a_delivery_to_another_job_is_made_in_the_same_commit(world: World, stor
     (refusal,) = store.commit([Append(stale, [event()], RUNNING, deliveries=[row.replace(dedupe_id="y")])])
     assert refusal is not None
     assert len(store.inbox(parent.job_id)) == 1
+
+
+# -- topics
+
+
+def heard(store: EventStore, job_id: int) -> list[tuple[str, object]]:
+    rows = [json.loads(row.data_json) for row in store.inbox(job_id) if row.kind == "topic"]
+    return [(row["handle"], row["delivery"]["body"]) for row in rows]
+
+
+def publish(store: EventStore, data: object, topic: str = "t", dedupe_id: str | None = None) -> int:
+    return store.publish(topic, json.dumps(data), dedupe_id=dedupe_id, at_ms=5)
+
+
+def test_an_event_is_told_to_all_who_subscribed_and_once(world: World, store: EventStore) -> None:
+    first, second, other = (start(store, uid) for uid in ("u1", "u2", "u3"))
+    for lease in (first, second):
+        store.subscribe(Subscription(lease.job_id, "h", "t"))
+    store.subscribe(Subscription(other.job_id, "h", "other"))
+    seq = publish(world.open(), {"a": 1}, dedupe_id="x")
+    assert publish(store, {"a": 2}, dedupe_id="x") == seq
+    publish(store, 3)
+    store.subscribe(Subscription(first.job_id, "h", "t"))
+    assert heard(store, first.job_id) == heard(store, second.job_id) == [("h", {"a": 1}), ("h", 3)]
+    assert heard(store, other.job_id) == []
+    found = store.topic_events("t", after=0, limit=9)
+    assert [(event.topic, event.data_json) for event in found] == [("t", '{"a": 1}'), ("t", "3")]
+    assert store.topic_events("t", after=found[0].seq, limit=9) == found[1:]
+    assert store.topic_events("t", after=0, limit=1) == found[:1]
+    assert [damage.text for damage in store.verify()] == []
+
+
+def test_a_subscription_begins_where_it_is_asked_to(store: EventStore) -> None:
+    numbers = [publish(store, n) for n in range(3)]
+    lease = start(store)
+    publish(store, "later")
+    for handle, options in (
+        ("start", {"after": 0}),
+        ("second", {"after": numbers[0]}),
+        ("now", {"is_from_now": True}),
+        ("job", {}),
+    ):
+        store.subscribe(Subscription(lease.job_id, handle, "t", **options))
+    publish(store, "last")
+    told = heard(store, lease.job_id)
+    assert [body for handle, body in told if handle == "start"] == [0, 1, 2, "later", "last"]
+    assert [body for handle, body in told if handle == "second"] == [1, 2, "later", "last"]
+    assert [body for handle, body in told if handle == "now"] == ["last"]
+
+
+def test_of_a_group_each_event_goes_to_one_member_and_waits_while_there_is_none(store: EventStore) -> None:
+    members = [start(store, uid) for uid in ("u1", "u2")]
+    for member in members:
+        store.subscribe(Subscription(member.job_id, "h", "t", group="g"))
+    for n in range(6):
+        publish(store, n)
+    told = [heard(store, member.job_id) for member in members]
+    assert sorted(body for each in told for _, body in each) == [0, 1, 2, 3, 4, 5] and all(told)
+    for member in members:
+        store.commit([Append(member, [event("JobEnded")], SUCCEEDED)])
+    publish(store, "waits")
+    late = start(store, "u3")
+    store.subscribe(Subscription(late.job_id, "h", "t", group="g"))
+    assert heard(store, late.job_id) == [("h", "waits")]
+
+
+def test_every_change_of_a_jobs_state_is_an_event_but_of_those_who_listen(store: EventStore) -> None:
+    listener, lease = start(store, "u1"), start(store, "u2")
+    store.subscribe(Subscription(listener.job_id, "h", JOBS, is_from_now=True))
+    commit(store, lease, "A", summary=Summary("waiting"))
+    commit(store, lease, "B", summary=Summary("waiting"))
+    commit(store, listener, "A", summary=Summary("waiting"))
+    commit(store, lease, "JobEnded", summary=SUCCEEDED)
+    told = [body for _, body in heard(store, listener.job_id)]
+    assert [(body["id"], body["state"]) for body in told] == [(lease.job_id, "waiting"), (lease.job_id, "succeeded")]  # type: ignore[index]
+    store.forget_deliveries(before_ms=2**60)
+    assert store.topic_events(None, after=0, limit=9) == []
+
+
+# -- calls of functions that are implemented elsewhere
+
+
+def new_call(lease: Lease, id: str = "c", **options: Any) -> NewCall:
+    return NewCall(id, lease.job_id, "7", "resize", '{"w":1}', options.get("attempts_max", 2), options.get("expires"))
+
+
+def outcomes_of(store: EventStore, job_id: int) -> list[Any]:
+    return [json.loads(row.data_json) for row in store.inbox(job_id) if row.kind == "call"]
+
+
+def test_a_call_is_leased_to_one_worker_and_its_outcome_comes_once(world: World, store: EventStore) -> None:
+    lease, other = start(store), world.open()
+    store.open_call(new_call(lease))
+    store.open_call(new_call(lease))
+    assert store.lease_call("other", now_ms=10, lease_ms=5) is None
+    assert other.lease_call("resize", now_ms=10, lease_ms=5) == LeasedCall("c", "resize", '{"w":1}', 1, 15)
+    assert store.lease_call("resize", now_ms=14, lease_ms=5) is None
+    assert store.beat_call("c", attempt=1, until_ms=20) and not store.beat_call("c", attempt=2, until_ms=99)
+    assert store.lease_call("resize", now_ms=19, lease_ms=5) is None
+    done = CallOutcome("c", 1, '{"value":5,"error":null}')
+    assert store.finish_call(done, now_ms=19) and not store.finish_call(done, now_ms=19)
+    assert outcomes_of(store, lease.job_id) == [{"handle": "7", "delivery": {"value": 5, "error": None}}]
+    assert store.lease_call("resize", now_ms=999, lease_ms=5) is None
+    assert [damage.text for damage in store.verify()] == []
+
+
+def test_a_call_goes_to_another_worker_when_a_lease_runs_out_or_an_error_may_go_away(store: EventStore) -> None:
+    lease = start(store)
+    store.open_call(new_call(lease, attempts_max=3))
+    assert store.lease_call("resize", now_ms=0, lease_ms=5)
+    second = store.lease_call("resize", now_ms=5, lease_ms=5)
+    assert second is not None and second.attempt == 2
+    assert not store.finish_call(CallOutcome("c", 1, "{}"), now_ms=6), "it has lost its lease"
+    assert store.finish_call(CallOutcome("c", 2, "{}", True, 100), now_ms=6)
+    assert store.lease_call("resize", now_ms=105, lease_ms=5) is None
+    third = store.lease_call("resize", now_ms=106, lease_ms=5)
+    assert third is not None and third.attempt == 3
+    assert store.lease_call("resize", now_ms=111, lease_ms=5) is None
+    (outcome,) = outcomes_of(store, lease.job_id)
+    assert "3 workers took the call" in json.dumps(outcome["delivery"]["error"])
+
+
+def test_a_call_of_a_job_that_is_over_or_that_came_too_late_is_nobodys(store: EventStore) -> None:
+    ended, lease = start(store, "u1"), start(store, "u2")
+    store.open_call(new_call(ended, "a"))
+    store.open_call(new_call(lease, "b", expires=50))
+    commit(store, ended, "JobEnded", summary=SUCCEEDED)
+    assert store.lease_call("resize", now_ms=50, lease_ms=5) is None
+    assert outcomes_of(store, lease.job_id) == []
+    store.remove_jobs([ended.job_id], now_ms=1)
+    assert not store.finish_call(CallOutcome("a", 0, "{}"), now_ms=1)
