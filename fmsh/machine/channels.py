@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections import deque
 
-from fmsh.machine.code import UNSET
 from fmsh.values import Block, ErrorValue, Handle, Raised, a_kind, error_value, kind_of
 
 TYPE_CHECKING = False
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from fmsh.values import Value
 
 SENDERS_KEPT = 64  # an endless job may start a task in each of its turns that sends
+WAITS = ("channel", "room")  # for an item, for room
 ITEMS_MAX = 1000  # of a list or record that is searched for channels; a longer one is taken to hold them all
 
 
@@ -45,6 +45,10 @@ class Channel:
         self.senders: dict[str, None] = {}  # an ordered set
         self.senders_max = SENDERS_KEPT  # before those that ended are struck out
         self.is_closed = False
+
+    @property
+    def has_room(self) -> bool:
+        return len(self.items) < self.capacity
 
 
 def make(machine: Machine, capacity: Value) -> Handle:
@@ -63,7 +67,7 @@ def send(machine: Machine, task: Task, handle: Value, value: Value) -> bool:
     channel = find(machine, handle, "send")
     if channel.is_closed:
         raise Raised(error_value("closed", "the channel has ended: it was closed, or nobody is left who takes from it"))
-    if len(channel.items) >= channel.capacity:
+    if not channel.has_room:
         task.waiting = ("room", channel.id)
         return False
     channel.items.append(value)
@@ -94,8 +98,17 @@ def take(machine: Machine, handle: Handle) -> Value:
     channel = find(machine, handle, "await")
     if not channel.items:
         raise Raised(error_value("closed", "the channel has ended: it was closed, or nobody is left who could send"))
-    machine.wake_waiting("room", channel.id)
-    return channel.items.popleft()
+    item = channel.items.popleft()
+    _wake_for_room(machine, channel.id, 1)
+    return item
+
+
+def _wake_for_room(machine: Machine, id: str, count: int) -> None:
+    """Wakes the oldest of the tasks that wait for room: were all woken for each item, they would do little else."""
+    while count > 0 and (task := machine.waiters.oldest("room", id)) is not None:
+        task.waiting = None
+        machine.wake(task)
+        count -= 1
 
 
 def close(machine: Machine, handle: Value) -> None:
@@ -126,8 +139,16 @@ def find(machine: Machine, handle: Value, command: str) -> Channel:
 
 
 def end_one(machine: Machine) -> bool:
-    """Closes a channel that nobody is left for, if there is one. To be called when every task waits."""
-    waited = {task.waiting[1] for task in machine.tasks.values() if _waits_for_channel(task)}  # type: ignore[index]
+    """Closes a channel that nobody is left for, if there is one. To be called when every task waits.
+
+    Whoever was woken for room and was stopped instead has left it to those that wait still: they are woken first.
+    """
+    roomy = [channel for id in machine.waiters.ids("room") if (channel := machine.channels[id]).has_room]
+    for channel in roomy:
+        _wake_for_room(machine, channel.id, channel.capacity - len(channel.items))
+    if roomy:
+        return True
+    waited = {id for kind in WAITS for id in machine.waiters.ids(kind)}
     if not waited:
         return False
     stuck = _stuck(machine, waited)
@@ -139,7 +160,7 @@ def end_one(machine: Machine) -> bool:
 
 
 def _waits_for_channel(task: Task) -> bool:
-    return task.waiting is not None and task.waiting[0] in ("channel", "room")
+    return task.waiting is not None and task.waiting[0] in WAITS
 
 
 def _rank(machine: Machine, channel: Channel) -> tuple[int, int]:
@@ -149,20 +170,21 @@ def _rank(machine: Machine, channel: Channel) -> tuple[int, int]:
 
 
 def _stuck(machine: Machine, waited: set[str]) -> dict[str, Task]:
-    """The tasks that nothing can wake but one another."""
-    stuck: dict[str, Task] = {}
-    awake: list[Task] = []
-    for task in machine.tasks.values():
-        if _is_woken_from_outside(machine, task):
-            awake.append(task)
-        else:
-            stuck[task.id] = task
+    """The tasks that nothing can wake but one another; none, if none of these waits for a channel."""
     reached: set[str] = set()
-    while awake:
-        _reach(machine, awake, waited, reached)
-        awake = [task for task in stuck.values() if _is_woken_from_inside(machine, task, stuck, reached)]
+    seen: set[int] = set()
+    stuck: dict[str, Task] = {}
+    for task in machine.tasks.values():
+        if not _is_woken_from_outside(machine, task):
+            stuck[task.id] = task
+            continue
+        _reach(machine, task, waited, reached, seen)
+        if waited <= reached:  # as it is nearly always, and soon
+            return {}
+    while awake := [task for task in stuck.values() if _is_woken_from_inside(machine, task, stuck, reached)]:
         for task in awake:
             del stuck[task.id]
+            _reach(machine, task, waited, reached, seen)
     return stuck
 
 
@@ -182,52 +204,48 @@ def _is_woken_from_inside(machine: Machine, task: Task, stuck: dict[str, Task], 
     return id not in stuck if kind == "task" else id in reached
 
 
-def _reach(machine: Machine, tasks: list[Task], waited: set[str], reached: set[str]) -> None:
-    """Adds the channels that some tasks can reach. It stops when all that are waited for are found."""
+def _reach(machine: Machine, task: Task, waited: set[str], reached: set[str], seen: set[int]) -> None:
+    """Adds the channels that a task can reach. It stops when all that are waited for are found.
+
+    `seen`: the scopes that were searched before.
+    """
     from fmsh.machine.state import Scope
 
-    seen: set[int] = set()
-    waiting: deque[Any] = deque()
-    for task in tasks:
-        waiting.extend(_held(machine, task))
-    while waiting and not waited <= reached:
-        item = waiting.popleft()
+    searching: list[Iterator[Any]] = [_held(machine, task)]
+    while searching:
+        item: Any = next(searching[-1], _END)
         kind = type(item)
-        if kind is Block:
-            item, kind = item.scope, Scope
-        if kind is Handle:
-            reached.update(_of_handle(machine, item, reached, waiting))
-        elif kind is Scope:
-            if item.id not in seen:
-                seen.add(item.id)
-                _add(item, waiting)
-        elif len(item) > ITEMS_MAX:
-            reached.update(waited)
-        else:
-            waiting.extend(part for part in (item.values() if kind is dict else item) if type(part) in _SEARCHED)
+        if item is _END:
+            searching.pop()
+        elif kind is Handle:
+            searching.append(_behind(machine, item, reached))
+            if waited <= reached:
+                return
+        elif kind is Block or kind is Scope:
+            scope: Scope = item.scope if kind is Block else item
+            if scope.id not in seen:
+                seen.add(scope.id)
+                searching.append(iter([*scope.slots] if scope.parent is None else [*scope.slots, scope.parent]))
+        elif kind is ErrorValue:
+            searching.append(iter(item.fields.values()))
+        elif kind is list or kind is tuple or kind is dict:
+            if len(item) > ITEMS_MAX:
+                reached.update(waited)
+                return
+            searching.append(iter(item.values() if kind is dict else item))
 
 
-_SEARCHED: tuple[type, ...] = (list, dict, tuple, Block, Handle)
+_END = object()
 
 
-def _add(scope: Scope, waiting: deque[Any]) -> None:
-    if scope.parent is not None:
-        waiting.append(scope.parent)
-    for value in scope.slots:
-        if type(value) is ErrorValue:
-            waiting.append(value.fields)
-        elif value is not UNSET and type(value) in _SEARCHED:
-            waiting.append(value)
-
-
-def _of_handle(machine: Machine, handle: Handle, reached: set[str], waiting: deque[Any]) -> set[str]:
-    """What a handle leads to: a channel, with what lies in it; the result of a task."""
+def _behind(machine: Machine, handle: Handle, reached: set[str]) -> Iterator[Any]:
+    """What a handle leads to: what lies in its channel, which is reached by it; the result of a task."""
     if handle.kind == "task" and handle.id in machine.results:
-        waiting.append(machine.results[handle.id])
+        return iter(machine.results[handle.id])
     if handle.kind != "channel" or handle.id in reached or handle.id not in machine.channels:
-        return set()
-    waiting.append([part for part in machine.channels[handle.id].items if type(part) in _SEARCHED])
-    return {handle.id}
+        return iter(())
+    reached.add(handle.id)
+    return iter([*machine.channels[handle.id].items])
 
 
 def _held(machine: Machine, task: Task) -> Iterator[Any]:

@@ -27,6 +27,7 @@ from fmsh.machine.sinks import take_output
 from fmsh.machine.state import Frame, Group, Scope, Task, value_of_group
 from fmsh.machine.step import STEPS, begin_output, bind_block, value_of
 from fmsh.machine.unwind import complete, place_of
+from fmsh.machine.waiters import Waiters
 from fmsh.values import ErrorValue, Raised, error_value
 
 TYPE_CHECKING = False
@@ -62,6 +63,7 @@ class Machine:
         self.mailboxes_since: dict[str, int] = {}  # the last step that was made before its first delivery
         self.channels: dict[str, Channel] = {}
         self.results: dict[str, Completion] = {}  # of spawned tasks that ended, until their group is over
+        self.waiters = Waiters()
         self.tasks: dict[str, Task] = {}
         self.groups: dict[int, Group] = {}
         self.ready: dict[str, Task] = {}  # an ordered set
@@ -86,7 +88,7 @@ class Machine:
             scope = Scope(self.new_scope_id(), level, scope)
             fill_first_scope(facts, scope)
         assert scope is not None
-        task = Task("0", group=None, index=0, environment={}, directory=facts.directory)
+        task = Task(self.waiters, "0", group=None, index=0, environment={}, directory=facts.directory)
         frame = Frame(code, scope, kind="main", position="show")
         begin_output(frame)
         task.frames.append(frame)
@@ -273,10 +275,9 @@ class Machine:
         self.ready.setdefault(task.id, task)
 
     def wake_waiting(self, kind: str, id: str) -> None:
-        for task in self.tasks.values():
-            if task.waiting == (kind, id):
-                task.waiting = None
-                self.wake(task)
+        for task in self.waiters.of(kind, id):
+            task.waiting = None
+            self.wake(task)
 
     # -- tasks and groups
 
@@ -301,6 +302,7 @@ class Machine:
         code = self.program.codes[code_id]
         parent.children += 1
         task = Task(
+            self.waiters,
             f"{parent.id}.{parent.children}",
             group=group.id,
             index=group.started,
@@ -312,7 +314,7 @@ class Machine:
         begin_output(frame)
         bind_block(frame.scope, code, arguments)
         task.frames.append(frame)
-        group.running.append(task.id)
+        group.running[task.id] = None
         self.tasks[task.id] = task
         self.ready[task.id] = task
         return task
@@ -336,7 +338,7 @@ class Machine:
         group = self.groups[task.group]
         if completion[0] == "return" and group.kind != "within":
             completion = "value", completion[1]
-        group.running.remove(task.id)
+        del group.running[task.id]
         group.results[task.index] = completion
         group.undos.extend(undos)
         if group.kind == "spawn":
@@ -357,7 +359,7 @@ class Machine:
     def _end_spawned(self, group: Group, task: Task, completion: Completion) -> None:
         self.results[task.id] = completion
         owner = self.tasks[group.owner]
-        is_awaited = any(other.waiting == ("task", task.id) for other in self.tasks.values())
+        is_awaited = bool(self.waiters.of("task", task.id))
         if completion[0] in ("error", "exit"):
             group.failed.append(task.id)
             if not is_awaited or completion[0] == "exit":

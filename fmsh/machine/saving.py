@@ -173,6 +173,7 @@ _GROUP_FIELDS = [
 
 def _save_group(program: Program, group: Group) -> dict[str, Any]:
     saved = {field: getattr(group, field) for field in _GROUP_FIELDS}
+    saved["running"] = list(group.running)
     saved["results"] = [[index, completion] for index, completion in group.results.items()]
     saved["undos"] = _save_cleanup(group.undos)
     saved["scope"] = group.scope.id if group.scope is not None else None
@@ -195,7 +196,7 @@ def restore(kind: type[Machine], program: Program, environment: Mapping[str, str
     link = _Linker(program, scopes) if '"$block"' in text else _keep
     _link_scopes(scopes, link)
     for saved in state["tasks"]:
-        task = _restore_task(program, scopes, link, saved)
+        task = _restore_task(machine, scopes, link, saved)
         machine.tasks[task.id] = task
     for saved in state["groups"]:
         machine.groups[saved["id"]] = _restore_group(scopes, link, saved)
@@ -274,8 +275,9 @@ def _cleanup(scopes: dict[int, Scope], entries: list[Any]) -> list[CleanupEntry]
     return [(serial, kind, code_id, scopes[scope]) for serial, kind, code_id, scope in entries]
 
 
-def _restore_task(program: Program, scopes: dict[int, Scope], link: Any, saved: dict[str, Any]) -> Task:
+def _restore_task(machine: Machine, scopes: dict[int, Scope], link: Any, saved: dict[str, Any]) -> Task:
     task = Task(
+        machine.waiters,
         saved["id"],
         group=saved["group"],
         index=saved["index"],
@@ -288,7 +290,7 @@ def _restore_task(program: Program, scopes: dict[int, Scope], link: Any, saved: 
     task.children = saved["children"]
     below: Code | None = None
     for fields in saved["frames"]:
-        task.frames.append(_restore_frame(program, scopes, link, fields, below))
+        task.frames.append(_restore_frame(machine.program, scopes, link, fields, below))
         below = task.frames[-1].code
     return task
 
@@ -316,6 +318,7 @@ def _restore_group(scopes: dict[int, Scope], link: Any, saved: dict[str, Any]) -
     group = Group(saved["id"], saved["kind"], saved["owner"])
     for field in _GROUP_FIELDS:
         setattr(group, field, saved[field])
+    group.running = dict.fromkeys(saved["running"])
     group.error = _completion(link, saved["error"])
     group.interrupted = _completion(link, saved["interrupted"])
     group.items = link(saved["items"])

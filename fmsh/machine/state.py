@@ -1,4 +1,4 @@
-"""The state of a running job: plain data, no behaviour.
+"""The state of a running job: plain data, no behaviour but that a task which waits is found in an index.
 
 Only scopes are shared by identity. Tasks and groups have ids; every other mutable thing has one owner. A completion is
 a pair: ("value", v), ("return", v), ("break", None), ("continue", None), ("error", e), ("cancel", e), ("exit", status).
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fmsh.machine.code import Code
+    from fmsh.machine.waiters import Waiters
     from fmsh.values import Secret, Value
 
     Completion = tuple[str, Any]
@@ -87,6 +88,9 @@ class Task:
     """
 
     __slots__ = (
+        "_waiters",
+        "_waiting",
+        "age",
         "cancel",
         "children",
         "directory",
@@ -96,22 +100,43 @@ class Task:
         "id",
         "index",
         "is_interrupted",
-        "waiting",
     )
 
     def __init__(
-        self, id: str, *, group: int | None, index: int, environment: dict[str, str | Secret | None], directory: str
+        self,
+        waiters: Waiters,
+        id: str,
+        *,
+        group: int | None,
+        index: int,
+        environment: dict[str, str | Secret | None],
+        directory: str,
     ) -> None:
+        self._waiters = waiters
+        self._waiting: tuple[str, Any] | None = None
+        waiters.tasks_made += 1
+        self.age = waiters.tasks_made
         self.id = id  # the path: "0", "0.2", …
         self.group = group
         self.index = index  # in its group
         self.environment = environment  # changes over the job's; never changed in place
         self.directory = directory
         self.frames: list[Frame] = []
-        self.waiting: tuple[str, Any] | None = None
         self.cancel = "no"  # no, requested, delivered
         self.is_interrupted = False  # a group of its frames may have a failure to raise at the next wait
         self.children = 0  # how many tasks it started, for their ids
+
+    @property
+    def waiting(self) -> tuple[str, Any] | None:
+        return self._waiting
+
+    @waiting.setter
+    def waiting(self, waiting: tuple[str, Any] | None) -> None:
+        if self._waiting is not None:
+            self._waiters.remove(self._waiting, self)
+        if waiting is not None and waiting[0] != "ended":
+            self._waiters.add(waiting, self)
+        self._waiting = waiting
 
 
 class Group:
@@ -144,7 +169,7 @@ class Group:
         self.id = id
         self.kind = kind
         self.owner = owner  # task id
-        self.running: list[str] = []
+        self.running: dict[str, None] = {}  # an ordered set
         self.results: dict[int, Completion] = {}
         self.error: Completion | None = None  # the first failure of a child; not of a spawn, see `failed`
         self.failed: list[str] = []  # of a spawn: the tasks that failed, but those whose failure was raised at an await

@@ -288,11 +288,17 @@ def step_await(machine: Machine, task: Task, frame: Frame, instruction: Instruct
     handles = awaited if isinstance(awaited, list) else [awaited]
     if not all(isinstance(handle, Handle) for handle in handles):
         raise raised("type", "await needs a callback, task, job or channel, or a list of them")
-    if not all(has_for(machine, task, handle, handles[:index]) for index, handle in enumerate(handles)):
+    if not all(has_for(machine, task, handle, _before(handles, index)) for index, handle in enumerate(handles)):
         return  # nothing is taken before all is there: this is done again on waking
     values = [take(machine, handle) for handle in handles]
     frame.scope.slots[instruction[2]] = values if isinstance(awaited, list) else values[0]
     frame.pc += 1
+
+
+def _before(handles: list[Handle], index: int) -> list[Handle]:
+    """Those before one of the handles, if one of them could take what it is to have."""
+    handle = handles[index]
+    return handles[:index] if handle.kind == "channel" or handle.fields_.get("many") else []
 
 
 def step_channel(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
