@@ -105,7 +105,7 @@ def sum_(items: Items) -> Value:
     """
     if type(items) is range:
         return (items[0] + items[-1]) * len(items) // 2 if items else 0
-    if all(type(item) is int for item in items):
+    if set(map(type, items)) == {int}:
         return sum(items)
     total: Value = 0
     for number, item in enumerate(_measures(items, "sum")):

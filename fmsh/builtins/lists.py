@@ -31,7 +31,8 @@ def where(items: Items, predicate: Callable[[Value], Value]) -> Value:
     > [{name: a, up: true}, {name: b, up: false}] | where { .up } | get name
     a
     """
-    return [item for item in items if truth(predicate(item))]
+    of_ints = for_whole_numbers(predicate, items, gives=bool)
+    return [item for item in items if truth(predicate(item))] if of_ints is None else of_ints(items)
 
 
 def each(items: Items, block: Callable[[Value], Value]) -> Value:
@@ -41,7 +42,21 @@ def each(items: Items, block: Callable[[Value], Value]) -> Value:
     10
     20
     """
-    return [block(item) for item in items]
+    of_ints = for_whole_numbers(block, items, gives=int)
+    return [block(item) for item in items] if of_ints is None else of_ints(items)
+
+
+def for_whole_numbers(
+    block: Callable[[Value], Value], items: Items, *, gives: type
+) -> Callable[[Items], list[Value]] | None:
+    """A faster way of all items through a block that `gives` a number (or that chooses: a bool), if it has one.
+
+    It has one for items that are all whole numbers.
+    """
+    of_ints: Callable[[Items], list[Value]] | None = getattr(block, "of_ints", None)
+    if of_ints is None or block.ints_give is not gives or not items or type(items[0]) is not int:  # type: ignore[attr-defined]
+        return None
+    return of_ints if type(items) is range or set(map(type, items)) == {int} else None
 
 
 def reduce(items: Items, block: Callable[[Value, Value], Value], **flags: Value) -> Value:

@@ -90,7 +90,12 @@ def own_slot(expression: _ast.expr) -> int | None:
 
 def lazily(value: _ast.expr, line: int) -> _ast.expr:
     """`lambda: value`."""
-    return at(_ast.Lambda(args=_arguments([]), body=value), line)  # type: ignore[no-any-return]
+    return function_of([], value, line)
+
+
+def function_of(parameters: list[str], value: _ast.expr, line: int) -> _ast.expr:
+    """`lambda parameters: value`."""
+    return at(_ast.Lambda(args=_arguments(parameters), body=value), line)  # type: ignore[no-any-return]
 
 
 def assign(target: str, value: _ast.expr, line: int) -> _ast.stmt:
@@ -106,11 +111,19 @@ def returned(value: _ast.expr, line: int) -> _ast.stmt:
     return at(_ast.Return(value=value), line)  # type: ignore[no-any-return]
 
 
-def define(function: str, parameters: list[str], body: list[_ast.stmt], line: int, *, defaults: int = 0) -> _ast.stmt:
+def define(
+    function: str,
+    parameters: list[str],
+    body: list[_ast.stmt],
+    line: int,
+    *,
+    defaults: int = 0,
+    decorators: list[_ast.expr] | None = None,
+) -> _ast.stmt:
     """`def function(parameters): body`; the last `defaults` parameters are None unless given."""
     arguments = _arguments(parameters, [constant(None, line) for _ in range(defaults)])
     made = _ast.FunctionDef(
-        name=function, args=arguments, body=body, decorator_list=[], returns=None, type_comment=None
+        name=function, args=arguments, body=body, decorator_list=decorators or [], returns=None, type_comment=None
     )
     made.type_params = []  # type: ignore[attr-defined,unused-ignore]
     return at(made, line)  # type: ignore[no-any-return]
