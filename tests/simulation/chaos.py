@@ -223,11 +223,11 @@ def _lose_command(world: World) -> None:
 # ---- People
 
 
-def _knock(kind: str) -> Callable[[World], None]:
+def _knock(kind: str, **data: Value) -> Callable[[World], None]:
     def knock(world: World) -> None:
         jobs = sorted(world.journal.stories)
         if jobs:
-            world.knocks.deliver(world.random.choice(jobs), kind)
+            world.knocks.deliver(world.random.choice(jobs), kind, **data)
 
     return knock
 
@@ -303,7 +303,7 @@ ACTS: dict[str, Callable[[World], None]] = {
     "pause": _knock("pause"),
     "resume": _knock("resume"),
     "retry": _knock("retry"),
-    "signal": _knock("signal"),
+    "signal": _knock("signal", name="news", value=1),
     "cancel": _cancel,
     "answer": _answer,
     "call back": _call_back,
