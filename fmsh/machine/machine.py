@@ -24,10 +24,9 @@ from fmsh.machine.events import InboxTaken, Observed, RequestCompleted
 from fmsh.machine.facts import Facts, Wait, fill_first_scope
 from fmsh.machine.handles import holds_block, receive, refuse_blocks, wait_for_mail
 from fmsh.machine.sinks import take_output
-from fmsh.machine.state import Frame, Group, Scope, Task, value_of_group
+from fmsh.machine.state import Frame, Group, Scope, Task, Waiters, value_of_group
 from fmsh.machine.step import STEPS, begin_output, bind_block, value_of
 from fmsh.machine.unwind import complete, place_of
-from fmsh.machine.waiters import Waiters
 from fmsh.values import ErrorValue, Raised, error_value
 
 TYPE_CHECKING = False
