@@ -151,17 +151,15 @@ class HostGuard:
             await self._app(scope, receive, send)
 
 
-def public_app(
-    store: StoreThread, *, hosts: Callable[[], Iterable[str]], body_bytes_max: int, reveal: Reveal
-) -> ASGIApp:
-    """Makes the public application. `hosts` names the hosts that it answers for, as they are at the time."""
+def public_app(store: StoreThread, *, body_bytes_max: int, reveal: Reveal) -> ASGIApp:
+    """Makes the application that everybody may call."""
     routes = CallbackRoutes(store, body_bytes_max=body_bytes_max, reveal=reveal)
     app = Starlette(
         routes=[Route("/cb/{token}", routes.answer, methods=["GET", "POST", "PUT"])],
         exception_handlers={HTTPException: answer_http_exception, Exception: answer_fault},
     )
     app.router.redirect_slashes = False
-    return HostGuard(app, hosts=hosts)
+    return app
 
 
 def host_name(header: str) -> str:

@@ -12,9 +12,13 @@ from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
+from fmsh.daemon.jobs_api import JobRoutes
+from fmsh.daemon.messages_api import MessageRoutes
+from fmsh.daemon.metrics import MEDIA_TYPE
+from fmsh.daemon.operations import Operation, document, routes_of
 from fmsh.daemon.problems import Problem, answer_fault, answer_http_exception, problem_response
+from fmsh.daemon.schemas import SCHEMAS
 from fmsh.errors import StoreError
 from fmsh.record import Record
 
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from fmsh.daemon.metrics import Metrics
+    from fmsh.daemon.starting import Starting
     from fmsh.daemon.store_thread import StoreThread
 
 
@@ -41,11 +47,47 @@ class ControlRoutes:
     """The routes of the control application."""
 
     def __init__(
-        self, store: StoreThread, *, whereabouts: Callable[[], Whereabouts], on_stop: Callable[[], None]
+        self,
+        store: StoreThread,
+        *,
+        whereabouts: Callable[[], Whereabouts],
+        on_stop: Callable[[], None],
+        metrics: Metrics,
+        starting: Starting | None = None,
     ) -> None:
+        self._metrics = metrics
+        self._others = [*JobRoutes(store, starting).operations(), *MessageRoutes(store).operations()]
         self._store = store
         self._whereabouts = whereabouts
         self._on_stop = on_stop
+
+    def operations(self) -> list[Operation]:
+        """All operations of the interface."""
+        plain = {"type": "object"}
+        return [
+            Operation("GET", "/healthz", "Whether the daemon serves.", self.show_health, gives=plain),
+            Operation(
+                "GET",
+                "/metrics",
+                "What it counts, for Prometheus.",
+                self.show_metrics,
+                gives={"type": "string"},
+                media_type="text/plain",
+            ),
+            Operation("GET", "/openapi.json", "This document.", self.show_document, gives=plain),
+            Operation(
+                "GET", "/v1/status", "Where the daemon is, and its jobs by state.", self.show_status, gives=plain
+            ),
+            Operation("POST", "/v1/stop", "Ask the daemon to end.", self.stop, gives=plain, answers={202: "it ends"}),
+            *self._others,
+        ]
+
+    async def show_metrics(self, request: Request) -> Response:
+        jobs = await self._store.call(lambda store: dict(store.count_by_state()))
+        return Response(self._metrics.text(jobs), media_type=MEDIA_TYPE)
+
+    async def show_document(self, request: Request) -> Response:
+        return JSONResponse(document(self.operations(), self._whereabouts().version, SCHEMAS))
 
     async def show_health(self, request: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -88,11 +130,7 @@ class OriginGuard:
 
 def control_app(routes: ControlRoutes) -> ASGIApp:
     app = Starlette(
-        routes=[
-            Route("/healthz", routes.show_health, methods=["GET"]),
-            Route("/v1/status", routes.show_status, methods=["GET"]),
-            Route("/v1/stop", routes.stop, methods=["POST"]),
-        ],
+        routes=routes_of(routes.operations()),
         exception_handlers={HTTPException: answer_http_exception, Exception: answer_fault},
     )
     app.router.redirect_slashes = False

@@ -16,11 +16,13 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
-from fmsh.daemon.callbacks import BODY_BYTES_MAX, host_name, public_app
+from fmsh.daemon.callbacks import BODY_BYTES_MAX, HostGuard, host_name, public_app
 from fmsh.daemon.connections import ConnectionLimits, ConnectionTable, GuardedProtocol
 from fmsh.daemon.control import ControlRoutes, Whereabouts, control_app
+from fmsh.daemon.metrics import Metrics
 from fmsh.daemon.sockets import Address, ControlSocket, address_of, listen_tcp, parse_address
 from fmsh.daemon.store_thread import StoreThread
+from fmsh.daemon.tokens import TokenGuard
 from fmsh.errors import DaemonError
 from fmsh.record import Record
 from fmsh.values import raised
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from fmsh.daemon.callbacks import Reveal
+    from fmsh.daemon.starting import Starting
     from fmsh.store.base import EventStore
     from fmsh.values import Secret
 
@@ -57,7 +60,8 @@ class HttpSettings(Record):
 class HttpServer:
     """Serves from `start` to `stop`. `on_stop` is called, in the server's thread, when the daemon is asked to end.
 
-    `reveal` gives the text of a secret with which callers sign, in the thread of the store that is given to it.
+    `starting` starts jobs for those who ask for them. `reveal` gives the text of a secret with which callers sign, in
+    the thread of the store that is given to it.
     """
 
     def __init__(
@@ -67,7 +71,10 @@ class HttpServer:
         open_store: Callable[[], EventStore],
         on_stop: Callable[[], None],
         reveal: Reveal | None = None,
+        starting: Starting | None = None,
     ) -> None:
+        self._starting = starting
+        self._metrics = Metrics(settings.version)
         self._reveal = reveal or _reveal_nothing
         self._settings = settings
         self._open_store = open_store
@@ -135,13 +142,20 @@ class HttpServer:
         return listener
 
     def _serve(self, store: StoreThread, listener: socket.socket | None, control: ControlSocket) -> None:
-        callbacks = public_app(
-            store, hosts=self._hosts, body_bytes_max=self._settings.body_bytes_max, reveal=self._reveal
+        callbacks = public_app(store, body_bytes_max=self._settings.body_bytes_max, reveal=self._reveal)
+        routes = ControlRoutes(
+            store,
+            whereabouts=self._whereabouts,
+            on_stop=self._on_stop,
+            metrics=self._metrics,
+            starting=self._starting,
         )
-        routes = ControlRoutes(store, whereabouts=self._whereabouts, on_stop=self._on_stop)
+        own = control_app(routes)
+        public = HostGuard(TokenGuard(own, callbacks, store), hosts=self._hosts)
         started = threading.Semaphore(0)
         self._servers = [
-            _StartingServer(_config(app, self._settings.limits), started) for app in (control_app(routes), callbacks)
+            _StartingServer(_config(self._metrics.watch(app, side), self._settings.limits), started)
+            for side, app in (("control", own), ("public", public))
         ]
         arguments = (store, control.listener, listener, started)
         self._thread = threading.Thread(target=self._run, args=arguments, name="http", daemon=True)

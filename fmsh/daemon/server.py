@@ -16,6 +16,7 @@ import fmsh
 from fmsh.assembly import Assembly
 from fmsh.daemon.http_api import HttpServer, HttpSettings
 from fmsh.daemon.keeping import Keeper
+from fmsh.daemon.starting import Starting
 from fmsh.errors import ConnectorError, DaemonError, FmshError, StoreTooNew
 from fmsh.secrets import Secrets
 
@@ -93,6 +94,7 @@ def run(settings: Settings) -> int:
         open_store=assembly.store.reopen,
         on_stop=stop,
         reveal=lambda store, secret: Secrets(store, settings.key_path).reveal(secret),
+        starting=Starting(assembly, umask),
     )
     keeper = Keeper(assembly.store.reopen, settings.fx_directory, log.write)
     is_outdated = False

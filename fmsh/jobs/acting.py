@@ -29,12 +29,12 @@ EVENTS_LOOKED_AT = 64  # a parked job has its Parked event near its head
 
 def cancel(desk: Desk, arguments: argparse.Namespace) -> int:
     """`fmsh jobs cancel N…`"""
-    return _for_each(desk, arguments.jobs, "cancel", _need_active)
+    return _for_each(desk, arguments.jobs, "cancel", need_active)
 
 
 def pause(desk: Desk, arguments: argparse.Namespace) -> int:
     """`fmsh jobs pause N…`"""
-    return _for_each(desk, arguments.jobs, "pause", _need_active)
+    return _for_each(desk, arguments.jobs, "pause", need_active)
 
 
 def resume(desk: Desk, arguments: argparse.Namespace) -> int:
@@ -80,7 +80,7 @@ def answer_question(store: EventStore, job: Job, read: Callable[[Mapping[str, Va
 def signal(desk: Desk, arguments: argparse.Namespace) -> int:
     """`fmsh jobs signal N NAME [JSON]`"""
     job = find_job(desk.store, arguments.jobs[0])
-    _need_active(job)
+    need_active(job)
     value = None if arguments.value is None else read_answer(arguments.value, {})
     deliver(desk.store, job.id, "signal", {"name": arguments.name, "value": value, "from": {}})
     desk.see_to(job)
@@ -124,7 +124,8 @@ def _act_on_damaged(desk: Desk, job: Job, kind: str) -> None:
     raise NotPossible(f"job {job.id} is damaged: {error.message}", hint=hint)
 
 
-def _need_active(job: Job) -> None:
+def need_active(job: Job) -> None:
+    """Raises: NotPossible: the job is over."""
     if job.state == MOVED:
         raise NotPossible(move_text(job), hint="Ask for it there.")
     if has_ended(job):
@@ -132,7 +133,7 @@ def _need_active(job: Job) -> None:
 
 
 def _need_paused(job: Job) -> None:
-    _need_active(job)
+    need_active(job)
     if job.state != "paused":
         hint = f"`fmsh jobs retry {job.id}` does its step again" if job.state == "parked" else ""
         raise NotPossible(f"job {job.id} is not paused: it is {job.state}", hint=hint)
@@ -150,7 +151,7 @@ def _need_parked(job: Job) -> None:
     if job.state != MOVED and has_ended(job):
         hint = f"`fmsh jobs fork {job.id} --at SEQ` starts a new job from a point of it"
         raise NotPossible(f"job {job.id} has ended ({job.state}), so no step of it can be done again", hint=hint)
-    _need_active(job)
+    need_active(job)
     if job.state != "parked":
         raise NotPossible(f"job {job.id} is not parked: it is {job.state}")
     error = error_of(job)
@@ -160,7 +161,7 @@ def _need_parked(job: Job) -> None:
 
 
 def _need_question(store: EventStore, job: Job) -> None:
-    _need_active(job)
+    need_active(job)
     if any(entry["kind"] == PERSON for entry in wire.decode(job.waiting_for_json)):
         return
     if job.state != "parked":

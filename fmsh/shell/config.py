@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from fmsh.configuration import Choice
 
-USAGE = "usage: fmsh config [get NAME | set NAME VALUE | path] [--json]"
+USAGE = "usage: fmsh config [get NAME | set NAME VALUE | path | token [--revoke]] [--json]"
 HELP = f"""{USAGE}
 
 Without a verb: all settings, with their values and where these come from.
@@ -23,6 +23,7 @@ Without a verb: all settings, with their values and where these come from.
   get NAME         print the value of one setting
   set NAME VALUE   set it in config.toml, whose other lines stay as they are
   path             print where config.toml lies
+  token            print a new token for the HTTP interface on the TCP port; --revoke makes all useless
 
 A variable of the environment goes before the file. Durations are written as in the language (7d, 12h, 1h30m), or are
 `{configuration.FOREVER}`. The daemon goes by the limits of retention once an hour; `fmsh jobs gc` does at once.
@@ -52,9 +53,28 @@ def main(arguments: list[str]) -> int:
             _tell_of_variable(choice)
             if is_json:
                 _print("", _document(choice), is_json=True)
+        case ["token"] | ["token", "--revoke"]:
+            _token(is_revoked=len(words) == 2, is_json=is_json)
         case _:
             raise UsageError(f"fmsh config does not take {' '.join(words)}", hint=USAGE)
     return 0
+
+
+def _token(*, is_revoked: bool, is_json: bool) -> None:
+    from fmsh.daemon import tokens
+    from fmsh.settings import read_settings
+    from fmsh.store.sqlite import SqliteStore
+
+    store = SqliteStore.open(read_settings(os.environ).state_directory, kind="shell")
+    try:
+        if is_revoked:
+            count = tokens.revoke_all(store)
+            _print(f"{count} tokens are useless now", {"revoked": count}, is_json=is_json)
+        else:
+            token = tokens.make(store)
+            _print(token, {"token": token}, is_json=is_json)
+    finally:
+        store.close()
 
 
 def _find(choices: list[Choice], name: str) -> Choice:
