@@ -6,8 +6,9 @@ branches, so they are the compiler's; it puts `truth` around what must be a bool
 
 from __future__ import annotations
 
-from fmsh.builtins.access import get_field, get_index, get_path, get_slice, get_variable, make_range, set_path
+from fmsh.builtins.access import get_field, get_index, get_path, get_slice, get_variable, make_range
 from fmsh.builtins.arithmetic import add, divide, floor_divide, modulo, multiply, negate, power, subtract
+from fmsh.builtins.assigning import added, assigned
 from fmsh.builtins.comparison import (
     contains_in,
     equal,
@@ -25,6 +26,8 @@ from fmsh.builtins.text import join_text, to_text
 
 __all__ = [
     "add",
+    "added",
+    "assigned",
     "contains_in",
     "divide",
     "equal",
@@ -48,7 +51,6 @@ __all__ = [
     "not_in",
     "not_matches",
     "power",
-    "set_path",
     "subtract",
     "to_text",
     "truth",

@@ -74,10 +74,15 @@ def subscript(value: _ast.expr, index: int, line: int, *, is_target: bool = Fals
 
 def slot_of(depth: int, slot: int, line: int, *, is_target: bool = False) -> _ast.expr:
     """`s.parent.parent.slots[slot]`."""
+    return subscript(slots_of(depth, line), slot, line, is_target=is_target)
+
+
+def slots_of(depth: int, line: int) -> _ast.expr:
+    """`s.parent.parent.slots`."""
     scope = name("s", line)
     for _ in range(depth):
         scope = attribute(scope, "parent", line)
-    return subscript(attribute(scope, "slots", line), slot, line, is_target=is_target)
+    return attribute(scope, "slots", line)
 
 
 def own_slot(expression: _ast.expr) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fmsh.lang import generated as g
 from fmsh.lang import pipelines
 from fmsh.lang import syntax as s
-from fmsh.lang.bodies import CONCURRENT, EACH, Body, Label, find_function, find_variable
+from fmsh.lang.bodies import CONCURRENT, EACH, Body, Found, Label, find_function, find_variable
 from fmsh.lang.calls import plain_text
 from fmsh.lang.destructuring import pattern_data
 from fmsh.lang.expressions import OPERATORS, block_function, expression, operands, spill
@@ -196,20 +196,27 @@ def _assign(c: Compiler, b: Body, node: s.Assign) -> None:
         hint = "give the value back as the value of the block"
         c.problem(base, f"${base.name} is shared: a concurrent block cannot assign it", hint, code="shared-assignment")
     value = pipelines.chain(c, b, node.value, mode="capture")
-    current = g.slot_of(found.depth, found.slot, base.id)
+    keys: list[Node] = []
     if isinstance(target, s.Path):
         value = spill(c, b, node.value, value)
         keys = [step.key for step in target.steps]
-        steps = g.list_of(operands(c, b, keys), target.id)
-        if node.operator != "=":
-            old = g.call("get_path", [current, steps], target.id)
-            value = g.call(OPERATORS[node.operator[:-1]], [old, value], node.id)
-        value = g.call("set_path", [current, steps, value], target.id)
-    elif node.operator != "=":
-        value = g.call(OPERATORS[node.operator[:-1]], [current, value], node.id)
+    value = _assigned(node, found, g.list_of(operands(c, b, keys), target.id), value, has_path=bool(keys))
     line = node.id
     stored = g.store(g.slot_of(found.depth, found.slot, line, is_target=True), value, line)
     b.emit(op.EVAL, node, b.hide(node), c.generator.procedure([stored], line))
+
+
+def _assigned(node: s.Assign, found: Found, steps: _ast.expr, value: _ast.expr, *, has_path: bool) -> _ast.expr:
+    """What a variable holds after an assignment."""
+    line, at = node.id, node.target.id
+    current = g.slot_of(found.depth, found.slot, at)
+    place = [g.slots_of(found.depth, at), g.constant(found.slot, at), steps]
+    if node.operator == "+=":
+        return g.call("added", [*place, value], line)
+    if node.operator != "=":
+        old = g.call("get_path", [current, steps], at) if has_path else current
+        value = g.call(OPERATORS[node.operator[:-1]], [old, value], line)
+    return g.call("assigned", [*place, value], at) if has_path else value
 
 
 # ---- Control ---------------------------------------------------------------------------------------------------------
