@@ -142,15 +142,10 @@ def read_query(text: str) -> dict[str, Value]:
     """Reads `a=1&b=2`; a name that occurs several times gets a list."""
     from urllib.parse import parse_qsl
 
-    fields: dict[str, Value] = {}
+    fields: dict[str, list[str]] = {}
     for name, value in parse_qsl(text, keep_blank_values=True, errors="surrogateescape"):
-        if name not in fields:
-            fields[name] = value
-        elif type(fields[name]) is list:
-            fields[name] = [*fields[name], value]
-        else:
-            fields[name] = [fields[name], value]
-    return fields
+        fields.setdefault(name, []).append(value)
+    return {name: values[0] if len(values) == 1 else values for name, values in fields.items()}
 
 
 def write_query(fields: Value) -> str:

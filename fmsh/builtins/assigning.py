@@ -1,8 +1,9 @@
 """Assignments into variables, in time that does not grow with what the variable holds.
 
-Values are immutable: `$x[0] = 1` puts another list into `$x`. Where nobody else holds the list that is there now, nobody
-can tell a new one from the old one changed, so that is what happens. Who else holds it is what CPython counts anyway; any
-doubt (a second variable, an argument, a snapshot being written) makes a copy, and so does another interpreter.
+Values are immutable: `$x[0] = 1` puts another list into `$x`. Where nobody else holds the list that is there now,
+nobody can tell a new one from the old one changed, so that is what happens. Who else holds it is what CPython counts
+anyway; any doubt (a second variable, an argument, a snapshot being written) makes a copy, and so does another
+interpreter.
 
 Why: without it a loop that fills a list or record of n items takes n² steps.
 """
@@ -40,13 +41,20 @@ def assigned(slots: list[Value], slot: int, steps: Steps, new: Value) -> Value:
 
 def added(slots: list[Value], slot: int, steps: Steps, more: Value) -> Value:
     """Gives what is in a slot after `+=` at the end of a path, which may be empty. Raises: Raised."""
-    container, key = _own_container(slots, slot, steps) or (None, "")
-    if type(more) is list and container is not None and (type(container) is list or key in container):
-        if type(container[key]) is list and sys.getrefcount(container[key]) == ONLY_ONE:
-            container[key].extend(more)
-            return slots[slot]
+    found = _own_container(slots, slot, steps) if type(more) is list else None
+    if found is not None and _extend(*found, more):
+        return slots[slot]
     value = add(get_path(slots[slot], steps), more)
     return set_path(slots[slot], steps, value)
+
+
+def _extend(container: Any, key: str | int, more: list[Value]) -> bool:
+    """Makes a list longer that only its container holds; false if it is none."""
+    is_there = type(container) is list or key in container
+    if not is_there or type(container[key]) is not list or sys.getrefcount(container[key]) != ONLY_ONE:
+        return False
+    container[key].extend(more)
+    return True
 
 
 def _own_container(slots: list[Value], slot: int, steps: Steps) -> tuple[Any, str | int] | None:

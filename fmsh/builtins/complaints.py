@@ -91,6 +91,16 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return ""
 
 
+def repeated(names: Iterable[str]) -> str | None:
+    """Finds the first name that is there twice."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
+
+
 def need_int(value: Value, what: str, *, least: int | None = None) -> int:
     """Gives back an int. Raises: Raised for another kind, or for less than `least`."""
     if type(value) is not int:

@@ -16,7 +16,7 @@ from fmsh.values import Duration, a_kind, kind_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Sequence
     from typing import Any
 
     from fmsh.builtins.builtin import Builtin
@@ -215,12 +215,19 @@ def _by_item(items: Items) -> Callable[[Value], Any]:
 
 
 def _ordering(keys: list[Value]) -> Callable[[int], Any]:
-    if _is_plain(keys):
+    if _is_plain(keys) or _is_table(keys):
         return keys.__getitem__
     return lambda place: Ordered(keys[place])
 
 
-def _is_plain(items: Items) -> bool:
+def _is_table(keys: list[Value]) -> bool:
+    """Whether all are lists of one length, and each column of them is of one kind: Python compares these as we do."""
+    if {type(key) for key in keys} != {list} or len({len(key) for key in keys}) != 1:
+        return False
+    return all(map(_is_plain, zip(*keys, strict=True)))
+
+
+def _is_plain(items: Sequence[Value]) -> bool:
     return type(items) is range or {type(item) for item in items} in _SORTED_BY_PYTHON
 
 

@@ -26,22 +26,22 @@ INDENT_MAX = 64  # more is a mistake, and makes a page of a word
 FAST_BYTES_MIN = 64 * 1024  # reading these with json takes longer than importing msgspec (59 ms)
 
 
-def from_json(data: bytes) -> Value:
+def from_json(text: str) -> Value:
     """Reads one JSON document.
 
     > '{"a": [1, 2.5, null]}' | from json | get a | count
     3
     """
-    data = data.removeprefix(b"\xef\xbb\xbf")
-    if len(data) >= FAST_BYTES_MIN or "msgspec" in sys.modules:
+    text = text.removeprefix("\ufeff")
+    if len(text) >= FAST_BYTES_MIN or "msgspec" in sys.modules:
         from msgspec import MsgspecError
         from msgspec.json import decode
 
         try:
-            return decode(data)
+            return decode(text)
         except (MsgspecError, UnicodeError, RecursionError):
             pass
-    return read_json(data.decode("utf-8", "surrogateescape"))
+    return read_json(text)
 
 
 def to_json(value: Value, *, indent: Value = None) -> Value:
@@ -62,11 +62,18 @@ def from_jsonl(value: Value) -> Value:
     1
     [2]
     """
-    values = []
-    for number, line in enumerate(split_lines(document(value, "the input of `from jsonl`")), 1):
-        if line.strip():
-            values.append(read_json(line, first_line=number))
-    return values
+    text = document(value, "the input of `from jsonl`")
+    lines = [(number, line) for number, line in enumerate(split_lines(text), 1) if line and not line.isspace()]
+    if len(text) >= FAST_BYTES_MIN:
+        from msgspec import MsgspecError
+        from msgspec.json import Decoder
+
+        read = Decoder().decode
+        try:
+            return [read(line) for _, line in lines]
+        except (MsgspecError, UnicodeError, RecursionError):
+            pass
+    return [read_json(line, first_line=number) for number, line in lines]
 
 
 def to_jsonl(items: list[Value]) -> Value:
@@ -145,7 +152,7 @@ def _finite(text: str) -> float:
 
 
 BUILTINS: tuple[Builtin, ...] = (
-    builtin("from json", from_json, input="bytes"),
+    builtin("from json", from_json, input="text"),
     builtin("to json", to_json, flag("indent", "int")),
     builtin("from jsonl", from_jsonl),
     builtin("to jsonl", to_jsonl, input="list"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fmsh.builtins.access import change_path, get_path, parse_path, plain_steps, without_path
-from fmsh.builtins.complaints import mismatch, need_record, need_text, unknown, wrong_kind, wrong_value
+from fmsh.builtins.complaints import mismatch, need_record, need_text, repeated, unknown, wrong_kind, wrong_value
 from fmsh.builtins.declare import builtin, required, rest
 from fmsh.machine.signature import COMPUTED
 from fmsh.values import ErrorValue, Handle, a_kind, kind_of
@@ -49,9 +49,9 @@ def select(value: Value, *paths: Value) -> Value:
     """
     wanted = [(str(_key(steps[-1])), steps) for steps in map(parse_path, paths)]
     names = [name for name, _ in wanted]
-    for name in names:
-        if names.count(name) > 1:
-            raise wrong_value(f"two of the fields would be called `{name}`")
+    twice = repeated(names)
+    if twice is not None:
+        raise wrong_value(f"two of the fields would be called `{twice}`", hint="`rename-keys` gives one another name")
     return _each_record(value, "select", lambda row: {name: get_path(row, steps) for name, steps in wanted})
 
 
@@ -66,10 +66,14 @@ def reject(value: Value, *paths: Value) -> Value:
     """
     routes = [plain_steps(path) for path in paths]
     if type(value) in (list, range) and all(len(steps) == 1 and type(steps[0]) is int for steps in routes):
-        dropped = [get_path(range(len(value)), steps) for steps in routes]
-        return [item for place, item in enumerate(value) if place not in dropped]
+        places = {get_path(range(len(value)), steps) for steps in routes}
+        return [item for place, item in enumerate(value) if place not in places]
+
+    dropped = {steps[0] for steps in routes if len(steps) == 1}
 
     def without(row: Row) -> Value:
+        if len(dropped) == len(routes) and all(name in row for name in dropped):
+            return {name: item for name, item in row.items() if name not in dropped}
         for steps in routes:
             row = without_path(row, steps)
         return row

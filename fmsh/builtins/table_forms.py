@@ -5,7 +5,7 @@ Fields are strings unless `--types` says otherwise.
 
 from __future__ import annotations
 
-from fmsh.builtins.complaints import did_you_mean, need_record, need_text, unknown, unreadable, wrong_value
+from fmsh.builtins.complaints import did_you_mean, need_record, need_text, repeated, unknown, unreadable, wrong_value
 from fmsh.builtins.datetimes import datetime_
 from fmsh.builtins.declare import builtin, flag, rest
 from fmsh.builtins.fitting import document, split_lines
@@ -63,15 +63,15 @@ def to_csv(items: list[Value], *, separator: Value = ",") -> Value:
     name,n
     "a, b",1
     """
-    from csv import writer
-    from io import StringIO
+    from csv import QUOTE_ALL, QUOTE_MINIMAL
 
     names, rows = _cells(items, "to csv")
-    text = StringIO()
-    out = writer(text, delimiter=_one_character(separator), lineterminator="\n")
-    out.writerow(names)
-    out.writerows(rows)
-    return text.getvalue() if names else ""
+    if not names:
+        return ""
+    text = _written_csv([names, *rows], _one_character(separator), QUOTE_MINIMAL)
+    if "\r" in text:  # the library does not quote it, and would take it for a line end
+        text = _written_csv([names, *rows], _one_character(separator), QUOTE_ALL)
+    return text
 
 
 def from_tsv(value: Value, *, types: Value = None) -> Value:
@@ -139,13 +139,22 @@ def to_columns(items: list[Value]) -> Value:
     return "".join(line + "\n" for line in lines) if names else ""
 
 
+def _written_csv(rows: list[list[str]], separator: str, quoting: int) -> str:
+    from csv import writer
+    from io import StringIO
+
+    text = StringIO()
+    writer(text, delimiter=separator, lineterminator="\n", quoting=quoting).writerows(rows)  # type: ignore[arg-type]
+    return text.getvalue()
+
+
 def _records(rows: Sequence[tuple[int, list[str]]], readers: dict[str, Reader]) -> list[Value]:
     if not rows:
         return []
     names = rows[0][1]
-    for name in names:
-        if names.count(name) > 1:
-            raise unreadable(f"two columns are called `{name}`")
+    twice = repeated(names)
+    if twice is not None:
+        raise unreadable(f"two columns are called `{twice}`")
     for name in readers:
         if name not in names:
             raise unknown(f"`--types` names a column `{name}` that is not there", hint=did_you_mean(name, names))

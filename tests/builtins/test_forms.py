@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -65,12 +66,40 @@ def test_what_is_not_base64() -> None:
 cells = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1)
 
 
-@given(
-    st.lists(st.fixed_dictionaries({"a": text.filter(lambda cell: "\r" not in cell and "\0" not in cell), "b": cells}))
+tables = st.lists(text, min_size=1, max_size=4, unique=True).flatmap(
+    lambda titles: st.lists(st.fixed_dictionaries({title: text for title in titles}), min_size=1)
 )
-def test_csv_is_read_back(rows: list[dict[str, str]]) -> None:
-    assert run("from csv", run("to csv", rows)) == rows
-    assert run("from csv", run("to csv", rows, separator=";"), separator=";") == rows
+
+
+@given(tables, st.sampled_from(",;|\t é"))
+def test_csv_is_read_back(rows: list[dict[str, str]], separator: str) -> None:
+    assert run("from csv", run("to csv", rows, separator=separator), separator=separator) == rows
+
+
+numbers = st.fixed_dictionaries(
+    {
+        "i": st.none() | st.integers(),
+        "f": st.none() | st.floats(allow_nan=False, allow_infinity=False),
+        "b": st.none() | st.booleans(),
+        "d": st.none() | st.builds(Duration, st.integers()),
+        "t": st.none() | st.datetimes(timezones=st.just(UTC)),
+    }
+)
+
+
+@given(st.lists(numbers, min_size=1), st.sampled_from(["csv", "tsv"]))
+def test_a_table_of_other_kinds_is_read_back_by_its_types(rows: list[dict[str, Any]], form: str) -> None:
+    types = {"i": "int", "f": "float", "b": "bool", "d": "duration", "t": "datetime"}
+    assert run(f"from {form}", run(f"to {form}", rows), types=types) == rows
+
+
+words = st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"]), min_size=1)
+last_cells = st.lists(words).map(" ".join)
+
+
+@given(st.lists(st.builds(dict, A=words, B=words, REST=last_cells), min_size=1))
+def test_columns_are_read_back(rows: list[dict[str, str]]) -> None:
+    assert run("from columns", run("to columns", rows)) == rows
 
 
 @given(st.lists(st.fixed_dictionaries({"a": cells, "b": cells})))
@@ -115,12 +144,10 @@ def test_columns() -> None:
 
 @given(documents)
 def test_yaml_is_read_back(value: Any) -> None:
-    pytest.importorskip("yaml")
     assert run("from yaml", run("to yaml", value)) == value
 
 
 def test_yaml_is_that_of_version_1_2() -> None:
-    pytest.importorskip("yaml")
     value = run("from yaml", "a: no\nb: 2026-01-01\nc: 1:30\nd: 0o17\ne: 1e3\nf: ~\ng: true\n1: x\n")
     assert value == {"a": "no", "b": "2026-01-01", "c": "1:30", "d": 15, "e": 1000.0, "f": None, "g": True, "1": "x"}
     assert run("from yaml", "a: 1\n---\n2\n", all=True) == [{"a": 1}, 2] and run("from yaml", "") is None
@@ -129,7 +156,6 @@ def test_yaml_is_that_of_version_1_2() -> None:
 
 
 def test_yaml_that_is_hostile_or_broken() -> None:
-    pytest.importorskip("yaml")
     bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
         f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 12)
     )
@@ -151,10 +177,24 @@ def test_toml() -> None:
     assert error_of(run, "from toml", "a = ").kind == "parse"
 
 
-def test_toml_is_read_back_and_has_no_null() -> None:
-    pytest.importorskip("tomli_w")
-    value = {"a": 1, "b": {"c": ["x", {"d": True}]}}
-    assert run("from toml", run("to toml", value)) == value
+toml_scalars = (
+    st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | text
+    | st.datetimes(timezones=st.just(UTC) | st.just(timezone(timedelta(hours=-5, minutes=30))))
+)
+toml_values = st.recursive(
+    toml_scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3)
+)
+
+
+@given(st.dictionaries(text, toml_values, max_size=4))
+def test_toml_is_read_back(record: dict[str, Any]) -> None:
+    assert run("from toml", run("to toml", record)) == record
+
+
+def test_toml_has_no_null() -> None:
     assert "`b.c[0]`" in error_of(run, "to toml", {"b": {"c": [None]}}).message
 
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fmsh.builtins import operators as op
+from fmsh.builtins.access import set_path
 from fmsh.values import Block, Duration, ErrorValue, Raised, Secret, SecretReference, error_value
 from tests.builtins.running import error_of
 
@@ -210,14 +211,14 @@ def test_a_slice_with_its_end_is_the_one_without_and_one_more(items: list[int], 
 
 def test_assigning_makes_a_new_value() -> None:
     old = {"a": [{"b": 1}], "c": 2}
-    new = op.set_path(old, ["a", 0, "b"], 5)
+    new = set_path(old, ["a", 0, "b"], 5)
     assert new == {"a": [{"b": 5}], "c": 2} and old == {"a": [{"b": 1}], "c": 2}
-    assert list(op.set_path({"x": 1}, ["y"], 2)) == ["x", "y"]
-    assert op.set_path([1, 2], [-1], 9) == [1, 9]
-    assert op.set_path(range(2), [0], 9) == [9, 1]
-    assert error_of(op.set_path, {}, ["a", "b"], 1).kind == "name"
-    assert error_of(op.set_path, [1], [1], 2).kind == "name"
-    assert error_of(op.set_path, None, ["a"], 1).kind == error_of(op.set_path, "x", [0], 1).kind == "type"
+    assert list(set_path({"x": 1}, ["y"], 2)) == ["x", "y"]
+    assert set_path([1, 2], [-1], 9) == [1, 9]
+    assert set_path(range(2), [0], 9) == [9, 1]
+    assert error_of(set_path, {}, ["a", "b"], 1).kind == "name"
+    assert error_of(set_path, [1], [1], 2).kind == "name"
+    assert error_of(set_path, None, ["a"], 1).kind == error_of(set_path, "x", [0], 1).kind == "type"
 
 
 def test_values_become_text_in_strings() -> None:
