@@ -36,7 +36,9 @@ def run(text: str, directory: Path) -> str:
     """Runs a program that does more; gives what it writes."""
     environment = os.environ | {"FMSH_STATE_DIR": str(directory), "FMSH_NO_DAEMON": "1", "PYTHONPATH": ROOT}
     command = [sys.executable, "-m", "fmsh", "-c", text]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        command, env=environment, cwd=directory, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
