@@ -5,6 +5,7 @@ from __future__ import annotations
 from fmsh.errors import UsageError
 from fmsh.lang.arguments import help_text
 from fmsh.lang.forms import FORMS
+from fmsh.lang.keywords import KEYWORDS, help_of_keyword
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,16 +20,22 @@ def help_of(name: str, library: Library) -> str:
     known = names(library)
     if not name:
         lines = "".join(_line(each, library) for each in known)
-        return f"{lines}\n`help NAME` says more of one. Everything else is a program of the system.\n"
+        statements = " ".join(KEYWORDS)
+        return (
+            f"{lines}\nStatements: {statements}\n\n"
+            "`help NAME` says more of one. Everything else is a program of the system.\n"
+        )
     signature = find(name, library)
     family = [each for each in known if each.startswith(name + " ")]
     if signature is not None:
         return help_text(signature) + _family(family, library)
     if family:
         return "".join(_line(each, library) for each in family)
+    if page := help_of_keyword(name):
+        return page
     from difflib import get_close_matches
 
-    near = get_close_matches(name, known, 1)
+    near = get_close_matches(name, [*known, *KEYWORDS], 1)
     hint = f"did you mean {near[0]}?" if near else "`help` lists them; a program of the system has a man page"
     raise UsageError(f"fmsh has no command {name}", hint=hint)
 

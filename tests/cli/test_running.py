@@ -172,6 +172,12 @@ def test_check_says_all_problems_and_runs_nothing(shell: Shell) -> None:
     assert shell.ok("--check", "--json", "-c", "def mine() { [1] }\necho $(mine | sort-by)\nls").strip() == "[]"
 
 
+def test_help_of_statements(shell: Shell) -> None:
+    assert shell.run("help", "undo").out.startswith("usage: undo { … }\n\nRuns when a failure")
+    assert shell.run("help", "else").out == shell.run("help", "if").out != ""
+    assert shell.run("help", "retrun").err.splitlines()[-1].strip() == "did you mean return?"
+
+
 def test_help_of_commands(shell: Shell) -> None:
     assert "sort-by" in shell.ok("help")
     assert shell.ok("help", "sort-by").startswith("usage: … | sort-by [KEYS…] [--desc]\n\nSorts by")
