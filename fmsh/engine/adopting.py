@@ -65,7 +65,7 @@ def _is_ours(engine: Engine, lease: Lease) -> bool:
 
 def _go_on(engine: Engine, worker: Worker, job: Job) -> None:
     """Records the hand-over, and resumes what is in flight."""
-    is_first_run = job.is_detached and job.head == 1
+    is_first_run = job.is_detached and job.head == max(worker.inherited, 1)
     if worker.owner != engine.owner and not is_first_run:
         worker.recording.begin_with(HandedOver(engine.owner, _reason(worker, job)), at_ms=worker.now_ms)
     worker.owner = engine.owner

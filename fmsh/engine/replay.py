@@ -14,6 +14,7 @@ from __future__ import annotations
 from fmsh import wire
 from fmsh.engine import recording, snapshots
 from fmsh.engine.flight import Flight
+from fmsh.engine.forks import disown
 from fmsh.engine.starting import facts_of
 from fmsh.engine.worker import SLICE_INSTRUCTIONS, Worker
 from fmsh.errors import InternalError
@@ -102,6 +103,7 @@ def _from_start(store: EventStore, job: Job, program: Program, surroundings: Sur
     worker.job_id = job.id
     worker.environment_hash = started.environment
     worker.umask = started.options.get("umask")
+    worker.inherited = started.options.get("inherited") or 0
     return worker
 
 
@@ -126,10 +128,11 @@ def _from_snapshot(
 class Replay:
     """Feeds recorded events to the machine of a worker. It runs the machine no sooner than the next event needs."""
 
-    __slots__ = ("_answered", "_effects", "_expected", "_made", "_shown", "_unshown", "_worker")
+    __slots__ = ("_answered", "_effects", "_expected", "_made", "_seq", "_shown", "_unshown", "_worker")
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
+        self._seq = 0  # of the event that is being taken
         self._answered = 0  # the last observation that is answered in the history; they are answered in their order
         self._expected: list[RequestMade] = []  # recorded, and not made again yet
         self._made: list[Request] = []  # made again, and not compared yet
@@ -143,6 +146,7 @@ class Replay:
         if apply is None:
             raise Divergence(f"event {stored.seq} ({stored.type}) cannot stand here")
         self._worker.now_ms = stored.at_ms
+        self._seq = stored.seq
         apply(self, event, stored)
 
     def finish(self) -> None:
@@ -245,6 +249,8 @@ class Replay:
             self._feed(event)
 
     def _feed(self, event: Event) -> None:
+        if self._seq <= self._worker.inherited:
+            disown(self._worker.machine, event)
         self._worker.machine.feed(event)
         self._worker.is_quiescent = False
 

@@ -79,6 +79,7 @@ class Worker:
         "has_left",
         "held",
         "inbox_seen",
+        "inherited",
         "is_detaching",
         "is_dropped",
         "is_faulty",
@@ -123,6 +124,7 @@ class Worker:
         self.is_foreground = False
         self.environment_hash = ""
         self.umask: int | None = None
+        self.inherited = 0  # how many of its first events are those of the job that it was forked from
         self.session_line: SessionLine | None = None
         self.owner: Mapping[str, Value] = {}
 

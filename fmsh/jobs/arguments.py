@@ -31,6 +31,9 @@ it was moved from under its old number; a store that has it takes no second copy
 INSPECT_HELP = """The state is rebuilt from what is recorded; the job is not touched, and nothing is done again. The
 numbers of events are those of `fmsh jobs log`. At the prompt of --interactive the variables of that moment and the
 functions of the program can be used; an effect is refused. `help` there says how to go from event to event."""
+FORK_HELP = """The program runs from its start on the recorded answers of the other job, and from the first that is
+missing on it does what it asks for. What that is, is shown on standard error. The new job has keys of its own, and does
+not undo what the other did. The address of a callback, and children, are reused only with all that came of them."""
 GC_HELP = """Removes ended jobs, and the output of ended jobs, that are older than the settings retention.history and
 retention.output say (`fmsh config`), and says how many bytes that freed. The daemon does the same once an hour."""
 
@@ -89,6 +92,11 @@ def _add_looking(verbs: Any) -> None:
     trace = _add(verbs, "trace", "a timeline: steps as bars, tries, waits, who ran it when, where the time went")
     trace.add_argument("--all", action="store_true", help="all steps of a long job, not only the last ones")
     trace.add_argument("--html", metavar="FILE", help="write all of it as one page of HTML; - for standard output")
+    fork = _add(verbs, "fork", "a new detached job that goes on from an event of another; prints its number")
+    fork.epilog = FORK_HELP
+    fork.add_argument("--at", type=_count, metavar="SEQ", required=True, help="the last event whose answer is reused")
+    fork.add_argument("--edit", metavar="FILE", help="with this program instead of the old one")
+    fork.add_argument("--plan", action="store_true", help="show what would be reused and what new, and start nothing")
     inspect = _add(verbs, "inspect", "the stack and every variable of a job, now or as of an event")
     inspect.epilog = INSPECT_HELP
     inspect.add_argument(

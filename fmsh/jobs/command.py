@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fmsh.errors import FmshError, StoreCorrupt, StoreError, UsageError
+from fmsh.errors import FmshError, SourceError, StoreCorrupt, StoreError, UsageError
 from fmsh.jobs import acting, following, removing, showing
 from fmsh.jobs.desk import Desk
 from fmsh.jobs.documents import lost_value, whole_document
@@ -54,6 +54,12 @@ def _trace(desk: Desk, arguments: argparse.Namespace) -> int:
     return trace(desk, arguments)
 
 
+def _fork(desk: Desk, arguments: argparse.Namespace) -> int:
+    from fmsh.jobs.forking import fork
+
+    return fork(desk, arguments)
+
+
 VERBS: dict[str, Verb] = {
     "list": showing.list_jobs,
     "show": showing.show,
@@ -64,6 +70,7 @@ VERBS: dict[str, Verb] = {
     "inspect": _inspect,
     "why": _why,
     "trace": _trace,
+    "fork": _fork,
     "cancel": acting.cancel,
     "pause": acting.pause,
     "resume": acting.resume,
@@ -163,6 +170,8 @@ def _guarded(act: Callable[[], int], stderr: TextIO) -> int:
         return PIPE_CLOSED
     except KeyboardInterrupt:
         return INTERRUPTED
+    except SourceError:  # whoever started us shows it with its lines
+        raise
     except FmshError as problem:
         stderr.write(f"fmsh: {problem.message}\n" + (f"  {problem.hint}\n" if problem.hint else ""))
         return _status_of(problem)

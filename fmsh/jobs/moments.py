@@ -55,7 +55,7 @@ def moment_at(store: EventStore, job: Job, seq: int, program: Program) -> Moment
     """Rebuilds a job as it was after event `seq`. Raises: NotPossible: that event is not kept; StoreCorrupt."""
     first = max(job.trimmed_seq, 1)
     if not first <= seq <= job.head:
-        message, hint = _out_of_range(job, seq, first)
+        message, hint = out_of_range(job, seq, first)
         raise NotPossible(message, hint=hint)
     try:
         worker = states.state_at(store, job, seq, program=program)
@@ -68,7 +68,8 @@ def moment_at(store: EventStore, job: Job, seq: int, program: Program) -> Moment
     return Moment(job, event, program, worker)
 
 
-def _out_of_range(job: Job, seq: int, first: int) -> tuple[str, str]:
+def out_of_range(job: Job, seq: int, first: int) -> tuple[str, str]:
+    """Says why an event cannot be looked at, and what to do."""
     if job.head == 0:
         return f"job {job.id} has not started yet, so there is nothing of it to inspect", ""
     message = f"event {seq} of job {job.id} "

@@ -1,0 +1,258 @@
+"""Following recorded answers with a program, old or new: what a fork begins with, and what a test runs on.
+
+The program runs from its start. Each request takes the answer of the next unused recorded request with the same task,
+connector, operation and arguments, each observation that of the next with the same operation and arguments; answers
+come in the order in which they were recorded. At the first miss nothing more is answered. What came out until then is
+a history of its own, which the new job begins with: its machine asks for the rest as soon as somebody runs it.
+
+Not all that is recorded can be taken over. A `cancel` was meant for the other job. The address of a callback and a
+child belong to it, so they are taken over only with all that came of them; else they are a miss. And the new job does
+not own an inherited `undo`: those of a task go when it gets an inherited answer (`disown`); one that was registered
+after the last of these belongs to what the new job does itself.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from fmsh.engine import recording
+from fmsh.errors import FmshError
+from fmsh.machine.effects import CancelRequest, Display, End, Observe, Request
+from fmsh.machine.events import Displayed, InboxTaken, Observed, RequestCompleted, RequestMade
+from fmsh.machine.machine import Machine
+from fmsh.record import Record
+from fmsh.values import Handle, are_equal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from fmsh.machine.code import Program
+    from fmsh.machine.effects import Effect
+    from fmsh.machine.events import Event
+    from fmsh.machine.facts import Facts
+    from fmsh.store.base import EventStore, Job
+    from fmsh.values import Secret, Value
+
+INSTRUCTIONS_MAX = 100_000_000  # without an input: some ten seconds
+OF_ITS_JOB = ("callback", "job")  # connectors whose answer names what belongs to the job that asked
+NOT_TAKEN = ("cancel", "pause", "resume", "retry")  # rows of the inbox that were meant for the other job
+
+
+class EndlessRun(FmshError):
+    """The program computes without end between two answers."""
+
+
+class Answer:
+    """A recorded ask with its answer. `order` is the place of the answer in the history; None: there is none.
+
+    What came through the inbox has no ask. `is_whole`: it can be taken over.
+    """
+
+    __slots__ = ("event", "is_whole", "order", "request")
+
+    def __init__(self, request: Request | Observe | None, order: int | None, event: Event | None) -> None:
+        self.request = request
+        self.order = order
+        self.event = event
+        self.is_whole = True
+
+
+def recorded_answers(store: EventStore, job: Job, at: int, *, machine: Machine, order: int = 0) -> list[Answer]:
+    """Gives what a job asked and was answered up to event `at`. `machine` is one at its start, which is run along.
+
+    `order`: of the first answer, after those of other jobs. Raises: StoreCorrupt, StoreMissing, EndlessRun.
+    """
+    answers: list[Answer] = []
+    requests: dict[int, Answer] = {}
+    observes: dict[int, Observe] = {}
+    for stored in store.events(job.id, limit=at):
+        event = recording.read(store, stored)
+        order += 1
+        if isinstance(event, RequestMade):
+            asked = Request(*[getattr(event, field) for field in Request.fields])
+            requests[event.step] = Answer(asked, None, None)
+            answers.append(requests[event.step])
+            continue
+        if not isinstance(event, RequestCompleted | Observed | InboxTaken):
+            continue
+        for effect in _run(machine):
+            if isinstance(effect, Observe):
+                observes[effect.number] = effect
+        machine.feed(event)
+        if isinstance(event, RequestCompleted):
+            requests[event.step].order, requests[event.step].event = order, event
+        elif isinstance(event, Observed):
+            answers.append(Answer(observes[event.number], order, event))
+        elif event.kind not in NOT_TAKEN:
+            answers.append(Answer(None, order, event))
+    _leave_out_what_belongs_to_the_job(answers)
+    return answers
+
+
+def _leave_out_what_belongs_to_the_job(answers: list[Answer]) -> None:
+    delivered = {
+        (answer.event.kind, answer.event.data["handle"])
+        for answer in answers
+        if isinstance(answer.event, InboxTaken) and answer.event.kind in OF_ITS_JOB
+    }
+    for answer in answers:
+        if isinstance(answer.request, Request) and answer.request.connector in OF_ITS_JOB:
+            handle = answer.event.value if isinstance(answer.event, RequestCompleted) else None
+            is_whole = isinstance(handle, Handle) and (handle.kind, handle.id) in delivered
+            answer.is_whole = is_whole and isinstance(handle, Handle) and not handle.fields_.get("many")
+
+
+def _run(machine: Machine) -> list[Effect]:
+    if not machine.run(INSTRUCTIONS_MAX):
+        raise EndlessRun("the program computes without end, so its recorded answers cannot be followed")
+    return machine.take_effects()
+
+
+class Followed(Record):
+    """How far the answers went. `events` are (event, step) after the start; `reused` and `new` are requests.
+
+    `new` are those without an answer, in order. `missed`: the first of them that was never asked before, or the
+    observation; None where the answers merely end. `end`: the program came to its end.
+    """
+
+    machine: Machine
+    events: list[tuple[Event, int | None]]
+    reused: list[Request]
+    new: list[Request]
+    missed: Request | Observe | None
+    end: End | None
+
+
+def follow(
+    program: Program,
+    facts: Facts,
+    environment: Mapping[str, str | Secret],
+    answers: list[Answer],
+    *,
+    observe: Callable[[Observe], Value] | None = None,
+) -> Followed:
+    """Runs a program from its start on recorded answers, until one is missing.
+
+    `observe` answers what is observed and not recorded; it may raise KeyError: then that is a miss. Raises: EndlessRun.
+    """
+    return _Following(Machine(program, facts, environment), answers, observe).run()
+
+
+class _Following:
+    """A run on recorded answers. What comes out is recorded as soon as an input after it is."""
+
+    def __init__(self, machine: Machine, answers: list[Answer], observe: Callable[[Observe], Value] | None) -> None:
+        self._machine = machine
+        self._observe = observe
+        self._inbox = deque(answer for answer in answers if answer.request is None)
+        self._by_ask: dict[tuple[Any, ...], list[Answer]] = {}
+        for answer in answers:
+            if answer.request is not None and answer.is_whole:
+                self._by_ask.setdefault(_ask_of(answer.request), []).append(answer)
+        self._open: dict[int, tuple[Request, Answer | None]] = {}
+        self._observing: dict[int, tuple[int, Value]] = {}  # number → order, answer
+        self._cancelled: set[int] = set()
+        self._events: list[tuple[Event, int | None]] = []
+        self._turn: list[tuple[Event, int | None]] = []
+        self._reused: list[Request] = []
+        self._missed: Request | Observe | None = None
+        self._end: End | None = None
+
+    def run(self) -> Followed:
+        while True:
+            for effect in _run(self._machine):
+                self._take(effect)
+            found = None if self._missed is not None or self._end is not None else self._next()
+            if found is None:
+                new = [request for request, _ in self._open.values()]
+                return Followed(self._machine, self._events, self._reused, new, self._missed, self._end)
+            event, step = found
+            self._events += [*self._turn, (event, step)]
+            self._turn = []
+            self._machine.feed(event)
+
+    def _take(self, effect: Effect) -> None:
+        if isinstance(effect, Request):
+            answer = self._find(effect)
+            self._open[effect.step] = effect, answer
+            made = RequestMade(**{field: getattr(effect, field) for field in effect.fields})
+            self._turn.append((made, effect.step))
+            if answer is None:
+                self._missed = self._missed or effect
+        elif isinstance(effect, Observe):
+            self._answer(effect)
+        elif isinstance(effect, Display):
+            self._turn.append((Displayed(effect.text, effect.stream), None))
+        elif isinstance(effect, CancelRequest):
+            self._cancelled.add(effect.step)
+        else:
+            self._end = effect
+
+    def _find(self, ask: Request | Observe) -> Answer | None:
+        waiting = self._by_ask.get(_ask_of(ask), [])
+        for place, answer in enumerate(waiting):
+            if are_equal(_arguments(answer.request), ask.arguments):
+                return waiting.pop(place)
+        return None
+
+    def _answer(self, effect: Observe) -> None:
+        answer = self._find(effect)
+        if answer is not None and isinstance(answer.event, Observed) and answer.order is not None:
+            self._observing[effect.number] = answer.order, answer.event.value
+            return
+        try:
+            if self._observe is None:
+                raise KeyError(effect.operation)
+            self._observing[effect.number] = 0, self._observe(effect)
+        except KeyError:
+            self._missed = self._missed or effect
+
+    def _next(self) -> tuple[Event, int | None] | None:
+        """Takes the earliest answer that can be given now."""
+        best: tuple[int, Event, int | None] | None = None
+        for number, (order, value) in self._observing.items():
+            if best is None or order < best[0]:
+                best = order, Observed(number, value), None
+        for step, (_, answer) in self._open.items():
+            if answer is None or answer.order is None or not isinstance(answer.event, RequestCompleted):
+                continue
+            is_meant = not answer.event.is_cancelled or step in self._cancelled
+            if is_meant and (best is None or answer.order < best[0]):
+                best = answer.order, answer.event.replace(step=step, instruction=None), step
+        came = self._inbox[0] if self._inbox else None
+        if came is not None and came.event is not None and (best is None or (came.order or 0) < best[0]):
+            self._inbox.popleft()
+            return came.event.replace(instruction=None), None
+        if best is None:
+            return None
+        _, event, taken = best
+        if taken is not None:
+            self._reused.append(self._open.pop(taken)[0])
+        elif isinstance(event, Observed):
+            del self._observing[event.number]
+        return event, taken
+
+
+def _ask_of(ask: Request | Observe) -> tuple[Any, ...]:
+    if isinstance(ask, Request):
+        return ask.task, ask.connector, ask.operation
+    return (ask.operation,)
+
+
+def _arguments(ask: Request | Observe | None) -> Value:
+    return None if ask is None else ask.arguments
+
+
+def disown(machine: Machine, event: Event) -> None:
+    """Drops the `undo` entries of the tasks that wait for no effect of their own but the one that `event` answers."""
+    step = event.step if isinstance(event, RequestCompleted) else None
+    for task in machine.tasks.values():
+        waiting = task.waiting
+        if waiting is not None and waiting[0] == "request" and waiting[1] != step:
+            continue
+        for frame in task.frames:
+            frame.cleanup = [entry for entry in frame.cleanup if entry[1] != "undo"]
+    for group in machine.groups.values():
+        group.undos = []
