@@ -5,10 +5,10 @@ connector, operation and arguments, each observation that of the next with the s
 come in the order in which they were recorded. At the first miss nothing more is answered. What came out until then is
 a history of its own, which the new job begins with: its machine asks for the rest as soon as somebody runs it.
 
-Not all that is recorded can be taken over. A `cancel` was meant for the other job. The address of a callback and a
-child belong to it, so they are taken over only with all that came of them; else they are a miss. And the new job does
-not own an inherited `undo`: those of a task go when it gets an inherited answer (`disown`); one that was registered
-after the last of these belongs to what the new job does itself.
+Not all that is recorded can be taken over. A `cancel` was meant for the other job. The address of a callback, a child,
+a subscription and a call belong to it: they are taken over only with all that came of them, else they are a miss. And
+the new job does not own an inherited `undo`: those of a task go when it gets an inherited answer (`disown`); one that
+was registered after the last of these belongs to what the new job does itself.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from fmsh.values import Secret, Value
 
 INSTRUCTIONS_MAX = 100_000_000  # without an input: some ten seconds
-OF_ITS_JOB = ("callback", "job")  # connectors whose answer names what belongs to the job that asked
+OF_ITS_JOB = ("callback", "job", "topic", "call")  # kinds of handles that name what belongs to the job that asked
 NOT_TAKEN = ("cancel", "pause", "resume", "retry")  # rows of the inbox that were meant for the other job
 
 
@@ -98,10 +98,9 @@ def _leave_out_what_belongs_to_the_job(answers: list[Answer]) -> None:
         if isinstance(answer.event, InboxTaken) and answer.event.kind in OF_ITS_JOB
     }
     for answer in answers:
-        if isinstance(answer.request, Request) and answer.request.connector in OF_ITS_JOB:
-            handle = answer.event.value if isinstance(answer.event, RequestCompleted) else None
-            is_whole = isinstance(handle, Handle) and (handle.kind, handle.id) in delivered
-            answer.is_whole = is_whole and isinstance(handle, Handle) and not handle.fields_.get("many")
+        handle = answer.event.value if isinstance(answer.event, RequestCompleted) else None
+        if isinstance(handle, Handle) and handle.kind in OF_ITS_JOB:
+            answer.is_whole = (handle.kind, handle.id) in delivered and not handle.fields_.get("many")
 
 
 def _run(machine: Machine) -> list[Effect]:

@@ -22,7 +22,14 @@ if TYPE_CHECKING:
     from fmsh.values import ErrorValue, Value
 
 GOES_ON_BY_ITSELF = ("process", "timer")  # connectors whose effects a new holder picks up
-AWAITED = ("callback", "job", "answer", "signal")  # kinds of rows of the inbox that a program waits for
+AWAITED = (
+    "callback",
+    "job",
+    "topic",
+    "call",
+    "answer",
+    "signal",
+)  # kinds of rows of the inbox that a program waits for
 LOST_SIGHT = "interrupted"  # the outcome of an attempt that was begun anew elsewhere
 
 
