@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from fmsh.lang.modules import Module
     from fmsh.lang.syntax import Program as Tree
     from fmsh.machine.code import Program
+    from fmsh.machine.library import Streaming
     from fmsh.settings import Settings
     from fmsh.values import Value
 
@@ -84,7 +85,14 @@ def _standard(name: str) -> Source | None:
         return Source(f"stdlib/{file}", text.read())
 
 
-LIBRARY = Library(_find_builtin, _builtin_names, _functions, _display, _standard)
+def _streaming() -> Streaming:
+    from fmsh.builtins import streaming
+    from fmsh.machine.library import Streaming
+
+    return Streaming(streaming.STAGES, streaming.Chain, streaming.FOLDS, streaming.TEXT_STAGES)
+
+
+LIBRARY = Library(_find_builtin, _builtin_names, _functions, _display, _standard, _streaming)
 
 
 def make_program(source: Source) -> tuple[NewProgram, Program]:

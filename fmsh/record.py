@@ -57,9 +57,17 @@ if not TYPE_CHECKING:
     def _of_12(self, a, b, c, d, e, f, g, h, i, j, k, m):
         self.a = a; self.b = b; self.c = c; self.d = d; self.e = e; self.f = f  # noqa: E702
         self.g = g; self.h = h; self.i = i; self.j = j; self.k = k; self.m = m  # noqa: E702
+    def _of_13(self, a, b, c, d, e, f, g, h, i, j, k, m, n):
+        self.a = a; self.b = b; self.c = c; self.d = d; self.e = e; self.f = f  # noqa: E702
+        self.g = g; self.h = h; self.i = i; self.j = j; self.k = k; self.m = m; self.n = n  # noqa: E702
+    def _of_14(self, a, b, c, d, e, f, g, h, i, j, k, m, n, o):
+        self.a = a; self.b = b; self.c = c; self.d = d; self.e = e; self.f = f  # noqa: E702
+        self.g = g; self.h = h; self.i = i; self.j = j; self.k = k; self.m = m; self.n = n; self.o = o  # noqa: E702
     # fmt: on
 
-    _WRITTEN_OUT = (_of_0, _of_1, _of_2, _of_3, _of_4, _of_5, _of_6, _of_7, _of_8, _of_9, _of_10, _of_11, _of_12)
+    _WRITTEN_OUT = (
+        _of_0, _of_1, _of_2, _of_3, _of_4, _of_5, _of_6, _of_7, _of_8, _of_9, _of_10, _of_11, _of_12, _of_13, _of_14,
+    )  # fmt: skip
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=False)

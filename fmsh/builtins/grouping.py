@@ -46,7 +46,7 @@ def sort_by(items: Items, *keys: Value, desc: bool = False) -> Value:
     3
     """
     result = list(items)
-    for key in reversed([_key_of(each) for each in keys] or [_itself]):
+    for key in reversed([key_of(each) for each in keys] or [_itself]):
         made = [key(item) for item in result]
         order = sorted(range(len(result)), key=_ordering(made), reverse=desc)
         result = [result[place] for place in order]
@@ -61,7 +61,7 @@ def group_by(items: Items, key: Value) -> Value:
     {"key":0,"values":[2]}
     """
     groups: dict[Hashable, dict[str, Any]] = {}
-    make = _key_of(key)
+    make = key_of(key)
     for item in items:
         made = make(item)
         group = groups.setdefault(identity(made), {"key": made, "values": []})
@@ -90,7 +90,7 @@ def unique(items: Items, *, by: Value = None) -> Value:
     > [{n: 1, m: 1}, {n: 1, m: 2}] | unique --by n
     {"n":1,"m":1}
     """
-    make = _itself if by is None else _key_of(by)
+    make = _itself if by is None else key_of(by)
     seen: dict[Hashable, Value] = {}
     for item in items:
         seen.setdefault(identity(make(item)), item)
@@ -108,7 +108,7 @@ def sum_(items: Items) -> Value:
     if set(map(type, items)) == {int}:
         return sum(items)
     total: Value = 0
-    for number, item in enumerate(_measures(items, "sum")):
+    for number, item in enumerate(measures(items, "sum")):
         total = item if number == 0 else add(total, item)
     return total
 
@@ -119,7 +119,7 @@ def avg(items: Items) -> Value:
     > [1, 2] | avg
     1.5
     """
-    return divide(sum_(_measures(items, "avg")), len(items)) if items else None
+    return divide(sum_(measures(items, "avg")), len(items)) if items else None
 
 
 def median(items: Items) -> Value:
@@ -133,7 +133,7 @@ def median(items: Items) -> Value:
     """
     if not items:
         return None
-    ordered = items if type(items) is range else sort_by(_measures(items, "median"))
+    ordered = items if type(items) is range else sort_by(measures(items, "median"))
     middle = len(ordered) // 2
     return ordered[middle] if len(ordered) % 2 else divide(add(ordered[middle - 1], ordered[middle]), 2)
 
@@ -231,7 +231,7 @@ def _is_plain(items: Sequence[Value]) -> bool:
     return type(items) is range or {type(item) for item in items} in _SORTED_BY_PYTHON
 
 
-def _key_of(key: Value) -> Key:
+def key_of(key: Value) -> Key:
     if callable(key):
         return key  # type: ignore[no-any-return]
     steps = parse_path(key)
@@ -242,7 +242,7 @@ def _itself(item: Value) -> Value:
     return item
 
 
-def _measures(items: Items, name: str) -> Items:
+def measures(items: Items, name: str) -> Items:
     for item in items if type(items) is list else ():
         if type(item) not in (int, float, Duration):
             kind = kind_of(item)

@@ -3,7 +3,8 @@
 The rules, checked by the conformance suite for every connector:
 
 1. `start` returns at once and never raises for anything that the world or the user's arguments do: that is an outcome.
-2. Each started attempt is answered by exactly one `post`, also after `cancel`. The outcome may still be Done.
+2. Each started attempt is answered by exactly one outcome, also after `cancel`. The outcome may still be Done. A stream
+   also posts `Items`, once for each `read`, before its outcome.
 3. `cancel` of an attempt that is not (or no longer) running does nothing.
 4. `post` may be called from any thread, and from inside `start`.
 5. An attempt with `is_resumed` may have been started by a process that died: the connector finds out what it can. If it
@@ -21,7 +22,7 @@ from fmsh.record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Protocol
+    from typing import Any, Protocol
 
     from fmsh.values import ErrorValue, Secret, Value
 else:
@@ -41,6 +42,8 @@ class Attempt(Record):
     attempt of the step. `terminal`: this attempt may use the descriptors of this process (foreground job, not in
     a concurrent block); of a captured process, what it says on stderr is shown. `requested_at_ms` is when the step's
     intent was committed, the first time. `umask` is that of the job, None where it was not recorded.
+    `make_chain`, of a request whose answer is read as a stream, gives what its items go through (`feed`, `finish`,
+    `is_done`, `is_fold`, `value`, `state`, `restore`); `position` is that of the last items that were recorded.
     """
 
     id: AttemptId
@@ -55,6 +58,8 @@ class Attempt(Record):
     is_once: bool = False
     terminal: Terminal | None = None
     umask: int | None = None
+    make_chain: Callable[[], Any] | None = None
+    position: Value = None
 
 
 class Terminal(Record):
@@ -88,6 +93,13 @@ class Failed(Record):
     attempts_max: int | None = None
 
 
+class Items(Record):
+    """The next items of a stream, which goes on after `position`; never none."""
+
+    items: list[Value]
+    position: Value
+
+
 class Cancelled(Record):
     """The effect was stopped (or never started) because of `cancel`."""
 
@@ -95,7 +107,7 @@ class Cancelled(Record):
 Outcome = Done | Failed | Cancelled
 
 if TYPE_CHECKING:
-    Post = Callable[[AttemptId, Outcome], None]
+    Post = Callable[[AttemptId, Outcome | Items], None]
 
 
 def sleep_due_ms(arguments: Mapping[str, Value], requested_at_ms: int) -> int:
@@ -112,6 +124,10 @@ class Connector(Protocol):
     def start(self, attempt: Attempt, post: Post) -> None: ...
 
     def cancel(self, id: AttemptId) -> None: ...
+
+    # Of connectors whose answers can be streams there are two more:
+    #   read(id, position): asks for the next items; what is before `position` is recorded, and never needed again
+    #   forget(id): somebody else goes on with this attempt: it is left as it is, without an outcome
 
     def close(self) -> None:
         """Lets go of everything; running processes live on, open requests are dropped without an outcome."""

@@ -59,7 +59,7 @@ def cut(path: str, bytes_max: int) -> None:
     _write_mark(path, start, end)
     fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
-        _punch_hole(fd, start, end - start)
+        punch_hole(fd, start, end - start)
     finally:
         os.close(fd)
 
@@ -113,7 +113,8 @@ def _size_and_space(path: str) -> tuple[int, int]:
     return found.st_size, found.st_blocks * 512
 
 
-def _punch_hole(fd: int, start: int, size: int) -> None:
+def punch_hole(fd: int, start: int, size: int) -> None:
+    """Makes a hole in a file; does nothing where the system cannot."""
     import ctypes  # rarely needed, and slow to import
 
     try:

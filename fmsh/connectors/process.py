@@ -2,8 +2,8 @@
 
 Operation "run". Arguments: `stages`, a list of `{"argv": [text], "environment": {name: text or secret}}`, which are
 added to those of the attempt, and perhaps `"redirections": [[operator, path, text or null]]` (`redirecting`); `output`,
-"display" or "capture"; `errors`, "capture" where all of stderr is wanted; `input`, null or text, bytes or a secret for
-the first stage's standard input.
+"display", "capture", or "fold" or "stream" (`streaming`); `errors`, "capture" where all of stderr is wanted; `input`,
+null or text, bytes or a secret for the first stage's standard input.
 Done value: `{"statuses": [one per stage, 128+N for signal N], "output": text or null, "stderr": tail of text}`, and
 `errors`, text, if it was asked for.
 
@@ -28,6 +28,7 @@ from time import monotonic
 
 from fmsh.connectors import children, cutting, descriptors, spool, wrapper
 from fmsh.connectors.base import AttemptId, Cancelled, Done, Failed
+from fmsh.connectors.running import Running, failure, lost
 from fmsh.values import Raised, error_value
 
 TYPE_CHECKING = False
@@ -37,8 +38,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fmsh.connectors.base import Attempt, Outcome, Post
-    from fmsh.connectors.handover import Handover
-    from fmsh.connectors.relay import Relay
+    from fmsh.connectors.streaming import ProcessStream
     from fmsh.values import Secret, Value
 else:
     import _signal  # importing signal itself would cost its enums
@@ -47,58 +47,10 @@ KILL_AFTER_S = 5.0
 # sh drops a signal that comes between its fork and the exec of the command; so in a young attempt TERM is sent twice.
 YOUNG_S = 1.0
 YOUNG_TERM_AGAIN_S = 0.1
+TERM_AFTER_PIPE_S = 0.5
 CHILD_POLL_S = (0.005, 0.1)  # first and longest wait where there is no pidfd
 LOCK_POLL_S = (0.02, 0.25)
 STOP_POLL_S = 0.1
-
-
-class _Running:
-    """One attempt between its start and its outcome."""
-
-    __slots__ = (
-        "attempt",
-        "bounds",
-        "directory",
-        "handover",
-        "is_cancelled",
-        "is_child",
-        "is_killed",
-        "is_stopped",
-        "is_too_long",
-        "launched_at_s",
-        "mode",
-        "pid",
-        "pidfd",
-        "poll_s",
-        "post",
-        "relay",
-        "wait_status",
-        "was_launched",
-    )
-
-    def __init__(self, attempt: Attempt, directory: str, post: Post) -> None:
-        self.attempt = attempt
-        self.directory = directory
-        self.post = post
-        self.mode = descriptors.mode_of(attempt)
-        self.pid = 0
-        self.pidfd = -1
-        self.is_child = False
-        self.handover: Handover | None = None
-        self.relay: Relay | None = None
-        self.bounds: cutting.Bounds | None = None
-        self.poll_s = 0.0
-        self.launched_at_s = 0.0
-        self.wait_status: int | None = None
-        self.was_launched = self.is_cancelled = self.is_killed = self.is_stopped = self.is_too_long = False
-
-    @property
-    def stage_count(self) -> int:
-        return len(self.attempt.arguments["stages"])
-
-    @property
-    def command(self) -> str:
-        return " | ".join(str(stage["argv"][0]) for stage in self.attempt.arguments["stages"] if stage["argv"])
 
 
 class ProcessConnector:
@@ -134,17 +86,52 @@ class ProcessConnector:
         self._relay = relay
         self._sealer = sealer
         self._output_bytes_max = output_bytes_max
-        self._running: dict[AttemptId, _Running] = {}
+        self._running: dict[AttemptId, Running] = {}
         self._boot_id = children.read_boot_id()
 
     def start(self, attempt: Attempt, post: Post) -> None:
         assert attempt.operation == "run", attempt.operation
         directory = spool.attempt_directory(self._fx_directory, attempt.job_uid, attempt.id.step, attempt.id.attempt)
-        running = _Running(attempt, directory, post)
+        running = Running(attempt, directory, post)
         self._running[attempt.id] = running
+        if attempt.make_chain is not None:
+            running.stream = self._stream(running)
         self._settle(running)
         if descriptors.spooled_outputs(attempt):
             self._after(cutting.LOOK_S[0], lambda: self._bound(running))
+        if running.stream is not None:
+            running.stream.begin()
+
+    def read(self, id: AttemptId, position: Value) -> None:
+        """Asks a stream for its next items."""
+        running = self._running.get(id)
+        if running is not None and running.stream is not None:
+            running.stream.ask(position)
+
+    def forget(self, id: AttemptId) -> None:
+        """Leaves a stream to somebody else."""
+        running = self._running.pop(id, None)
+        if running is not None:
+            self._release(running)
+            assert running.stream is not None
+            running.stream.close()
+
+    def _stream(self, running: Running) -> ProcessStream:
+        from fmsh.connectors.streaming import ProcessStream
+
+        return ProcessStream(
+            running.attempt,
+            running.directory,
+            signal=lambda number: self._signal(running, number),
+            after=self._after,
+            settle=lambda: self._settle_stream(running),
+            hand_over=lambda items: running.post(running.attempt.id, items),
+            end_gently=lambda: self._end(running),
+        )
+
+    def _settle_stream(self, running: Running) -> None:
+        if self._running.get(running.attempt.id) is running:
+            self._settle(running)
 
     def cancel(self, id: AttemptId) -> None:
         """Asks the process group to end; what is still there after 5 s is killed."""
@@ -154,7 +141,17 @@ class ProcessConnector:
         running.is_cancelled = True
         if running.handover is not None:
             running.handover.is_refused = True
-        self._terminate(running)
+        self._end(running)
+        if running.stream is not None and running.stream.has_ended:  # only what it wrote was still wanted
+            self._after(0, lambda: self._settle_stream(running))
+
+    def _end(self, running: Running) -> None:
+        if running.stream is not None:  # nobody reads it any more
+            self._signal(running, _signal.SIGPIPE)
+            self._signal(running, _signal.SIGCONT)
+            self._after(TERM_AFTER_PIPE_S, lambda: self._terminate(running))
+        else:
+            self._terminate(running)
         if running.is_child and monotonic() - running.launched_at_s < YOUNG_S:
             self._after(YOUNG_TERM_AGAIN_S, lambda: self._terminate(running))
         self._after(KILL_AFTER_S, lambda: self._kill(running))
@@ -179,11 +176,13 @@ class ProcessConnector:
         for running in self._running.values():
             running.is_child = False  # we go, and it goes on without the terminal
             self._release(running)
+            if running.stream is not None:
+                running.stream.close()
         self._running.clear()
 
     # -- where an attempt stands
 
-    def _settle(self, running: _Running) -> None:
+    def _settle(self, running: Running) -> None:
         """Finds out where an attempt stands, and does what follows: start it, wait for it, or report its outcome."""
         try:
             outcome = self._find_outcome(running)
@@ -198,11 +197,13 @@ class ProcessConnector:
         if outcome is not None:
             if running.relay is not None:
                 running.relay.pump()
+            if running.stream is not None:
+                running.stream.close()
             self._release(running)
             del self._running[running.attempt.id]
             running.post(running.attempt.id, outcome)
 
-    def _find_outcome(self, running: _Running) -> Outcome | None:
+    def _find_outcome(self, running: Running) -> Outcome | None:
         """The outcome; None where it is still to come, and then something is set up that calls `_settle` again."""
         if not running.was_launched:
             spool.make_directory(running.directory)
@@ -218,7 +219,7 @@ class ProcessConnector:
         finally:
             os.close(lock)
 
-    def _find_outcome_locked(self, running: _Running, lock: int) -> Outcome | None:
+    def _find_outcome_locked(self, running: Running, lock: int) -> Outcome | None:
         statuses = spool.read_statuses(running.directory, running.stage_count)
         claim = spool.read_claim(running.directory)
         if statuses is None and claim is not None and claim.boot_id == self._boot_id:
@@ -233,9 +234,9 @@ class ProcessConnector:
             return None
         if running.is_too_long:
             return self._too_long(running)
-        return Cancelled() if running.is_cancelled else _lost(running, claim.mode)
+        return Cancelled() if running.is_cancelled else lost(running, claim.mode)
 
-    def _unclaimed(self, running: _Running, lock: int) -> Outcome | None:
+    def _unclaimed(self, running: Running, lock: int) -> Outcome | None:
         """Nothing ran, as far as the directory says. A claim of a boot that ended without warning may be missing."""
         if running.is_cancelled:
             return Cancelled()
@@ -245,17 +246,21 @@ class ProcessConnector:
                 return self._ended(running, [128 + number] * running.stage_count)
         if running.was_launched:
             message = f"{running.command} could not be started: its wrapper ended at once (is the disk full?)"
-            return Failed(_error(running, "exit", message, status=126), should_retry=True, attempts_max=3)
+            return Failed(failure(running, "exit", message, status=126), should_retry=True, attempts_max=3)
         terms = spool.read_terms(running.directory)
         if terms is not None and terms.boot_id != self._boot_id:
-            return _lost(running, terms.mode)
+            return lost(running, terms.mode)
         self._launch(running, lock)
         return None
 
-    def _ended(self, running: _Running, statuses: list[int]) -> Outcome:
+    def _ended(self, running: Running, statuses: list[int]) -> Outcome | None:
         """What a cancelled process did counts as done only if it succeeded all the same."""
-        if running.is_cancelled and any(statuses):
+        if running.is_cancelled and (any(statuses) or running.stream is not None):
             return Cancelled()
+        if running.stream is not None and running.stream.must_run_again:
+            return lost(running, "spool")
+        if running.stream is not None and not running.stream.is_drained():
+            return None
         value: dict[str, Value] = {"statuses": statuses, "output": None}
         if descriptors.has_redirections(running.attempt):
             from fmsh.connectors.redirecting import remove_texts
@@ -263,35 +268,37 @@ class ProcessConnector:
             remove_texts(running.directory, running.attempt.arguments["stages"])
         for stream, name in (("output", "out"), ("errors", "err")):
             path = f"{running.directory}/{name}"
-            if running.attempt.arguments.get(stream) != "capture":
-                cutting.cut(path, self._output_bytes_max)
-            elif spool.size_of(path) > self._output_bytes_max:
-                return self._too_long(running)
-            else:
+            if running.attempt.arguments.get(stream) == "capture":
+                if spool.size_of(path) > self._output_bytes_max:
+                    return self._too_long(running)
                 value[stream] = spool.read_text(path)
+            elif running.stream is None or name != "out":
+                cutting.cut(path, self._output_bytes_max)
         if running.attempt.arguments.get("is_secret"):
             assert self._sealer is not None
             value["output"] = self._sealer()(value["output"].rstrip("\n"))
         tail = spool.read_tail(f"{running.directory}/err", spool.STDERR_TAIL_BYTES)
         value["stderr"] = tail.decode("utf-8", "surrogateescape")
+        if running.stream is not None:
+            return running.stream.outcome(value)
         return Done(value, spool.was_interrupted(running.directory))
 
-    def _too_long(self, running: _Running) -> Outcome:
+    def _too_long(self, running: Running) -> Outcome:
         limit = f"{self._output_bytes_max:,} bytes (the setting limits.output)"
         message = f"{running.command} wrote more than {limit}; write to > FILE"
-        return Failed(_error(running, "limit", message))
+        return Failed(failure(running, "limit", message))
 
-    def _refused_by_system(self, running: _Running, error: OSError) -> Outcome:
+    def _refused_by_system(self, running: Running, error: OSError) -> Outcome:
         if error.errno == errno.E2BIG:
             message = f"the arguments and environment of {running.command} are longer than the system takes"
-            return Failed(_error(running, "limit", message, status=126))
+            return Failed(failure(running, "limit", message, status=126))
         reason = os.strerror(error.errno or 0).lower()
         where = f" ({error.filename})" if error.filename else ""
-        return Failed(_error(running, "exit", f"{running.command} could not be started: {reason}{where}", status=126))
+        return Failed(failure(running, "exit", f"{running.command} could not be started: {reason}{where}", status=126))
 
     # -- starting
 
-    def _launch(self, running: _Running, lock: int) -> None:
+    def _launch(self, running: Running, lock: int) -> None:
         """Starts the wrapper with `wrapper.lock` in its hands. Raises: Unstartable, OSError; nothing has run then."""
         attempt = running.attempt
         descriptors.check_directory(attempt.directory)
@@ -302,7 +309,7 @@ class ProcessConnector:
             boot_id=self._boot_id,
             mode=running.mode,
             directory=attempt.directory,
-            spooled=descriptors.spooled_outputs(attempt),
+            spooled=descriptors.spooled_outputs(attempt) if attempt.arguments["output"] != "fold" else (),
             umask=self._umask if attempt.umask is None else attempt.umask,
         )
         spool.clear_claim(running.directory)
@@ -319,12 +326,12 @@ class ProcessConnector:
             running.relay = Relay(f"{running.directory}/err", self._relay)
             self._after(running.relay.pause_s, lambda: self._pump(running))
 
-    def _pump(self, running: _Running) -> None:
+    def _pump(self, running: Running) -> None:
         if self._running.get(running.attempt.id) is running and running.relay is not None:
             running.relay.pump()
             self._after(running.relay.pause_s, lambda: self._pump(running))
 
-    def _spawn(self, running: _Running, launch: wrapper.Launch, lock: int) -> None:
+    def _spawn(self, running: Running, launch: wrapper.Launch, lock: int) -> None:
         attempt, sources = running.attempt, descriptors.Sources()
         grouping: Any = {"setsid": True} if running.mode == "spool" else {"setpgroup": 0}
         try:
@@ -350,7 +357,7 @@ class ProcessConnector:
 
     # -- waiting
 
-    def _await_wrapper(self, running: _Running) -> None:
+    def _await_wrapper(self, running: Running) -> None:
         """Somebody holds wrapper.lock: our child, the wrapper of a process that died, or who is just starting it."""
         claim = spool.read_claim(running.directory)
         if running.is_child or claim is None or claim.boot_id != self._boot_id:
@@ -364,25 +371,25 @@ class ProcessConnector:
             self._release(running)
         return self._poll(running, LOCK_POLL_S)
 
-    def _watch_wrapper(self, running: _Running) -> None:
+    def _watch_wrapper(self, running: Running) -> None:
         try:
             running.pidfd = os.pidfd_open(running.pid)
         except (AttributeError, OSError):
             return self._poll(running, CHILD_POLL_S if running.is_child else LOCK_POLL_S)
         return self._watch(running.pidfd, lambda: self._wrapper_ended(running))
 
-    def _wrapper_ended(self, running: _Running) -> None:
+    def _wrapper_ended(self, running: Running) -> None:
         if self._running.get(running.attempt.id) is not running:
             return
         if not self._is_unburied(running):
             self._release(running)
             self._settle(running)
 
-    def _poll(self, running: _Running, bounds_s: tuple[float, float]) -> None:
+    def _poll(self, running: Running, bounds_s: tuple[float, float]) -> None:
         running.poll_s = min(max(running.poll_s * 2, bounds_s[0]), bounds_s[1])
         self._after(running.poll_s, lambda: self._look_again(running))
 
-    def _look_again(self, running: _Running) -> None:
+    def _look_again(self, running: Running) -> None:
         if self._running.get(running.attempt.id) is not running or running.pidfd >= 0:
             return
         if self._is_unburied(running):
@@ -390,14 +397,14 @@ class ProcessConnector:
         self._release(running)
         return self._settle(running)
 
-    def _is_unburied(self, running: _Running) -> bool:
+    def _is_unburied(self, running: Running) -> bool:
         """Whether the wrapper is a child of ours that has not ended yet. One that has ended is a child no more."""
         if running.is_child:
             running.wait_status = children.reap(running.pid)
             running.is_child = running.wait_status is None
         return running.is_child
 
-    def _release(self, running: _Running) -> None:
+    def _release(self, running: Running) -> None:
         """Stops watching an attempt, and takes back the terminal that was lent to it."""
         if running.pidfd >= 0:
             self._unwatch(running.pidfd)
@@ -410,7 +417,7 @@ class ProcessConnector:
 
     # -- bounds
 
-    def _bound(self, running: _Running) -> None:
+    def _bound(self, running: Running) -> None:
         if self._running.get(running.attempt.id) is not running:
             return
         if running.bounds is None:
@@ -424,17 +431,17 @@ class ProcessConnector:
 
     # -- signals and stops
 
-    def _terminate(self, running: _Running) -> None:
+    def _terminate(self, running: Running) -> None:
         if self._running.get(running.attempt.id) is running:
             self._signal(running, _signal.SIGTERM)
             self._signal(running, _signal.SIGCONT)
 
-    def _kill(self, running: _Running) -> None:
+    def _kill(self, running: Running) -> None:
         if self._running.get(running.attempt.id) is running:
             running.is_killed = True
             self._signal(running, _signal.SIGKILL)
 
-    def _signal(self, running: _Running, number: int) -> None:
+    def _signal(self, running: Running, number: int) -> None:
         """Signals the process group of an attempt, if it is certain that the group is still that of the attempt."""
         if running.pid <= 0:
             return
@@ -446,11 +453,11 @@ class ProcessConnector:
         except (ProcessLookupError, PermissionError):
             pass
 
-    def _poll_for_stop(self, running: _Running) -> None:
+    def _poll_for_stop(self, running: Running) -> None:
         if running.handover is not None and self._on_stopped is not None:
             self._after(STOP_POLL_S, lambda: self._look_for_stop(running))
 
-    def _look_for_stop(self, running: _Running) -> None:
+    def _look_for_stop(self, running: Running) -> None:
         """A pidfd does not tell of a stop, and SIGCHLD belongs to whoever assembles us; so the process is asked."""
         if self._running.get(running.attempt.id) is not running or running.is_stopped or running.handover is None:
             return
@@ -462,21 +469,11 @@ class ProcessConnector:
         return self._on_stopped(running.attempt.id)
 
 
-def _bounds(running: _Running, bytes_max: int) -> cutting.Bounds:
+def _bounds(running: Running, bytes_max: int) -> cutting.Bounds:
     captured, others = list[str](), list[str]()
     for stream, name in (("output", "out"), ("errors", "err")):
+        if name == "out" and running.stream is not None:
+            continue  # which it keeps small itself
         is_captured = running.attempt.arguments.get(stream) == "capture"
         (captured if is_captured else others).append(f"{running.directory}/{name}")
     return cutting.Bounds(captured, others, bytes_max)
-
-
-def _error(running: _Running, kind: str, message: str, **extra: Value) -> Value:
-    return error_value(kind, message, command=running.command, **extra)
-
-
-def _lost(running: _Running, mode: str) -> Failed:
-    """A process at a terminal is never repeated unasked: a person saw what it did, we did not."""
-    should_retry = mode == "spool" and not running.attempt.is_once
-    message = f"it is not known how {running.command} ended: it and its wrapper were killed, or the machine went down"
-    error = error_value("lost", message, retryable=should_retry, command=running.command)
-    return Failed(error, should_retry=should_retry)

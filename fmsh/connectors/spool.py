@@ -72,9 +72,10 @@ def attempt_directory(fx_directory: str, job_uid: str, step: int, attempt: int) 
 def unrecorded(directory: str, arguments: Mapping[str, Value], outcome: Value) -> set[str]:
     """Names the outputs of an attempt that its outcome does not hold: what was displayed, and what was too much."""
     recorded = outcome if isinstance(outcome, dict) else {}
-    is_captured = arguments.get("output") == "capture"
+    is_streamed = arguments.get("output") in ("fold", "stream")  # then it is consumed
+    is_captured = is_streamed or arguments.get("output") == "capture"
     kept = set(OUTPUTS)
-    if is_captured and isinstance(recorded.get("output"), str):
+    if is_streamed or (is_captured and isinstance(recorded.get("output"), str)):
         kept.discard("out")
     if "errors" in recorded or (is_captured and recorded and size_of(f"{directory}/err") <= STDERR_TAIL_BYTES):
         kept.discard("err")
@@ -303,6 +304,14 @@ def read_tail(path: str, size: int) -> bytes:
         return os.pread(fd, size, max(0, os.fstat(fd).st_size - size))
     finally:
         os.close(fd)
+
+
+def read_output(path: str, bytes_max: int) -> str | None:
+    """Reads captured output; None if it is larger than what may become a value."""
+    with open(path, "rb", buffering=0) as file:
+        if os.fstat(file.fileno()).st_size > bytes_max:
+            return None
+        return file.read().decode("utf-8", "surrogateescape")
 
 
 def _read_lines(path: str) -> dict[int, int] | None:

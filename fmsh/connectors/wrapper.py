@@ -296,11 +296,11 @@ def _carry(
 def script(shape: Shape) -> str:
     """Writes the text of a wrapper. Nothing but integers goes into it.
 
-    It must outlive the signals of its group to report what they did. TERM may end it as long as nothing was started:
-    otherwise a cancel that comes early would be swallowed.
+    It must outlive the signals of its group to report what they did; PIPE is how a stream is ended early. TERM may end
+    it as long as nothing was started: otherwise a cancel that comes early would be swallowed.
     """
     lines = [
-        f"trap : HUP QUIT; trap {INTERRUPT} INT" if shape.waits_for_terminal else "trap : HUP INT QUIT",
+        f"trap : HUP QUIT PIPE; trap {INTERRUPT} INT" if shape.waits_for_terminal else "trap : HUP INT QUIT PIPE",
         'set -C; echo "$$ $2 $3" >"$1/claim" || exit 0; set +C',
         'if cd -- "$4" 2>&6; then unset OLDPWD; [ -z "$8" ] || umask "$8"; trap : TERM',
         _pipeline(shape),
@@ -319,7 +319,7 @@ def _pipeline(shape: Shape) -> str:
     if len(shape.counts) == 1:
         return f'{_stage(shape, 0)} 9>&-\n{NUMBERED}status=$?{noted}; echo "0 ${NUMBERED}status" >&7'
     stages = " |\n".join(
-        f'{{ trap : HUP INT QUIT TERM; {_stage(shape, index)}; echo "{index} $?" >&7; }} 9>&-'
+        f'{{ trap : HUP INT QUIT PIPE TERM; {_stage(shape, index)}; echo "{index} $?" >&7; }} 9>&-'
         for index in range(len(shape.counts))
     )
     return f"{stages}\n{noted}"

@@ -99,6 +99,8 @@ def act(worker: Worker) -> None:
             ):  # taken over while it waited for its next attempt: there is nothing to cancel
                 worker.cancel_step(flight.request.step)
                 worker.surroundings.ready(worker)
+    for flight in worker.hungry():
+        worker.surroundings.dispatcher.read(worker, flight)
 
 
 def _start(worker: Worker, flight: Flight) -> None:

@@ -17,6 +17,7 @@ except ImportError:  # an interpreter without its own copy of BLAKE2
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
     from fmsh.connectors.base import Connector, Terminal
     from fmsh.engine.flight import Flight
@@ -55,7 +56,7 @@ class Dispatcher:
         """Whether what a captured process says on its stderr is shown, as in any shell."""
         return (
             self._terminal is not None
-            and request.arguments.get("output") == "capture"
+            and request.arguments.get("output") in ("capture", "fold", "stream")
             and request.arguments.get("errors") != "capture"
             and worker.is_foreground
             and worker.machine.is_foreground(request.step)
@@ -67,6 +68,7 @@ class Dispatcher:
         id = AttemptId(worker.job_id, request.step, flight.attempt)
         connector = self._connectors.get(request.connector)
         flight.is_running = flight.has_started = True
+        flight.is_asked = False
         if connector is None:
             message = f"this fmsh has no connector {request.connector!r}"
             worker.post(id, Failed(error_value("unsupported", message)))
@@ -85,12 +87,25 @@ class Dispatcher:
             request.is_once,
             self._terminal if flight.is_terminal or self._may_be_heard(worker, request) else None,
             worker.umask,
+            _chain_maker(worker, request) if flight.is_streamed else None,
+            flight.position,
         )
         try:
             connector.start(attempt, worker.post)
         except Exception as fault:
             self._report(fault, f"connector {request.connector} at step {request.step} of job {worker.job_id}")
             worker.post(id, Failed(error_value("internal", f"{request.connector}: {fault}")))
+
+    def read(self, worker: Worker, flight: Flight) -> None:
+        """Asks a stream for its next items; all up to its position are recorded."""
+        flight.is_asked = True
+        connector: Any = self._connectors.get(flight.request.connector)
+        connector.read(AttemptId(worker.job_id, flight.request.step, flight.attempt), flight.position)
+
+    def forget(self, worker: Worker, flight: Flight) -> None:
+        """Leaves a stream to whoever has the job now."""
+        connector: Any = self._connectors.get(flight.request.connector)
+        connector.forget(AttemptId(worker.job_id, flight.request.step, flight.attempt))
 
     def cancel(self, worker: Worker, flight: Flight) -> None:
         """Asks for the end of a running attempt; its outcome still comes."""
@@ -112,6 +127,12 @@ class Dispatcher:
             settle(AttemptId(worker.job_id, request.step, flight.attempt), worker.uid, request.arguments, outcome)
         except Exception as fault:
             self._report(fault, f"connector {request.connector} after step {request.step} of job {worker.job_id}")
+
+
+def _chain_maker(worker: Worker, request: Request) -> Callable[[], Any] | None:
+    from fmsh.machine import streams  # few programs have any
+
+    return streams.chain_maker(worker.machine, request.step)
 
 
 def idempotency_key(job_uid: str, step: int) -> str:

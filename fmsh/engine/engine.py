@@ -233,7 +233,7 @@ class Engine:
             if append is not None:
                 writers.append(worker)
                 appends.append(append)
-            elif worker.starts or worker.cancels:
+            elif worker.starts or worker.cancels or worker.wants_items:
                 self._act(worker)
         if appends:
             self._commit(writers, appends)

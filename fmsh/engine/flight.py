@@ -23,12 +23,14 @@ class Flight:
     __slots__ = (
         "attempt",
         "has_started",
+        "is_asked",
         "is_cancel_wanted",
         "is_lost",
         "is_resumed",
         "is_running",
         "is_terminal",
         "next_at_ms",
+        "position",
         "request",
         "requested_at_ms",
         "timer",
@@ -45,13 +47,22 @@ class Flight:
         self.is_cancel_wanted = False
         self.is_lost = False
         self.is_terminal = False
+        self.is_asked = False  # of a stream: its connector owes us items
+        self.position: Value = None  # of a stream: after the last items that were recorded
         self.timer: Timer | None = None  # until `next_at_ms`
 
     @property
     def is_risky(self) -> bool:
         """Whether to begin it anew elsewhere could do it twice."""
         request = self.request
-        return self.is_running and (request.is_once or request.arguments.get("method") in RISKY_METHODS)
+        if not self.is_running or request.arguments.get("output") == "stream":  # which goes on at its position
+            return False
+        return request.is_once or request.arguments.get("method") in RISKY_METHODS
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether its answer is read bit by bit, so that only one process may hold it."""
+        return self.request.arguments.get("output") in ("fold", "stream")
 
     @property
     def is_waiting(self) -> bool:
@@ -87,6 +98,7 @@ def to_wire(flight: Flight, *, is_leaving: bool) -> dict[str, Value]:
         "has_started": flight.has_started or flight.is_resumed or not is_leaving,
         "is_cancel_wanted": flight.is_cancel_wanted,
         "is_lost": flight.is_lost,
+        "position": flight.position,
     }
 
 
@@ -100,6 +112,7 @@ def from_wire(data: dict[str, Any], *, is_direct: bool) -> Flight:
     flight.next_at_ms = data["next_at_ms"]
     flight.is_cancel_wanted = data["is_cancel_wanted"]
     flight.is_lost = data["is_lost"]
+    flight.position = data.get("position")
     flight.is_resumed = data["has_started"] or not is_direct
     if flight.attempt < 1:
         raise InternalError(f"attempt {flight.attempt} of step {flight.request.step}")

@@ -7,8 +7,8 @@ an error like another. Elsewhere the job parks before anything unwinds, so that 
 from __future__ import annotations
 
 from fmsh import wire
-from fmsh.connectors.base import Cancelled, Done, Failed
-from fmsh.machine.events import AttemptFailed, InboxTaken, RequestCompleted
+from fmsh.connectors.base import Cancelled, Done, Failed, Items
+from fmsh.machine.events import AttemptFailed, InboxTaken, ItemsRead, RequestCompleted
 from fmsh.values import error_value
 
 TYPE_CHECKING = False
@@ -22,9 +22,14 @@ if TYPE_CHECKING:
 COMMANDS = "process"  # the connector of external commands
 
 
-def record(worker: Worker, flight: Flight, outcome: Outcome) -> None:
+def record(worker: Worker, flight: Flight, outcome: Outcome | Items) -> None:
     """Records what an outcome means for its step, and feeds it."""
     step = flight.request.step
+    if type(outcome) is Items:
+        flight.is_asked = False
+        flight.position = outcome.position
+        worker.input(ItemsRead(step, outcome.items, outcome.position), step=step)
+        return
     if type(outcome) is Done and outcome.is_interrupted and not flight.is_cancel_wanted:
         # Ctrl-C went to the program alone; that it died of it cancels the job, and no `catch` sees a failure.
         worker.input(InboxTaken("cancel", None))
@@ -109,6 +114,8 @@ def _of_commands(request: Request, value: Value) -> Value:
     stages = len(request.arguments["stages"])
     if type(value) is dict and _are_statuses(value.get("statuses"), stages):
         return {"output": None, "stderr": "", **value}
+    if request.arguments.get("output") == "fold":
+        return {"statuses": [0] * stages, "output": None, "stderr": "", "value": value}
     status = value if type(value) is int else 0
     output = value if isinstance(value, str) else "" if value is None or type(value) is int else wire.encode(value)
     is_captured = request.arguments.get("output") == "capture"

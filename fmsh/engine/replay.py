@@ -24,6 +24,7 @@ from fmsh.machine.events import (
     Displayed,
     HandedOver,
     InboxTaken,
+    ItemsRead,
     JobStarted,
     Observed,
     Parked,
@@ -227,7 +228,7 @@ class Replay:
         while self._made and self._expected:
             _compare(self._made.pop(0), self._expected.pop(0))
 
-    def _input(self, event: Observed | RequestCompleted | InboxTaken) -> None:
+    def _input(self, event: Observed | RequestCompleted | ItemsRead | InboxTaken) -> None:
         worker = self._worker
         if worker.is_held or (worker.held and event.instruction is None):
             worker.held.append(event)
@@ -287,6 +288,13 @@ class Replay:
         self._expected.append(event)
         self._collect()
 
+    def _items_read(self, event: ItemsRead, stored: StoredEvent) -> None:
+        flight = self._worker.flights.get(event.step)
+        if flight is None:
+            raise Divergence(f"event {stored.seq} has items of step {event.step}, which is not pending")
+        flight.position = event.position
+        self._input(event)
+
     def _displayed(self, event: Displayed, stored: StoredEvent) -> None:
         self._shown[event.stream] += len(event.text)
         self._unshown[event.stream] += len(event.text)
@@ -343,6 +351,7 @@ _APPLY: dict[type[Event], Callable[[Replay, Any, StoredEvent], None]] = {
     AttemptFailed: Replay._attempt_failed,
     InboxTaken: Replay._inbox_taken,
     RequestMade: Replay._request_made,
+    ItemsRead: Replay._items_read,
     Displayed: Replay._displayed,
     Paused: Replay._paused,
     Parked: Replay._parked,

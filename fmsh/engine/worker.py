@@ -17,7 +17,7 @@ It knows the store's records, but no store; and of connectors only that outcomes
 
 from __future__ import annotations
 
-from fmsh.connectors.base import Cancelled
+from fmsh.connectors.base import Cancelled, Items
 from fmsh.engine import outcomes, summary
 from fmsh.engine.flight import Flight
 from fmsh.engine.recording import Recording
@@ -131,7 +131,7 @@ class Worker:
         self.now_ms = surroundings.clock_ms()
         self.is_quiescent = False
         self.is_in_long_run = False  # the budget of a slice was used up
-        self.arrived: list[tuple[Flight, Outcome]] = []
+        self.arrived: list[tuple[Flight, Outcome | Items]] = []
         self.observes: list[Observe] = []
         self.held: list[Event] = []  # recorded inputs that are not fed yet
         self.flights: dict[int, Flight] = {}
@@ -163,15 +163,15 @@ class Worker:
 
     # -- arrivals
 
-    def post(self, id: AttemptId, outcome: Outcome) -> None:
-        """Takes the outcome of an attempt, from any thread."""
+    def post(self, id: AttemptId, outcome: Outcome | Items) -> None:
+        """Takes the outcome of an attempt, or items of its stream, from any thread."""
         self.surroundings.loop.submit(self._arrive, id, outcome)
 
-    def _arrive(self, id: AttemptId, outcome: Outcome) -> None:
+    def _arrive(self, id: AttemptId, outcome: Outcome | Items) -> None:
         flight = self.flights.get(id.step)
         if flight is None or not flight.is_running or flight.attempt != id.attempt:
             return
-        flight.is_running = False
+        flight.is_running = type(outcome) is Items
         self.arrived.append((flight, outcome))
         self.surroundings.ready(self)
 
@@ -243,6 +243,20 @@ class Worker:
     def is_held(self) -> bool:
         """Whether inputs are recorded but not fed."""
         return self.is_paused or self.is_parked or self.is_leaving
+
+    @property
+    def wants_items(self) -> bool:
+        """Whether the machine waits for items that nobody has been asked for."""
+        return bool(self.hungry())
+
+    def hungry(self) -> list[Flight]:
+        """The running streams whose next items are to be asked for."""
+        if not self.is_quiescent or self.end is not None or not self.machine.streams or self.is_held or self.held:
+            return []
+        from fmsh.machine import streams  # few programs have any
+
+        found = [self.flights[step] for step in streams.hungry(self.machine) if step in self.flights]
+        return [flight for flight in found if flight.is_running and not flight.is_asked]
 
     @property
     def is_between_slices(self) -> bool:
@@ -322,6 +336,8 @@ class Worker:
         """Records and feeds the one outcome of a step."""
         step = flight.request.step
         del self.flights[step]
+        if flight in self.starts:  # a person had it tried again, and it was to be cancelled already
+            self.starts.remove(flight)
         self.terminals -= flight.is_terminal
         flight.stop_timer()
         if flight.has_started or flight.is_resumed:
@@ -397,6 +413,8 @@ class Worker:
             flight.stop_timer()
             if flight.is_waiting and flight.is_running:  # a timer of a connector, which would keep this job in memory
                 self.surroundings.dispatcher.cancel(self, flight)
+            elif flight.is_running and flight.is_streamed:
+                self.surroundings.dispatcher.forget(self, flight)
         self.flights = {}
         self.arrived = []
         self.starts = []

@@ -20,7 +20,7 @@ from fmsh.machine.signature import Signature
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from fmsh.lang.calls import Call
@@ -55,6 +55,20 @@ def _redirected(c: Compiler, b: Body, stage: s.Command | s.Group, piped: Piped |
     from fmsh.lang import redirections  # nor these
 
     return redirections.redirected(c, b, stage, piped, mode)
+
+
+def _streamed(
+    c: Compiler, b: Body, run: list[s.Command], rest: Sequence[s.Stage], piped: Piped | None, mode: str
+) -> tuple[Piped, int] | None:
+    from fmsh.lang import streams
+
+    return streams.streamed(c, b, run, rest, piped, mode)
+
+
+def _loop_over_stream(c: Compiler, b: Body, node: s.For, compile_turn: Callable[[Body], int]) -> bool:
+    from fmsh.lang import streams
+
+    return streams.loop_over_stream(c, b, node, compile_turn)
 
 
 def _announce_function(c: Compiler, b: Body, node: s.Def) -> None:
@@ -95,6 +109,8 @@ PARTS = Parts(
     statements.control_stage,
     _start_background,
     _redirected,
+    _streamed,
+    _loop_over_stream,
     statements.set_environment,
     _announce_function,
     _define_function,

@@ -39,6 +39,8 @@ class Parts(Record):
     control_stage: Callable[..., Piped]
     start_background: Callable[..., Piped]
     redirected: Callable[..., Piped]
+    streamed: Callable[..., tuple[Piped, int] | None]
+    loop_over_stream: Callable[..., bool]
     set_environment: Callable[..., None]
     announce_function: Callable[..., None]
     define_function: Callable[..., None]

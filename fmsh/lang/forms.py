@@ -208,7 +208,7 @@ def _each(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str)
     turn, source, end = b.hide(node), b.hide(node), Label()
     b.emit(op.EVAL, node, source, c.generator.function(items, node.id))
     b.emit(op.EVAL, node, slot, c.generator.function(g.list_of([], node.id), node.id))
-    b.emit(op.FOR, node, turn, source, compile_block(c, b, block, kind=EACH_KIND), end, slot)
+    b.emit(op.FOR, node, turn, source, compile_block(c, b, block, kind=EACH_KIND), end, slot, None)
     b.mark(end)
     return Piped(g.slot_of(0, slot, node.id), node, displays=displays)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _ast
 
+from fmsh.machine.code import GENERATED
 from fmsh.values import Duration
 
 TYPE_CHECKING = False
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fmsh.values import Value
-
-FILE_NAME = "<fmsh>"  # the machine finds the failing node by this name
 
 _CONSTANT_TYPES = (type(None), bool, int, float, str, bytes)
 
@@ -214,7 +213,7 @@ class Generator:
         self.namespace.update(runtime.FUNCTIONS)
         self.namespace.update(matching.FUNCTIONS)
         self.namespace.update(self._functions())
-        module = compile(_ast.Module(body=self.definitions, type_ignores=[]), FILE_NAME, "exec", dont_inherit=True)
+        module = compile(_ast.Module(body=self.definitions, type_ignores=[]), GENERATED, "exec", dont_inherit=True)
         codes = [constant for constant in module.co_consts if isinstance(constant, CodeType)]
         self.definitions = []
         return {code.co_name: FunctionType(code, self.namespace, code.co_name) for code in codes}

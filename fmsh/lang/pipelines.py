@@ -254,6 +254,11 @@ def stages(c: Compiler, b: AnyBody, all_stages: tuple[s.Stage, ...], *, mode: st
                 run.append(following)
             index += len(run)
             assert isinstance(b, Body)
+            streamed = c.parts.streamed(c, b, run, all_stages[index:], piped, mode) if index < len(all_stages) else None
+            if streamed is not None:
+                piped, taken = streamed
+                index += taken
+                continue
             piped = processes(c, b, run, piped, mode=mode if index == len(all_stages) else "capture")
             continue
         index += 1
@@ -357,7 +362,7 @@ def pure_command(
     if is_whole and isinstance(b, Body) and (_has_effects(c, b, signature, bound) or holds_block(signature, node)):
         return c.parts.call_standard(c, b, pure, given)
     arguments = [] if signature.input == "none" else [fitted_input(c, b, pure.signature, given)]
-    positional, flags = _argument_values(c, b, signature, bound)
+    positional, flags = argument_values(c, b, signature, bound)
     function = c.generator.bind("b", pure.function)
     displays = "uncaptured" if signature.name == "echo" else "show"
     return Piped(g.call(function, [*arguments, *positional], node.id, **flags), node, displays=displays)
@@ -388,7 +393,7 @@ def fitted_input(c: Compiler, b: AnyBody, signature: Signature, given: Call) -> 
     return g.call("fit", arguments, node.id, is_output=g.constant(piped.is_output, node.id))
 
 
-def _argument_values(
+def argument_values(
     c: Compiler, b: AnyBody, signature: Signature, bound: dict[str, list[Node]]
 ) -> tuple[list[_ast.expr], dict[str, _ast.expr]]:
     flat = [(parameter, node) for parameter in signature.parameters for node in bound.get(parameter.name, [])]

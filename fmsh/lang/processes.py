@@ -28,21 +28,26 @@ BRACE_WORDS_MAX = 10_000  # two braces of a hundred; what the system takes as ar
 def processes(c: Compiler, b: Body, run: list[s.Command], piped: Piped | None, *, mode: str) -> Piped:
     """Compiles a run. `mode` is that of a pipeline, or "condition": its value is then whether it succeeded."""
     first = run[0]
-    run = [_without_alias(c, command) for command in run]
-    given = _input(c, b, run, piped)
-    stages = [_stage(c, b, command) for command in run]
     line = first.id
-    fields = {"stages": g.list_of(stages, line), "input": given}
-    if first.id in c.secret_sources:
-        fields["is_secret"] = g.constant(True, line)
-    arguments = _dict(fields, line)
+    arguments, names = request_arguments(c, b, run, piped)
     slot = b.hide(first)
     how = {"capture": "capture", "tail": "tail"}.get(mode, "display")
-    b.emit(op.PROCESS, first, slot, _constant_or_function(c, arguments, line), how)
-    names = [c.literal_name(command) or "command" for command in run]
+    b.emit(op.PROCESS, first, slot, constant_or_function(c, arguments, line), how)
     done = b.hide(first)
     b.emit(op.EVAL, first, done, _judged(slot, names, is_condition=mode == "condition"))
     return Piped(g.slot_of(0, done, line), first, is_output=True, displays="never")
+
+
+def request_arguments(c: Compiler, b: Body, run: list[s.Command], piped: Piped | None) -> tuple[_ast.expr, list[str]]:
+    """The arguments of a run's request, and the names of its commands for errors."""
+    first = run[0]
+    run = [_without_alias(c, command) for command in run]
+    given = _input(c, b, run, piped)
+    stages = [_stage(c, b, command) for command in run]
+    fields = {"stages": g.list_of(stages, first.id), "input": given}
+    if first.id in c.secret_sources:
+        fields["is_secret"] = g.constant(True, first.id)
+    return _dict(fields, first.id), [c.literal_name(command) or "command" for command in run]
 
 
 def _without_alias(c: Compiler, command: s.Command) -> s.Command:
@@ -81,7 +86,7 @@ def _dict(items: dict[str, _ast.expr], line: int) -> _ast.expr:
     return g.at(_ast.Dict(keys=keys, values=list(items.values())), line)  # type: ignore[no-any-return]
 
 
-def _constant_or_function(c: Compiler, value: _ast.expr, line: int) -> object:
+def constant_or_function(c: Compiler, value: _ast.expr, line: int) -> object:
     """A command without variables needs no generated function, so that a simple line starts at once."""
     try:
         return g.constant_function(_folded(value))

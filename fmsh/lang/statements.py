@@ -348,12 +348,20 @@ def _while(c: Compiler, b: Body, node: s.While) -> None:
 
 
 def _for(c: Compiler, b: Body, node: s.For) -> None:
+    if c.parts.loop_over_stream(c, b, node, lambda inner: _turn(c, inner, node)):
+        return
     piped = pipelines.chain_piped(c, b, node.source, mode="capture")
     value = g.call("split_output", [piped.value], node.id) if piped.is_output else piped.value
     items, turn, end = b.hide(node), b.hide(node), Label()
     b.emit(
         op.EVAL, node.source, items, c.generator.function(g.call("loop_items", [value], node.source.id), node.source.id)
     )
+    b.emit(op.FOR, node, turn, items, _turn(c, b, node), end, op.NO_VALUES, None)
+    b.mark(end)
+
+
+def _turn(c: Compiler, b: Body, node: s.For) -> int:
+    """Compiles the body of a `for`."""
     body = Body(node.body.id, "loop", b)
     item = body.slot(f"item@{node.id}")
     body.code.parameters = [item]
@@ -363,8 +371,7 @@ def _for(c: Compiler, b: Body, node: s.For) -> None:
         pattern.id = node.id
     bind_pattern(c, body, pattern, g.slot_of(0, item, node.id))
     compile_body(c, body, node.body)
-    b.emit(op.FOR, node, turn, items, c.add(body), end, -1)
-    b.mark(end)
+    return c.add(body)
 
 
 def _defer(c: Compiler, b: Body, node: s.Defer) -> None:

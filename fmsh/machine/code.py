@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fmsh.machine.signature import Signature
     from fmsh.machine.state import Scope
     from fmsh.spans import Source, Span
-    from fmsh.values import Value
+    from fmsh.values import Raised, Value
 
     Function = Callable[[Scope], Any]
     Instruction = tuple[Any, ...]
@@ -31,13 +31,11 @@ EVAL = 0  #             slot, fn                            slot = fn(scope)
 JUMP = 1  #             target
 BRANCH = 2  #           slot, target                        goes on if the bool in slot is true, else jumps
 REQUEST = 3  #          slot, connector, operation, fn      fn gives the arguments
-PROCESS = (
-    4  #          slot, fn, mode                      a run of external commands; mode: "capture" | "display" | "tail"
-)
+PROCESS = 4  #          slot, fn, mode                      a run of externals; mode: "capture" | "display" | "tail"
 OBSERVE = 5  #          slot, operation, fn
 BODY = 6  #             slot, code, position                runs a body as a frame of its own
 TRY = 7  #              slot, code, catch, catch_slot, finally, position
-FOR = 8  #              slot, items_slot, code, exit, out_slot    one turn of a loop; slot counts the turns
+FOR = 8  #              slot, items_slot, code, exit, out, text_fn    one turn of a loop; slot counts the turns
 WHILE = 9  #            code, exit                          one turn of a loop
 CALL = 10  #            slot, code, depth, fn, position     fn gives the parameters' values; depth: where it was defined
 CALL_BLOCK = 11  #      slot, fn, position                  fn gives (block, arguments)
@@ -48,9 +46,7 @@ CONTINUE = 15
 EMIT = 16  #            fn
 DEFER = 17  #           code
 UNDO = 18  #            code
-DISPLAY = (
-    19  #         fn, when                            fn gives (text, stream); when: always uncaptured show returned …
-)
+DISPLAY = 19  #         fn, when                            fn gives (text, stream); when: always uncaptured show …
 FAIL = 20  #            fn
 EXIT = 21  #            fn
 SPAWN = 22  #           slot, code, position
@@ -67,10 +63,17 @@ CHANNEL = 32  #         slot, fn                            fn gives how many it
 SEND = 33  #            fn                                  fn gives (channel, value)
 CLOSE = 34  #           fn                                  fn gives the channel
 RACE = 35  #            slot, code, fn                      fn gives how many run; each takes its number, from 0
+FOLD = 36  #            slot, fn, chain_fn                  a run of external commands, and what its output comes to
+STREAM = 37  #          slot, fn, chain_fn                  the same as a stream, of which the frame is the owner
+STREAM_END = 38  #      slot                                slot = what the stream's request answered at last
 
 OPERATIONS = tuple(name for name, value in list(globals().items()) if name.isupper() and type(value) is int)
 
+NO_VALUES = -1  # in the place of FOR's out_slot: its turns have no values
+UNKEPT = -2  #    they have, and nobody wants them
 
+
+GENERATED = "<fmsh>"  # the file name of generated functions; their line numbers are syntax nodes
 ZONE = "%zone"  # the slot of the main code that holds the job's time zone, where a date without an offset needs it
 
 
@@ -101,6 +104,11 @@ class Code:
         self.emits = False  # its value is the list of what it emits
         self.outer: Sequence[int] = ()  # of a detached part's start: the codes of the scopes around it, outermost first
         self.make_function: Callable[[Scope], Callable[..., Any]] | None = None
+
+    @property
+    def stream_pc(self) -> int:
+        """Where this code opens its stream."""
+        return next(pc for pc, instruction in enumerate(self.instructions) if instruction[0] == STREAM)
 
     def point(self, pc: int) -> str:
         """Names a wait point, the same in code that a newer compiler makes of the same tree."""
@@ -165,3 +173,14 @@ class Program(Record):
             if node >= unit.first_node:
                 return unit
         raise IndexError(node)
+
+
+def node_of(problem: Raised) -> int | None:
+    """The syntax node at which a generated function failed: its line number."""
+    node = None
+    traceback = problem.__traceback__
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_filename == GENERATED:
+            node = traceback.tb_lineno
+        traceback = traceback.tb_next
+    return node

@@ -81,6 +81,7 @@ class ItemsRead(Event):
     step: int
     items: list[Value]
     position: Value
+    instruction: int | None = None
 
 
 class Displayed(Event):

@@ -28,6 +28,10 @@ def has_for(machine: Machine, task: Task, handle: Handle, before: list[Handle]) 
             return True
         task.waiting = ("task", handle.id)
         return False
+    if handle.kind == "stream":
+        from fmsh.machine import streams  # few programs have any
+
+        return streams.has_for(machine, task, handle)
     if handle.kind == "channel":
         from fmsh.machine import channels  # few programs have any
 
@@ -95,10 +99,23 @@ def deliver(machine: Machine, mailbox: str, delivery: Value) -> None:
     machine.wake_waiting("mailbox", mailbox)
 
 
+def is_over(machine: Machine, handle: Handle) -> bool:
+    """Whether a loop over a handle is at its end; to be asked when `has_for` says so. Raises: Raised."""
+    if handle.kind == "stream":
+        from fmsh.machine import streams  # few programs have any
+
+        return streams.is_over(machine, handle)
+    return handle.kind == "channel" and not machine.channels[handle.id].items
+
+
 def take(machine: Machine, handle: Handle) -> Value:
     """Takes what a handle has. Raises: Raised: the failure of an awaited task or job."""
     if handle.kind == "task":
         return _take_result(machine, handle)
+    if handle.kind == "stream":
+        from fmsh.machine import streams  # few programs have any
+
+        return streams.take(machine, handle)
     if handle.kind == "channel":
         from fmsh.machine import channels  # few programs have any
 

@@ -90,7 +90,7 @@ def _stop_waiting(machine: Machine, task: Task) -> None:
         _stop_group(machine, machine.groups[id], task)
     elif kind == "leave":
         _stop_leaving(machine, machine.groups[id], task)
-    elif kind in ("mailbox", "task", "channel", "room"):
+    elif kind in ("mailbox", "task", "channel", "room", "items"):
         task.waiting = None
         machine.wake(task)
 

@@ -27,7 +27,7 @@ class Library(Record):
     `functions()` gives what generated code calls, by name: the operators, paths and interpolation (`add`, `get_field`,
     `to_text`, …), and `fit(value, signature, is_output=)` for what the pipe brings. It is called for programs that
     compute something. `display(value)` is the form of a displayed value. `standard(name)` gives the file of
-    the standard library that has a function for a command, or None.
+    the standard library that has a function for a command, or None. `streaming()` gives what streams are made of.
     """
 
     find: Callable[[str], PureCommand | None]
@@ -35,3 +35,17 @@ class Library(Record):
     functions: Callable[[], Mapping[str, Callable[..., Any]]]
     display: Callable[[Value], str]
     standard: Callable[[str], Source | None]
+    streaming: Callable[[], Streaming]
+
+
+class Streaming(Record):
+    """What becomes of commands in a stream: `stages[name](*positionals, **flags)` makes a stage of a command.
+
+    `chain(stages, nodes)` puts stages in order. `folds` are those that give one value at the end; `text_stages` take
+    text elsewhere, and here the lines that a source gives.
+    """
+
+    stages: Mapping[str, Callable[..., Any]]
+    chain: Callable[..., Any]
+    folds: tuple[str, ...]
+    text_stages: tuple[str, ...]

@@ -19,10 +19,11 @@ cancelled; cancel is raised before the next effect, wait or turn of a loop, once
 from __future__ import annotations
 
 from fmsh.machine import interrupts
+from fmsh.machine.code import node_of
 from fmsh.machine.effects import CancelRequest, End, Observe, Request
-from fmsh.machine.events import InboxTaken, Observed, RequestCompleted
+from fmsh.machine.events import InboxTaken, ItemsRead, Observed, RequestCompleted
 from fmsh.machine.facts import Facts, Wait, fill_first_scope
-from fmsh.machine.handles import holds_block, receive, refuse_blocks, wait_for_mail
+from fmsh.machine.handles import holds_block, receive, refuse_blocks
 from fmsh.machine.sinks import take_output
 from fmsh.machine.state import Frame, Group, Scope, Task, Waiters, value_of_group
 from fmsh.machine.step import STEPS, begin_output, bind_block, value_of
@@ -37,13 +38,12 @@ if TYPE_CHECKING:
     from fmsh.machine.code import Program
     from fmsh.machine.effects import Effect
     from fmsh.machine.events import Event
-    from fmsh.machine.state import CleanupEntry, Completion
+    from fmsh.machine.state import CleanupEntry, Completion, Stream
     from fmsh.values import Secret, Value
 
 __all__ = ["Facts", "Machine", "Wait"]
 
 TURN_INSTRUCTIONS = 5000  # of one task while others are ready
-GENERATED = "<fmsh>"  # the file name of generated functions; their line numbers are syntax nodes
 
 
 class Machine:
@@ -61,6 +61,7 @@ class Machine:
         self.mailboxes: dict[str, list[Value]] = {}
         self.mailboxes_since: dict[str, int] = {}  # the last step that was made before its first delivery
         self.channels: dict[str, Channel] = {}
+        self.streams: dict[int, Stream] = {}  # by the step of their request
         self.results: dict[str, Completion] = {}  # of spawned tasks that ended, until their group is over
         self.waiters = Waiters()
         self.tasks: dict[str, Task] = {}
@@ -152,16 +153,21 @@ class Machine:
         try:
             STEPS[instruction[0]](self, task, frame, instruction)
         except Raised as problem:
-            self.throw(task, problem.error, _node_of(problem) or instruction[1])
+            self.throw(task, problem.error, node_of(problem) or instruction[1])
 
     def throw(self, task: Task, error: ErrorValue, node: int) -> None:
         """Raises an error of the program in a task. The place where it was first raised stays with it."""
         complete(self, task, self._raised(task, error, node))
 
     def _raised(self, task: Task, error: ErrorValue, node: int) -> Completion:
-        if error.fields.get("where") is None:
-            error = ErrorValue({**error.fields, "where": place_of(self, task, node)})
+        error = self.located(task, error, node)
         return "cancel" if error.kind == "cancelled" and task.cancel == "delivered" else "error", error
+
+    def located(self, task: Task, error: ErrorValue, node: int) -> ErrorValue:
+        """Gives an error with the place where it was raised, if it has none yet."""
+        if error.fields.get("where") is not None:
+            return error
+        return ErrorValue({**error.fields, "where": place_of(self, task, node)})
 
     def take_effects(self) -> list[Effect]:
         effects, self.effects = self.effects, []
@@ -211,6 +217,10 @@ class Machine:
             self._take_observation(event)
         elif isinstance(event, InboxTaken):
             self._take_inbox(event)
+        elif isinstance(event, ItemsRead):
+            from fmsh.machine import streams  # few programs have any
+
+            streams.feed(self, event)
         else:
             raise TypeError(f"{type(event).__name__} is not fed to a machine")
 
@@ -225,6 +235,11 @@ class Machine:
             self._continue(task, event.value)
 
     def _complete_request(self, event: RequestCompleted) -> None:
+        if event.step in self.streams:
+            from fmsh.machine import streams
+
+            streams.complete(self, event)
+            return
         request = self.pending.pop(event.step)
         target = self.targets.pop(event.step)
         self.unwanted.discard(event.step)
@@ -273,7 +288,7 @@ class Machine:
     def wake(self, task: Task) -> None:
         self.ready.setdefault(task.id, task)
 
-    def wake_waiting(self, kind: str, id: str) -> None:
+    def wake_waiting(self, kind: str, id: str | int) -> None:
         for task in self.waiters.of(kind, id):
             task.waiting = None
             self.wake(task)
@@ -366,7 +381,7 @@ class Machine:
                 interrupts.interrupt(self, owner, group, completion)
         self.wake_waiting("task", task.id)
         if owner.waiting == ("leave", group.id) and not group.running:
-            self._leave_in_turn(owner)
+            self.leave_in_turn(owner)
 
     def _end_within(self, group: Group, task: Task, completion: Completion) -> None:
         owner = self.tasks[group.owner]
@@ -398,11 +413,11 @@ class Machine:
         if failure is not None:
             node = frame.code.instructions[frame.pc][1]
             frame.completion = self._raised(owner, failure[1], node) if failure[0] == "error" else failure
-            self._leave_in_turn(owner)
+            self.leave_in_turn(owner)
             return
         self._continue(owner, value_of_group(group))
 
-    def _leave_in_turn(self, task: Task) -> None:
+    def leave_in_turn(self, task: Task) -> None:
         """Lets a task go on leaving its top frame when its turn comes."""
         frame = task.frames[-1]
         assert frame.completion is not None
@@ -463,36 +478,6 @@ class Machine:
 
     def waits(self) -> list[Wait]:
         """What the job waits for, outermost task first; for people."""
-        found = []
-        for task in self.tasks.values():
-            if task.waiting is None or task.waiting[0] in ("group", "leave", "ended"):
-                continue
-            kind, id = task.waiting
-            node = task.frames[-1].code.instructions[task.frames[-1].pc][1]
-            steps = tuple(self._timers_around(task))
-            if kind == "request":
-                request = self.pending[id]
-                found.append(Wait("request", f"{request.connector} {request.operation}", request.node, (id, *steps)))
-            else:
-                found.append(wait_for_mail(task, id, node, steps) or Wait(kind, str(id), node, steps))
-        return found
+        from fmsh.machine import waits  # most jobs end without anybody asking
 
-    def _timers_around(self, task: Task) -> list[int]:
-        timers = []
-        while task.group is not None:
-            group = self.groups[task.group]
-            if group.timer is not None:
-                timers.append(group.timer)
-            task = self.tasks[group.owner]
-        return timers
-
-
-def _node_of(problem: Raised) -> int | None:
-    """The syntax node at which a generated function failed: its line number."""
-    node = None
-    traceback = problem.__traceback__
-    while traceback is not None:
-        if traceback.tb_frame.f_code.co_filename == GENERATED:
-            node = traceback.tb_lineno
-        traceback = traceback.tb_next
-    return node
+        return waits.of(self)

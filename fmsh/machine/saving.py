@@ -10,7 +10,7 @@ from fmsh import wire
 from fmsh.machine.code import UNSET
 from fmsh.machine.effects import Request
 from fmsh.machine.facts import Facts
-from fmsh.machine.state import Frame, Group, Scope, Task
+from fmsh.machine.state import Frame, Group, Scope, Stream, Task
 from fmsh.values import Block, ErrorValue, Handle
 
 TYPE_CHECKING = False
@@ -49,6 +49,8 @@ def save(machine: Machine) -> str:
         "is_ended": machine.is_ended,
     }
     state["scope_table"] = [_save_scope(scope) for scope in scopes]
+    if machine.streams:
+        state["streams"] = [[s.step, s.items, s.outcome, s.is_early] for s in machine.streams.values()]
     if machine.channels:
         state["channels"] = [_save_channel(channel) for channel in machine.channels.values()]
     return wire.encode(state)
@@ -160,6 +162,7 @@ def _save_frame(task: Task, index: int) -> dict[str, Any]:
         "completion": frame.completion,
         "group": frame.group,
         "is_once": frame.is_once,
+        "stream": frame.stream,
         "outside": frame.outside,
         **({} if frame.sink is None else {"sink": frame.sink, "shown": frame.shown}),
     }
@@ -206,6 +209,9 @@ def restore(kind: type[Machine], program: Program, environment: Mapping[str, str
     machine.mailboxes = state["mailboxes"]
     machine.mailboxes_since = state.get("mailboxes_since", dict.fromkeys(machine.mailboxes, machine.steps))
     machine.results = {id: _completion(link, pair) for id, pair in state["results"].items()}
+    for step, items, outcome, is_early in state.get("streams", ()):
+        stream = machine.streams[step] = Stream(step)
+        stream.items, stream.outcome, stream.is_early = items, _completion(link, outcome), is_early
     for fields in state.get("channels", ()):
         machine.channels[fields[0]] = _restore_channel(link, fields)
     machine.undo_errors = state["undo_errors"]
@@ -309,6 +315,7 @@ def _restore_frame(
     frame.completion = _completion(link, saved["completion"])
     frame.group = saved["group"]
     frame.is_once = saved["is_once"]
+    frame.stream = saved.get("stream")
     frame.sink, frame.shown = saved.get("sink"), saved.get("shown", [])
     frame.outside = None if saved["outside"] is None else (saved["outside"][0], saved["outside"][1])
     return frame

@@ -54,6 +54,27 @@ def take_output(machine: Machine, task: Task, request: Request, value: Value) ->
     return {name: item for name, item in value.items() if name != "errors"}
 
 
+def owner_of_value(machine: Machine, task: Task, when: str) -> Frame:
+    """The frame of the function, block or script whose value a statement may be; `when` is as in the instruction."""
+    found = (frame for frame in frames_around(machine, task) if _is_returned_from(frame))
+    return next(frame for frame in found if when == "show" or frame.sink is None)
+
+
+def frames_around(machine: Machine, task: Task) -> Iterator[Frame]:
+    """The frames of a task, innermost first; a `within` is no border: its body belongs to the frame around it."""
+    while task.group is not None and machine.groups[task.group].kind == "within":
+        yield from reversed(task.frames[1:])
+        task = machine.tasks[machine.groups[task.group].owner]
+    yield from reversed(task.frames)
+
+
+def _is_returned_from(frame: Frame) -> bool:
+    """Whether a frame is that of a function, block or script, which `return` ends."""
+    if frame.sink is not None:
+        return True
+    return frame.kind in ("main", "task", "call", "block") or (frame.kind == "loop" and frame.position == "capture")
+
+
 def _destination(machine: Machine, task: Task, stream: str, beyond: Frame | None = None) -> tuple[Frame | None, str]:
     for frame in _frames_outwards(machine, task):
         if beyond is not None:

@@ -64,6 +64,7 @@ class Frame:
         "shown",
         "sink",
         "slot",
+        "stream",
     )
 
     def __init__(self, code: Code, scope: Scope, *, kind: str, slot: int = -1, position: str = "drop") -> None:
@@ -79,6 +80,7 @@ class Frame:
         self.finally_: int | None = None
         self.completion: Completion | None = None  # set while the frame is being left
         self.group: int | None = None  # of what it spawned
+        self.stream: int | None = None  # the step of the stream that it opened
         self.is_once = False
         self.sink: dict[str, str] | None = None
         self.shown: list[list[str]] = []
@@ -89,7 +91,8 @@ class Task:
     """One thread of a job. `waiting` is None (ready), or one of
 
     ("request", step) · ("observe", number) · ("mailbox", id) · ("task", id) · ("channel", id) for an item ·
-    ("room", channel id) · ("group", id) · ("leave", group id).
+    ("room", channel id) · ("group", id) · ("leave", group id) ·
+    ("items", step) of a stream · ("stream", step) for its end.
     """
 
     __slots__ = (
@@ -256,6 +259,18 @@ class Group:
         self.timer: int | None = None  # the step of its time-out, while pending
         self.timer_state = ""  # "", running, fired, cancelled
         self.undos: list[CleanupEntry] = []
+
+
+class Stream:
+    """What a request answers bit by bit. `outcome`, when it has ended: ("value", v), ("error", e), ("cancelled", e)."""
+
+    __slots__ = ("is_early", "items", "outcome", "step")
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+        self.items: list[Value] = []  # read, and not taken yet
+        self.outcome: Completion | None = None
+        self.is_early = False  # the loop was left before the end
 
 
 def winner(group: Group) -> Completion | None:

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from fmsh.limits import FRAMES_MAX
 from fmsh.machine import code as op
-from fmsh.machine.code import UNSET
-from fmsh.machine.handles import has_for, take
+from fmsh.machine.code import NO_VALUES, UNSET
+from fmsh.machine.handles import has_for, is_over, take
 from fmsh.machine.interrupts import raise_interrupt
-from fmsh.machine.sinks import outputs_of_process, say
+from fmsh.machine.sinks import frames_around, outputs_of_process, owner_of_value, say
 from fmsh.machine.state import Frame, Scope
 from fmsh.machine.unwind import complete
 from fmsh.values import Block, Duration, Handle, raised
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from fmsh.machine.code import Code, Instruction
     from fmsh.machine.machine import Machine
@@ -65,6 +65,34 @@ def step_process(machine: Machine, task: Task, frame: Frame, instruction: Instru
         mode = "capture" if frame.position == "capture" else "display"
     arguments = {**fn(frame.scope), **outputs_of_process(machine, task, is_displayed=mode == "display")}
     machine.ask(task, "process", "run", arguments, node)
+
+
+def step_fold(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    if not raise_interrupt(machine, task):
+        _ask_for_stream(machine, task, instruction, how="fold")
+
+
+def _ask_for_stream(machine: Machine, task: Task, instruction: Instruction, *, how: str) -> None:
+    _op, node, _slot, fn, _chain = instruction
+    arguments = {**fn(task.frames[-1].scope), **outputs_of_process(machine, task, is_displayed=False), "output": how}
+    machine.ask(task, "process", "run", arguments, node)
+
+
+def step_stream(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    from fmsh.machine import streams  # few programs have any
+
+    if raise_interrupt(machine, task):
+        return
+    _ask_for_stream(machine, task, instruction, how="stream")
+    task.waiting = None
+    frame.scope.slots[instruction[2]] = streams.open_stream(machine, task, frame, machine.steps)
+    frame.pc += 1
+
+
+def step_stream_end(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    from fmsh.machine import streams
+
+    streams.step_end(machine, task, frame, instruction)
 
 
 def step_observe(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
@@ -114,21 +142,21 @@ def step_capture(machine: Machine, task: Task, frame: Frame, instruction: Instru
 def step_for(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
     if raise_interrupt(machine, task):
         return
-    _op, _node, slot, items_slot, code_id, exit, _out = instruction
+    _op, _node, slot, items_slot, code_id, exit, out, _text = instruction
     slots = frame.scope.slots
     source = slots[items_slot]
     if type(source) is Handle:
         if not has_for(machine, task, source, []):
             return
-        is_over = source.kind == "channel" and not machine.channels[source.id].items
+        is_last = is_over(machine, source)
     else:
         turn = 0 if slots[slot] is UNSET else slots[slot]
-        is_over = turn >= len(source)
-    if is_over:
+        is_last = turn >= len(source)
+    if is_last:
         slots[slot] = UNSET
         frame.pc = exit
         return
-    body = push(machine, task, frame, code_id, kind="loop", slot=-1, position="drop" if _out < 0 else "capture")
+    body = push(machine, task, frame, code_id, kind="loop", slot=-1, position="drop" if out == NO_VALUES else "capture")
     if type(source) is Handle:
         item = take(machine, source)
     else:
@@ -207,19 +235,11 @@ def step_continue(machine: Machine, task: Task, frame: Frame, instruction: Instr
 
 def step_emit(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
     value = instruction[2](frame.scope)
-    for candidate in _frames_around(machine, task):
+    for candidate in frames_around(machine, task):
         if candidate.output is not None:
             candidate.output.append(value)
             break
     frame.pc += 1
-
-
-def _frames_around(machine: Machine, task: Task) -> Iterator[Frame]:
-    """The frames of a task, innermost first; a `within` is no border: its body belongs to the frame around it."""
-    while task.group is not None and machine.groups[task.group].kind == "within":
-        yield from reversed(task.frames[1:])
-        task = machine.tasks[machine.groups[task.group].owner]
-    yield from reversed(task.frames)
 
 
 def step_defer(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
@@ -240,8 +260,7 @@ def step_display(machine: Machine, task: Task, frame: Frame, instruction: Instru
     elif when == "always":
         is_shown = True
     else:  # the value of a function, block or script, which is what it emits if it emits
-        found = (other for other in _frames_around(machine, task) if _is_returned_from(other))
-        owner = next(other for other in found if when == "show" or other.sink is None)
+        owner = owner_of_value(machine, task, when)
         beyond = owner if when == "returned" else None  # what is kept on the way there is not kept for this
         position = frame.position if when == "show" else owner.position
         is_shown = position == "show" and (owner.output is None) == (when != "emitted")
@@ -250,13 +269,6 @@ def step_display(machine: Machine, task: Task, frame: Frame, instruction: Instru
         if text:
             say(machine, task, text, stream, beyond)
     frame.pc += 1
-
-
-def _is_returned_from(frame: Frame) -> bool:
-    """Whether a frame is that of a function, block or script, which `return` ends."""
-    if frame.sink is not None:
-        return True
-    return frame.kind in ("main", "task", "call", "block") or (frame.kind == "loop" and frame.position == "capture")
 
 
 def step_fail(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
@@ -413,4 +425,7 @@ STEPS: dict[int, Callable[[Machine, Task, Frame, Instruction], None]] = {
     op.SEND: step_send,
     op.CLOSE: step_close,
     op.RACE: step_race,
+    op.FOLD: step_fold,
+    op.STREAM: step_stream,
+    op.STREAM_END: step_stream_end,
 }

@@ -7,12 +7,14 @@ an ordinary frame above it, whose own completion resumes the leaving, so a snaps
 
 from __future__ import annotations
 
-from fmsh.machine.code import FOR
+from fmsh.machine.code import FOR, NO_VALUES, UNKEPT
+from fmsh.machine.sinks import owner_of_value, say
 from fmsh.machine.state import Frame, Scope, is_failing, winner
 from fmsh.values import ErrorValue, error_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from fmsh.machine.code import Instruction
     from fmsh.machine.machine import Machine
     from fmsh.machine.state import CleanupEntry, Completion, Group, Task
     from fmsh.values import Value
@@ -57,6 +59,11 @@ def _leave(machine: Machine, task: Task, frame: Frame) -> bool:
         _leave_lost(machine, task, frame)
     completion = frame.completion
     assert completion is not None
+    if frame.stream is not None:
+        from fmsh.machine import streams  # few programs have any
+
+        if not streams.is_left(machine, task, frame):
+            return False
     if frame.group is not None:
         group = machine.groups[frame.group]
         if is_failing(completion):
@@ -129,7 +136,7 @@ def _deliver(machine: Machine, task: Task, frame: Frame, below: Frame, completio
     if frame.kind in ("defer", "undo", "catch", "finally"):
         return _resume_leaving(machine, frame, below, completion)
     if frame.kind == "loop":
-        return _deliver_turn(frame, below, completion)
+        return _deliver_turn(machine, task, frame, completion)
     if frame.kind == "result" and kind in ("value", "error"):
         is_ok = kind == "value"
         _store(below, frame.slot, {"ok": is_ok, "value": value if is_ok else None, "error": None if is_ok else value})
@@ -149,18 +156,29 @@ def _store(below: Frame, slot: int, value: Value) -> None:
     below.pc += 1
 
 
-def _deliver_turn(frame: Frame, below: Frame, completion: Completion) -> Completion | None:
+def _deliver_turn(machine: Machine, task: Task, frame: Frame, completion: Completion) -> Completion | None:
     kind, value = completion
+    below = task.frames[-1]
     instruction = below.code.instructions[below.pc]
     if kind == "break":
         below.pc = instruction[5] if instruction[0] == FOR else instruction[3]
     elif instruction[0] != FOR and kind in ("value", "continue"):
         below.pc += 1
-    elif instruction[0] == FOR and instruction[6] >= 0 and kind in ("value", "continue", "return"):
-        below.scope.slots[instruction[6]].append(value if frame.output is None else frame.output)
+    elif instruction[0] == FOR and instruction[6] != NO_VALUES and kind in ("value", "continue", "return"):
+        _keep_value(machine, task, value if frame.output is None else frame.output, instruction)
     elif kind not in ("value", "continue"):
         return completion
     return None
+
+
+def _keep_value(machine: Machine, task: Task, value: Value, instruction: Instruction) -> None:
+    """Adds the value of a turn to the loop's, or shows it at once: a stream may have no end."""
+    below = task.frames[-1]
+    _op, _node, _slot, _items, _code, _exit, out, text = instruction
+    if text is not None and below.position == "show" and owner_of_value(machine, task, "show").output is None:
+        say(machine, task, text(value), "out")
+    elif out != UNKEPT:
+        below.scope.slots[out].append(value)
 
 
 def _resume_leaving(machine: Machine, frame: Frame, below: Frame, completion: Completion) -> Completion:

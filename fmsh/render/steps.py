@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 
-from fmsh.connectors.base import Cancelled, Done
+from fmsh.connectors.base import Cancelled, Done, Items
 from fmsh.render.cells import visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
     from fmsh.connectors.base import Attempt, AttemptId, Connector, Outcome, Post
     from fmsh.values import Value
@@ -31,14 +32,24 @@ class Narrated:
         self._say(f"  step {attempt.id.step}  {label}{again}\n")
         begun = time.monotonic()
 
-        def told(id: AttemptId, outcome: Outcome) -> None:
-            self._say(f"  step {id.step}  {_result(self._name, outcome)} after {_elapsed(time.monotonic() - begun)}\n")
+        def told(id: AttemptId, outcome: Outcome | Items) -> None:
+            if not isinstance(outcome, Items):
+                elapsed = _elapsed(time.monotonic() - begun)
+                self._say(f"  step {id.step}  {_result(self._name, outcome)} after {elapsed}\n")
             post(id, outcome)
 
         self._connector.start(attempt, told)
 
     def cancel(self, id: AttemptId) -> None:
         self._connector.cancel(id)
+
+    def read(self, id: AttemptId, position: Value) -> None:
+        connector: Any = self._connector
+        connector.read(id, position)
+
+    def forget(self, id: AttemptId) -> None:
+        connector: Any = self._connector
+        connector.forget(id)
 
     def settled(self, id: AttemptId, job_uid: str, arguments: Mapping[str, Value], outcome: Value) -> None:
         settle = getattr(self._connector, "settled", None)

@@ -51,7 +51,9 @@ def test_a_snapshot_is_taken_every_thousand_events_and_loading_reads_nothing_old
 def long_program() -> p.Program:
     a = p.Assembler()
     turn = a.body(p.request("done"))
-    return a.program(p.evaluate(1, lambda scope: range(2497)), (p.op.FOR, 2, 1, turn, 2, -1), p.request("hold"))
+    return a.program(
+        p.evaluate(1, lambda scope: range(2497)), (p.op.FOR, 2, 1, turn, 2, p.op.NO_VALUES, None), p.request("hold")
+    )
 
 
 def test_a_snapshot_of_another_version_is_passed_over_for_the_history() -> None:
@@ -145,7 +147,9 @@ def test_a_cancel_in_the_middle_of_a_long_run_replays_at_the_same_instruction() 
     a = p.Assembler()
     turn = a.body(p.evaluate(1, lambda scope: None))
     cleanup = a.body(p.request("hold"))
-    program = a.program(p.defer(cleanup), p.evaluate(1, lambda scope: range(10**9)), (p.op.FOR, 2, 1, turn, 99, -1))
+    program = a.program(
+        p.defer(cleanup), p.evaluate(1, lambda scope: range(10**9)), (p.op.FOR, 2, 1, turn, 99, p.op.NO_VALUES, None)
+    )
     world = World()
     process = world.process()
     job_id = process.submit(program)
@@ -166,7 +170,7 @@ def test_all_inputs_in_the_middle_of_a_long_run_replay_at_the_same_instruction()
     """Also where it was paused there, was handed over there, and where a run that never ends follows."""
     a = p.Assembler()
     turn = a.body(p.evaluate(1, lambda scope: None))
-    looping = a.body(p.evaluate(1, lambda scope: range(10**9)), (p.op.FOR, 2, 1, turn, 99, -1))
+    looping = a.body(p.evaluate(1, lambda scope: range(10**9)), (p.op.FOR, 2, 1, turn, 99, p.op.NO_VALUES, None))
     asking = a.body(p.request("hold"), p.observe("now", 2), p.request("hold"), p.finish(3))
     body = a.body((p.op.BRANCH, 3, 3), (p.op.BODY, 0, looping, "drop"), p.finish(0), (p.op.BODY, 0, asking, "drop"),
                   parameters=(3,))  # fmt: skip

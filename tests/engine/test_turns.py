@@ -96,7 +96,7 @@ def test_a_long_run_yields_to_other_jobs_and_to_a_cancel() -> None:
     body = p.Assembler()
     turn = body.body(p.evaluate(1, lambda scope: None))
     looping = process.submit(
-        body.program(p.evaluate(1, lambda scope: range(10**9)), (8, 2, 1, turn, 99, -1), name="for")
+        body.program(p.evaluate(1, lambda scope: range(10**9)), (8, 2, 1, turn, 99, p.op.NO_VALUES, None), name="for")
     )
     process.engine.cancel(looping)
     ended = process.engine.run_until_ended(looping, timeout_s=5)
@@ -108,7 +108,7 @@ def test_a_long_run_yields_to_other_jobs_and_to_a_cancel() -> None:
 def endless(a: p.Assembler) -> int:
     """A body that computes for ever and never asks for an effect."""
     turn = a.body(p.evaluate(1, lambda scope: None))
-    return a.body(p.evaluate(1, lambda scope: range(10**9)), (p.op.FOR, 2, 1, turn, 99, -1))
+    return a.body(p.evaluate(1, lambda scope: range(10**9)), (p.op.FOR, 2, 1, turn, 99, p.op.NO_VALUES, None))
 
 
 def test_a_time_out_ends_what_only_computes() -> None:
@@ -305,6 +305,6 @@ def test_a_program_that_died_of_an_interrupt_at_the_terminal_cancels_its_job() -
     world = World()
     process = world.process(terminal=Terminal(0, 1, 2, False))
     job_id = process.submit(p.Assembler().program(p.request("hold", output="display"), p.request("done")))
-    process.connector.finish(1, Done({"statuses": [130], "output": None, "stderr": ""}))
+    process.connector.finish(1, Done({"statuses": [130], "output": None, "stderr": ""}, is_interrupted=True))
     ended = process.engine.run_until_ended(job_id, timeout_s=2)
     assert ended is not None and ended.state == "cancelled" and world.effects.steps == [1]

@@ -21,6 +21,7 @@ from typing import Any
 
 from fmsh.assembly import make_program
 from fmsh.machine import machine as machines
+from fmsh.machine import streams
 from fmsh.machine.code import Program
 from fmsh.machine.effects import Effect, End, Observe
 from fmsh.machine.events import Event, InboxTaken, Observed
@@ -69,7 +70,10 @@ class Straight:
                 raise Broken("it does not end")
             if self.middle is None and self.world.random.random() < 0.1:
                 self.middle = (len(self.rounds), self.machine.snapshot())
-            self._happen(*self.world.next())
+            hungry = [self.world.keys[step] for step in streams.hungry(self.machine)]
+            if self.model is not None and sorted(hungry) != sorted(self.model.hungry()):
+                raise Broken(f"the machine waits for items of {hungry}, the model of {self.model.hungry()}")
+            self._happen(*self.world.next(hungry))
         self._compare_ends()
 
     def _happen(self, kind: str, what: Any) -> None:
@@ -78,6 +82,8 @@ class Straight:
                 self.model.answer(*what)
             elif kind == "delivery":
                 self.model.deliver(what[0][0], what[1])
+            elif kind == "items":
+                self.model.give(*what)
             else:
                 self.model.cancel_job()
         self._turn(self._event(kind, what))
@@ -87,6 +93,8 @@ class Straight:
             print("   ", kind, what)
         if kind == "outcome":
             return self.world.completed(*what)
+        if kind == "items":
+            return self.world.read(*what)
         return delivered(*what) if kind == "delivery" else InboxTaken("cancel", {})
 
     def _turn(self, event: Event | None) -> None:
@@ -129,7 +137,7 @@ class Straight:
         if self.observes and draw.random() < 0.3:
             event = Observed(self.observes.pop(0).number, NOW)
         elif self.world.steps and draw.random() < 0.07:
-            event = self._event(*self.world.next())
+            event = self._event(*self.world.next([]))
         if event is not None:
             event = event.replace(instruction=self.machine.instructions)
             self.model = None

@@ -71,6 +71,7 @@ class Level:
         self.cleanup: list[tuple[int, str, int, Body, Names]] = []
         self.group: Nursery | None = None
         self.completion: Completion = ("value", None)
+        self.feed: Feed | None = None
 
 
 class Nursery:
@@ -109,6 +110,15 @@ class Queue:
         self.is_closed = False
 
 
+class Feed:
+    """A stream."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.items: list[Any] = []
+        self.outcome: Completion | None = None
+
+
 class Task:
     def __init__(self, id: str, nursery: Nursery | None, index: int, sinks: list[list[Any]]) -> None:
         self.id = id
@@ -119,6 +129,7 @@ class Task:
         self.waiting: tuple[Any, ...] | None = None
         self.cancel = "no"
         self.children = 0
+        self.feeds = 0
         self.run: Run | None = None
         self.answer: Any = None
 
@@ -129,7 +140,7 @@ class Model:
     def __init__(self, body: Body) -> None:
         self.functions: dict[str, Node] = {}
         self.effects: list[tuple[Any, ...]] = []
-        self.pending: dict[str, Task | Nursery] = {}
+        self.pending: dict[str, Task | Nursery | Feed] = {}
         self.unwanted: set[str] = set()  # pending requests that were cancelled
         self.mailboxes: dict[str, list[Any]] = {}
         self.ended: dict[str, Completion] = {}
@@ -286,7 +297,7 @@ class Model:
         self._wake_for("items", queue)
         self._wake_for("room", queue)
 
-    def _wake_for(self, kind: str, queue: Queue) -> None:
+    def _wake_for(self, kind: str, queue: Queue | Feed) -> None:
         for task in self.tasks.values():
             if task.waiting == (kind, queue):
                 self._wake(task)
@@ -299,11 +310,26 @@ class Model:
             target.answer = outcome
             self._wake(target)
             return
+        if isinstance(target, Feed):
+            target.outcome = outcome
+            self._wake_for("feed", target)
+            self._wake_for("feed end", target)
+            return
         was_stopping, target.timer = target.timer == "stopping", None
         if not was_stopping and outcome[0] != "cancelled" and target.running:
             target.error = ("error", outcome[1] if outcome[0] == "error" else "timeout")
             self._cancel_all(target)
         self._more(target)
+
+    def give(self, key: str, items: list[Any]) -> None:
+        """Items of a stream."""
+        feed = self.pending[key]
+        assert isinstance(feed, Feed)
+        feed.items += items
+        self._wake_for("feed", feed)
+
+    def hungry(self) -> list[str]:
+        return [task.waiting[1].key for task in self.tasks.values() if task.waiting and task.waiting[0] == "feed"]
 
     def deliver(self, handle: str, value: Any) -> None:
         self.mailboxes.setdefault(handle, []).append(value)
@@ -390,7 +416,7 @@ class Model:
             if not is_failing(level.completion):
                 level.completion = due
             self._cancel_all(rest[0])
-        elif kind in ("mailbox", "task", "items", "room"):
+        elif kind in ("mailbox", "task", "items", "room", "feed"):
             self._wake(task)
 
     # -- bodies
@@ -449,6 +475,9 @@ class Model:
 
     def _leave(self, task: Task, level: Level) -> Run:
         while True:
+            if level.feed is not None:
+                yield from self._end_feed(level.feed)
+                level.feed = None
             nursery = level.group
             if nursery is not None:
                 if is_failing(level.completion):
@@ -840,6 +869,45 @@ class Model:
             )
             if not goes_on:
                 return
+
+    # -- streams
+
+    def _do_read(self, task: Task, level: Level, names: Names, number: int, body: Body) -> Run:
+        yield from self._body(task, [("reads", number, body)], names, level.cleanup)
+
+    def _do_reads(self, task: Task, level: Level, names: Names, number: int, body: Body) -> Run:
+        self._check(task)
+        task.feeds += 1
+        feed = level.feed = Feed(f"{task.id} stream {task.feeds}")
+        self.pending[feed.key] = feed
+        self.effects.append(("request", feed.key, "process", "stream", "feed", number, 0))
+        while True:
+            self._check(task)
+            if feed.items:
+                bound = {f"v{number}": feed.items.pop(0)}
+                shown: Body = [("print", number, f"v{number}"), *body]
+                turn = self._body(task, shown, names, level.cleanup, bind=bound, kind="loop")
+                goes_on, _value = yield from self._turn(turn)
+                if not goes_on:
+                    break
+            elif feed.outcome is None:
+                yield ("feed", feed)
+            elif feed.outcome[0] == "error":
+                raise Leaves(feed.outcome)
+            else:
+                break
+        is_early = bool(feed.items) or feed.outcome is None
+        yield from self._end_feed(feed)
+        level.feed = None
+        assert feed.outcome is not None
+        if not is_early and feed.outcome[0] == "value" and feed.outcome[1][0] != 0:
+            raise Leaves(("error", "exit"))
+
+    def _end_feed(self, feed: Feed) -> Run:
+        if feed.outcome is None:
+            self._unwant(feed.key)
+        while feed.outcome is None:
+            yield ("feed end", feed)
 
     # -- calls
 

@@ -18,8 +18,9 @@ from typing import Any
 
 from fmsh.assembly import check, make_program
 from fmsh.errors import SourceError
+from fmsh.machine import streams
 from fmsh.machine.effects import Observe, Request
-from fmsh.machine.events import InboxTaken, Observed, RequestCompleted
+from fmsh.machine.events import InboxTaken, ItemsRead, Observed, RequestCompleted
 from fmsh.machine.facts import Facts
 from fmsh.machine.machine import Machine
 from fmsh.spans import Source
@@ -93,6 +94,8 @@ def run(text: str, seed: int) -> str:
         if observes:
             pending.remove(observes[0])
             machine.feed(Observed(observes[0].number, _observed(observes[0], draw)))
+        elif streams.hungry(machine) and draw.random() < 0.5:
+            machine.feed(ItemsRead(streams.hungry(machine)[0], draw.choice([["a"], ["1", "2"], [{"a": 1}]]), {"at": 1}))
         elif pending:
             machine.feed(_completed(pending.pop(draw.randrange(len(pending))), draw))
         else:
@@ -117,6 +120,8 @@ def _completed(request: Request, draw: random.Random) -> RequestCompleted:
         statuses = [draw.choice([0, 0, 0, 1, 137]) for _ in request.arguments["stages"]]
         output = draw.choice(["a\nb\n", '{"a": 1}', ""]) if request.arguments["output"] == "capture" else None
         value = {"statuses": statuses, "output": output, "stderr": ""}
+        if request.arguments["output"] == "fold":
+            value["value"] = draw.choice([3, ["a", "b"], None, "a"])
     elif request.connector == "callback":
         value = Handle("callback", str(request.step), {"id": str(request.step), "url": "http://x"})
     elif request.connector == "job":

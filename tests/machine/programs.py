@@ -231,6 +231,13 @@ class Maker:
         inside.ints.append(f"v{number}")
         return ("take", number, name, self.body(inside))
 
+    def make_read(self, sight: Sight) -> Node:
+        """A loop over a stream."""
+        number = self.number()
+        inside = sight.inner(is_in_loop=True)
+        inside.ints.append(f"v{number}")
+        return ("read", number, self.body(inside))
+
     def make_while(self, sight: Sight) -> Node:
         number = self.number()
         return ("while", number, self.random.randint(1, 3), self.body(sight.inner(is_in_loop=True)))
@@ -298,8 +305,8 @@ _SIMPLE_WEIGHTS = {
     "callback": 1, "await": 3, "call": 2, "send": 5, "close": 0.5,
 }  # fmt: skip
 _NESTED_WEIGHTS = {
-    "if": 2, "for": 2, "take": 3, "while": 1, "try": 5, "undo": 4, "defer": 4, "or": 2, "and": 1, "spawn": 5, "each": 4,
-    "race": 4, "turns": 1, "within": 4, "result": 2, "once": 1, "block": 1,
+    "if": 2, "for": 2, "take": 3, "read": 3, "while": 1, "try": 5, "undo": 4, "defer": 4, "or": 2, "and": 1,
+    "spawn": 5, "each": 4, "race": 4, "turns": 1, "within": 4, "result": 2, "once": 1, "block": 1,
 }  # fmt: skip
 _SIMPLE = (list(_SIMPLE_WEIGHTS), list(_SIMPLE_WEIGHTS.values()))
 _ALL = ([*_SIMPLE_WEIGHTS, *_NESTED_WEIGHTS], [*_SIMPLE_WEIGHTS.values(), *_NESTED_WEIGHTS.values()])
@@ -480,6 +487,7 @@ _NESTED: dict[str, Any] = {
     "if": _if,
     "try": _try,
     "take": lambda n, name, body: _block(f"for v{n} in ${name}", [("print", n, f"v{n}"), *body]),
+    "read": lambda n, body: _block(f"for v{n} in ^feed {n} 0", [("print", n, f"v{n}"), *body]),
     "for": lambda n, count, body: _block(f"for v{n} in range 1 {count}", body),
     "while": _while,
     "undo": _cleanup("undo"),

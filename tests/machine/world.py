@@ -12,7 +12,7 @@ from typing import Any
 from zlib import crc32
 
 from fmsh.machine.effects import CancelRequest, Display, Effect, End, Observe, Request
-from fmsh.machine.events import InboxTaken, RequestCompleted
+from fmsh.machine.events import InboxTaken, ItemsRead, RequestCompleted
 from fmsh.machine.machine import Machine
 from fmsh.values import Handle, error_value
 
@@ -37,6 +37,8 @@ class World:
         self.unwanted: set[Key] = set()
         self.made = 0
         self.handles: list[tuple[str, bool]] = []
+        self.streams: dict[str, int] = {}  # by task: how many it has opened
+        self.batches: dict[Key, int] = {}
         self.given: dict[str, int] = {}  # handles by task
         self.cancels = 0
         self.idle = 0
@@ -65,6 +67,9 @@ class World:
         _require(request.step == self.made, f"step {request.step} follows {self.made - 1}")
         _require(self.end is None, "a request after the end")
         key = f"{request.task} timer" if is_timer else request.task
+        if request.arguments.get("output") == "stream":
+            self.streams[request.task] = self.streams.get(request.task, 0) + 1
+            key = f"{request.task} stream {self.streams[request.task]}"
         _require(key not in self.steps, f"{key} asks again before its request has ended")
         self.steps[key] = request.step
         self.keys[request.step] = key
@@ -87,9 +92,15 @@ class World:
 
     # -- what happens next
 
-    def next(self) -> tuple[str, Any]:
-        """Draws the next event: ("outcome", (key, outcome)), ("delivery", (handle, value)) or ("cancel", None)."""
+    def next(self, hungry: list[Key]) -> tuple[str, Any]:
+        """Draws the next event: ("outcome", (key, outcome)), ("delivery", (handle, value)), ("items", (key, items))
+        for one of the streams that somebody waits for, or ("cancel", None)."""
         draw = self.random
+        fed = [key for key in hungry if self.batches.get(key, 0) < 3]
+        if fed and draw.random() < 0.6:
+            key = draw.choice(fed)
+            self.batches[key] = self.batches.get(key, 0) + 1
+            return "items", (key, [draw.randint(0, 5) for _ in range(draw.choice([1, 1, 2, 4]))])
         if draw.random() < self.cancel_rate and self.cancels < 2:
             self.cancels += 1
             return "cancel", None
@@ -118,6 +129,8 @@ class World:
         if what[0] == "http":
             failed = decided.random() < self.failure_rate
             return ("error", "network") if failed else ("value", decided.randint(0, 5))
+        if what[0] == "process" and what[1] == "stream" and decided.random() < self.failure_rate:
+            return ("error", "network")
         if what[0] == "process":
             statuses = [0, 1] if what[2] == "check" else [0] * 9 + [4] * int(10 * self.failure_rate)
             status = 139 if decided.random() < 0.02 else decided.choice(statuses)
@@ -129,6 +142,10 @@ class World:
             self.handles.append(handle)
             return ("value", handle)
         return ("value", None)
+
+    def read(self, key: Key, items: list[Any]) -> ItemsRead:
+        """The event of items."""
+        return ItemsRead(self.steps[key], items, {"at": self.batches[key]})
 
     def completed(self, key: Key, outcome: Plain) -> RequestCompleted:
         """The event of an outcome."""

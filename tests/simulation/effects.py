@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from fmsh.connectors.base import Attempt, AttemptId, Cancelled, Done, Failed, Outcome
+from fmsh.connectors.base import Attempt, AttemptId, Cancelled, Done, Failed, Items, Outcome
 from fmsh.values import are_equal, error_value
 
 if TYPE_CHECKING:
@@ -78,6 +78,14 @@ class Ledger:
             return f"{former.name} gave the job back while this was in flight"
         return ""
 
+    def read(self, id: AttemptId, position: Any) -> None:
+        """A stream is asked for its next items, by whoever has recorded all before."""
+        recorded = self._world.journal.stories[id.job_id].positions.get(id.step)
+        if recorded != position:
+            self._world.violate(
+                f"step {id.step} of job {id.job_id} is read after {position}, and recorded to {recorded}"
+            )
+
     def happen(self, attempt: Attempt) -> None:
         """An effect happens in the world."""
         id = attempt.id
@@ -107,12 +115,13 @@ class Witness:
         owner.may_die()
         answers = 0
 
-        def answer(id: AttemptId, outcome: Outcome) -> None:
+        def answer(id: AttemptId, outcome: Outcome | Items) -> None:
             nonlocal answers
-            answers += 1
+            answers += not isinstance(outcome, Items)
             if answers > 1:
                 owner.world.violate(f"step {id.step}.{id.attempt} of job {id.job_id} is answered twice: {outcome}")
-            owner.world.ledger.answered.add((id, owner))
+            if not isinstance(outcome, Items):
+                owner.world.ledger.answered.add((id, owner))
             if not owner.is_dead:
                 owner.world.log(f"{owner.name} hears of {id.job_id}.{id.step}.{id.attempt}: {outcome}")
                 post(id, outcome)
@@ -123,6 +132,16 @@ class Witness:
     def cancel(self, id: AttemptId) -> None:
         self._owner.world.log(f"{self._owner.name} cancels {id.job_id}.{id.step}.{id.attempt}")
         self._connector.cancel(id)
+
+    def read(self, id: AttemptId, position: Any) -> None:
+        self._owner.world.log(f"{self._owner.name} reads on {id.job_id}.{id.step}.{id.attempt} after {position}")
+        self._owner.world.ledger.read(id, position)
+        assert isinstance(self._connector, Commands)
+        self._connector.read(id, position)
+
+    def forget(self, id: AttemptId) -> None:
+        assert isinstance(self._connector, Commands)
+        self._connector.forget(id)
 
     def close(self) -> None:
         self._connector.close()
@@ -200,15 +219,22 @@ class Run:
 
 
 class Commands:
-    """Commands: one run for each attempt, whoever starts it, as the claims of the real connector see to it."""
+    """Commands: one run for each attempt, whoever starts it, as the claims of the real connector see to it.
+
+    What is read as a stream has batches of items, by the job's fate, which go through the stages of the attempt.
+    """
 
     def __init__(self, owner: Owner) -> None:
+        self._owner = owner
         self._world = owner.world
+        self._streams: dict[AttemptId, CommandStream] = {}
         self._asked: dict[AttemptId, tuple[Attempt, Post]] = {}
         self._unwanted: set[AttemptId] = set()
 
     def start(self, attempt: Attempt, post: Post) -> None:
         self._asked[attempt.id] = (attempt, post)
+        if attempt.make_chain is not None:
+            self._streams[attempt.id] = CommandStream(self._world, attempt)
         run = self._world.runs.get(attempt.id)
         if run is None:
             run = self._world.runs[attempt.id] = Run()
@@ -219,25 +245,93 @@ class Commands:
             self._hear(attempt.id)
 
     def _hear(self, id: AttemptId) -> None:
+        run, stream = self._world.runs[id], self._streams.get(id)
+        if isinstance(run.outcome, Done) and stream is not None and not stream.is_over:
+            if id not in self._unwanted:
+                return  # what it wrote is still to be read
+            run.outcome = Cancelled()
         attempt, post = self._asked.pop(id, (None, None))
         if attempt is None or post is None:
             return
-        run = self._world.runs[id]
         if run.outcome is not None:
-            post(id, run.outcome)
+            post(id, run.outcome if stream is None else stream.outcome(run.outcome))
         elif id in self._unwanted:
             post(id, Cancelled())
         else:
-            post(id, Failed(error_value("lost", "its wrapper is gone"), should_retry=not attempt.is_once))
+            is_fresh = stream is None or stream.position is None
+            post(id, Failed(error_value("lost", "its wrapper is gone"), should_retry=is_fresh and not attempt.is_once))
+
+    def read(self, id: AttemptId, position: Any) -> None:
+        self._world.time.after(self._world.latency_s(), lambda: self._read(id))
+
+    def _read(self, id: AttemptId) -> None:
+        _attempt, post = self._asked.get(id, (None, None))
+        if post is None or self._owner.is_dead:
+            return
+        items = self._streams[id].next()
+        if items is not None:
+            post(id, items)
+        elif self._world.runs[id].outcome is not None:
+            self._hear(id)
+
+    def forget(self, id: AttemptId) -> None:
+        self._asked.pop(id, None)
 
     def cancel(self, id: AttemptId) -> None:
         run = self._world.runs.get(id)
         if id in self._asked and run is not None:
             self._unwanted.add(id)
-            self._world.time.after(KILL_S, lambda: _end(run, Cancelled()))
+            self._world.time.after(KILL_S, lambda: self._kill(id, run))
+
+    def _kill(self, id: AttemptId, run: Run) -> None:
+        _end(run, Cancelled())
+        self._hear(id)  # of a stream that had ended, what was not read is not wanted any more
 
     def close(self) -> None:
         self._asked.clear()
+
+
+class CommandStream:
+    """What one owner reads of a run that is read as a stream. A fold is read at once."""
+
+    def __init__(self, world: World, attempt: Attempt) -> None:
+        assert attempt.make_chain is not None
+        self._batches = stream_batches(world, attempt.id, attempt.arguments)
+        self._chain = attempt.make_chain()
+        self.position: Any = attempt.position
+        self._value: Any = None
+        if attempt.arguments["output"] == "fold":
+            made = [item for batch in self._batches for item in self._chain.feed(batch)] + self._chain.finish()
+            self._value = self._chain.value() if self._chain.is_fold else made
+            self.is_over = True
+            return
+        self.is_over = False
+        if self.position is not None:
+            self._chain.restore(self.position["stages"])
+            self.is_over = self.position["over"]
+
+    def next(self) -> Items | None:
+        """The next items; None if there are no more."""
+        at = 0 if self.position is None else self.position["at"]
+        while not self.is_over:
+            self.is_over = at == len(self._batches)
+            made = self._chain.finish() if self.is_over else self._chain.feed(self._batches[at])
+            at = min(at + 1, len(self._batches))
+            self.is_over = self.is_over or self._chain.is_done
+            if made:
+                self.position = {"at": at, "stages": self._chain.state(), "over": self.is_over}
+                return Items(made, self.position)
+        return None
+
+    def outcome(self, outcome: Outcome) -> Outcome:
+        is_value = isinstance(outcome, Done) and self._value is not None
+        return Done({**outcome.value, "value": self._value}) if is_value else outcome  # type: ignore[union-attr]
+
+
+def stream_batches(world: World, id: AttemptId, arguments: dict[str, Any]) -> list[list[Any]]:
+    """What a command that is read as a stream writes, by the fate of its job."""
+    drawn = world.fate_of(id.job_id).of(world.task_of(id), *arguments["stages"][0]["argv"], "items")
+    return [[drawn.randint(0, 5) for _ in range(drawn.choice([1, 1, 2, 4]))] for _ in range(drawn.randint(0, 3))]
 
 
 def _end(run: Run, outcome: Outcome) -> None:

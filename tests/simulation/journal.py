@@ -26,6 +26,7 @@ class Story:
         self.requests: dict[int, dict[str, object]] = {}
         self.failures: dict[int, int] = {}
         self.completed: set[int] = set()
+        self.positions: dict[int, object] = {}  # of streams, by step
         self.taken: set[int] = set()
         self.releases: dict[int, bool] = {}
         self.holder: Owner | None = None
@@ -46,6 +47,8 @@ class Story:
             self.failures[event.step] = self.failures.get(event.step, 0) + 1
         elif event.type == "RequestCompleted":
             self.completed.add(event.step)
+        elif event.type == "ItemsRead":
+            self.positions[event.step] = wire.decode(event.data_json)["position"]
 
 
 class Journal:

@@ -11,6 +11,7 @@ from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from fmsh.connectors.base import AttemptId
 from fmsh.engine import recording, replay
 from fmsh.engine import snapshots as kept
 from fmsh.engine.starting import facts_of
@@ -21,6 +22,7 @@ from fmsh.machine.events import (
     Displayed,
     Event,
     InboxTaken,
+    ItemsRead,
     JobEnded,
     JobStarted,
     Observed,
@@ -37,6 +39,7 @@ from tests.machine.fuzz import _end as plain_end
 from tests.machine.model import Model
 from tests.machine.world import Broken
 from tests.machine.world import World as Account
+from tests.simulation.effects import stream_batches
 from tests.simulation.owners import Runner
 
 if TYPE_CHECKING:
@@ -67,6 +70,7 @@ def _judge_job(world: World, reader: Runner, job: Job, planned: Planned) -> None
     events = [recording.read(reader.store, event) for event in stored]
     _judge_order(stored, events)
     _judge_steps(world, job.id, stored, events)
+    _judge_items(world, job.id, events)
     _judge_inbox(world, reader, job.id, events)
     is_whole = not _was_put_aside(events)
     referee = Referee(job, planned, events)
@@ -112,6 +116,24 @@ def _judge_steps(world: World, job_id: int, stored: list[StoredEvent], events: l
     for id, times in world.ledger.done.items():
         if id.job_id == job_id:
             _require(times <= len(world.ledger.started[id]), f"{id} happened {times} times")
+
+
+def _judge_items(world: World, job_id: int, events: list[Event]) -> None:
+    """What was read of a stream is what its command wrote, each item once; and all of it where it came to its end."""
+    was_answered = any(knock.kind == "answer" and knock.job_id == job_id for knock in world.knocks.accepted.values())
+    for event in events:
+        if not isinstance(event, RequestMade) or event.arguments.get("output") != "stream":
+            continue
+        if event.arguments["stages"][0]["argv"][0] != "feed":
+            continue  # there are stages between what it writes and what is read
+        batches = stream_batches(world, AttemptId(job_id, event.step, 1), event.arguments)
+        written = [item for batch in batches for item in batch]
+        read = [item for other in events if isinstance(other, ItemsRead) and other.step == event.step
+                for item in other.items]  # fmt: skip
+        is_at_end = any(isinstance(other, RequestCompleted) and other.step == event.step and other.value is not None
+                        for other in events) and not was_answered  # fmt: skip
+        expected = written if is_at_end else written[: len(read)]
+        _require(read == expected, f"step {event.step} has written {written}, and {read} is read")
 
 
 def _judge_inbox(world: World, reader: Runner, job_id: int, events: list[Event]) -> None:
@@ -175,7 +197,7 @@ class Referee:
                 for input in self._feed_first(held, event.unfed):
                     self._feed(input, at=event.instruction)
                 held = []
-            elif isinstance(event, Observed | RequestCompleted | InboxTaken):
+            elif isinstance(event, Observed | RequestCompleted | InboxTaken | ItemsRead):
                 if event.instruction is not None:
                     _require(not is_held, f"fed while it was held: {event}")
                     self._feed_first(held, 0)
@@ -247,6 +269,8 @@ class Referee:
             del self.account.steps[key]
             self.account.unwanted.discard(key)
             self.model.answer(key, _plain_outcome(event))
+        elif isinstance(event, ItemsRead):
+            self.model.give(self.account.keys[event.step], event.items)
         elif isinstance(event, InboxTaken) and event.kind == "cancel":
             self.model.cancel_job()
         elif isinstance(event, InboxTaken) and event.kind == "callback":

@@ -11,7 +11,7 @@ from fmsh.engine.engine import Engine
 from fmsh.engine.holding import Holding
 from fmsh.engine.worker import Worker
 from fmsh.errors import StoreFenced
-from fmsh.machine.events import Displayed
+from fmsh.machine.events import Displayed, ItemsRead
 from fmsh.store.memory import MemoryStore
 from fmsh.store.memory_disk import apply
 
@@ -84,6 +84,10 @@ FAULTS: dict[str, list[tuple[Any, str, Any]]] = {
     "what was shown is shown again by a replay": [
         (replay.Replay, "_displayed", lambda self, event, stored: None),
         (replay, "_APPLY", {**replay._APPLY, Displayed: lambda self, event, stored: None}),
+    ],
+    "a stream begins again after a crash": [
+        (replay.Replay, "_items_read", lambda self, event, stored: self._input(event)),
+        (replay, "_APPLY", {**replay._APPLY, ItemsRead: lambda self, event, stored: self._input(event)}),
     ],
     "what came while the disk was full is forgotten": [(Engine, "_catch_up", lambda self, worker: None)],
 }

@@ -14,7 +14,7 @@ SHARED_BY = 8  # jobs that share one random program, so that compiling it is pai
 SEQUENTIAL = {
     "let", "raw", "print", "value", "post", "run", "sleep", "set", "fail", "exit", "break", "continue", "return",
     "emit", "call", "if", "for", "while", "try", "undo", "defer", "or", "and", "turns", "result", "once", "block",
-    "def", "compare", "check", "asked",
+    "def", "compare", "check", "asked", "read",
 }  # fmt: skip
 
 TEXTS = {
@@ -60,6 +60,15 @@ TEXTS = {
         print $xs.ok
         ^go 3 1
     """,
+    "streams": """
+        for x in ^feed 1 1 { let a = POST http://world/2 {x: $x}; print "$x $a" }
+        ^numbers 3 1 | skip 1 | enumerate | each { |x|
+          let b = POST http://world/4 {x: $x.item}
+          print "$x.index $b"
+        }
+        for x in ^numbers 5 1 | chunk 2 | first 2 { sleep 1s; print $x }
+        print (^numbers 6 1 | where { $it > 1 } | sum)
+    """,
     "detached": """
         def f(n) { let a = POST http://world/1 {x: $n}; sleep 2s; let b = ^go 2 $n; "$n $a $b" }
         def g(n) { ^go 3 $n; f $n }
@@ -87,7 +96,7 @@ TEXTS = {
         print $r.ok
     """,
 }  # fmt: skip
-UNTIMED = ("steps", "undo", "detached")  # which show the same in every order, if their requests end the same
+UNTIMED = ("steps", "undo", "detached", "streams")  # which show the same in every order, if their requests end the same
 
 
 class Chosen:
