@@ -9,7 +9,7 @@ job has acted on it. Nothing here runs a job.
     showing     list, show, log, output   following   wait, attach, and `--follow`
     inspecting  inspect                   moments    a job as of an event      looking   the prompt there
     explaining  why                       histories  steps, attempts, who ran it when
-    tracing     trace                     forking    fork
+    tracing     trace                     forking    fork               scripting  script
     acting      cancel, pause, resume, retry, answer, signal
     removing    gc, rm
     exporting   export                    importing   import

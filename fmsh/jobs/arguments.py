@@ -97,6 +97,7 @@ def _add_looking(verbs: Any) -> None:
     fork.add_argument("--at", type=_count, metavar="SEQ", required=True, help="the last event whose answer is reused")
     fork.add_argument("--edit", metavar="FILE", help="with this program instead of the old one")
     fork.add_argument("--plan", action="store_true", help="show what would be reused and what new, and start nothing")
+    _add(verbs, "script", "the lines of jobs, such as those of a session, as one script", is_many=True)
     inspect = _add(verbs, "inspect", "the stack and every variable of a job, now or as of an event")
     inspect.epilog = INSPECT_HELP
     inspect.add_argument(

@@ -60,6 +60,12 @@ def _fork(desk: Desk, arguments: argparse.Namespace) -> int:
     return fork(desk, arguments)
 
 
+def _script(desk: Desk, arguments: argparse.Namespace) -> int:
+    from fmsh.jobs.scripting import script
+
+    return script(desk, arguments)
+
+
 VERBS: dict[str, Verb] = {
     "list": showing.list_jobs,
     "show": showing.show,
@@ -71,6 +77,7 @@ VERBS: dict[str, Verb] = {
     "why": _why,
     "trace": _trace,
     "fork": _fork,
+    "script": _script,
     "cancel": acting.cancel,
     "pause": acting.pause,
     "resume": acting.resume,
