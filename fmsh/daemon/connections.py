@@ -21,6 +21,8 @@ import ipaddress
 import os
 import socket
 import struct
+import time
+from email.utils import formatdate
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -44,10 +46,11 @@ class ConnectionLimits(Record):
 class ConnectionTable:
     """Who holds how many connections, oldest first."""
 
-    __slots__ = ("_by_peer", "limits")
+    __slots__ = ("_by_peer", "dated_s", "limits")
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
+        self.dated_s = 0  # the second that the Date header names
         self._by_peer: dict[str, dict[GuardedProtocol, None]] = {}
 
     def admit(self, connection: GuardedProtocol, peer: str) -> bool:
@@ -120,9 +123,17 @@ class GuardedProtocol(H11Protocol):
         if not self.has_request_begun:
             self.has_request_begun = True
             self._start_deadline()
+        self._date_answers()
         super().data_received(data)
         if self._has_whole_request():
             self._stop_deadline()
+
+    def _date_answers(self) -> None:
+        """Sees to it that an answer says when it was given, without a clock that ticks while nobody asks."""
+        now_s = int(time.time())
+        if now_s != self.table.dated_s:
+            self.table.dated_s = now_s
+            self.server_state.default_headers = [(b"date", formatdate(now_s, usegmt=True).encode())]
 
     def on_response_complete(self) -> None:
         self.has_request_begun = False

@@ -80,7 +80,7 @@ class HttpServer:
         self._open_store = open_store
         self._on_stop = on_stop
         self._control: ControlSocket | None = None
-        self._servers: list[uvicorn.Server] = []
+        self._servers: list[_StartingServer] = []
         self._thread: threading.Thread | None = None
         self._store: StoreThread | None = None
         self._wake: Callable[[], object] | None = None
@@ -119,7 +119,6 @@ class HttpServer:
         """Stops listening, lets requests end for at most `grace_s`, and closes everything."""
         for server in self._servers:
             server.config.timeout_graceful_shutdown = max(1, int(grace_s))
-            server.should_exit = True
         if self._wake is not None:
             self._wake()
         if self._thread is not None:
@@ -178,6 +177,7 @@ class HttpServer:
             stopping, loop = asyncio.Event(), asyncio.get_running_loop()
             self._wake = lambda: loop.is_closed() or loop.call_soon_threadsafe(stopping.set)
             own, public = self._servers
+            own.stopping = public.stopping = stopping
             await asyncio.gather(own.serve([control]), self._serve_public(store, public, listener, stopping))
 
         try:
@@ -189,7 +189,7 @@ class HttpServer:
         self, store: StoreThread, server: uvicorn.Server, listener: socket.socket | None, stopping: asyncio.Event
     ) -> None:
         """Serves the public listener as soon as it can be had."""
-        while listener is None and not server.should_exit:
+        while listener is None and not stopping.is_set():
             try:
                 await asyncio.wait_for(stopping.wait(), LISTEN_AGAIN_S)
             except TimeoutError:
@@ -226,7 +226,12 @@ def _reveal_nothing(store: EventStore, secret: Secret) -> str:
 
 
 class _StartingServer(uvicorn.Server):
-    """Says when it has started."""
+    """Says when it has started, and sleeps until `stopping` is set: uvicorn's own looks ten times a second."""
+
+    stopping: asyncio.Event
+
+    async def main_loop(self) -> None:
+        await self.stopping.wait()
 
     def __init__(self, config: uvicorn.Config, started: threading.Semaphore) -> None:
         super().__init__(config)

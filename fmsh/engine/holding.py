@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LISTEN_AFTER_S = 0.1
 RENEWALS_FAILED_MAX = 2  # RELIABILITY 3.8
 POLL_ACTIVE_S = 0.25  # RELIABILITY 2: a datagram may be lost
-POLL_IDLE_S = 0.5  # a shell that dies before it has told the daemon of itself is found by this
+POLL_IDLE_S = 15.0  # it must not keep a processor awake; the next fmsh that starts looks for orphans, too
 
 
 class Holding:
@@ -31,6 +31,7 @@ class Holding:
         "_engine",
         "_has_begun",
         "_is_listening",
+        "_is_renewing",
         "_renewals_failed",
         "_renewed_s",
         "_unproven",
@@ -41,6 +42,7 @@ class Holding:
         self._engine = engine
         self._has_begun = False
         self._is_listening = False
+        self._is_renewing = False
         self._renewals_failed = 0
         self._renewed_s = engine.loop.now_s()
         self._unproven: set[Worker] = set()  # jobs that may have been taken from us before our last renewal
@@ -81,6 +83,8 @@ class Holding:
             self._engine.loop.after(LISTEN_AFTER_S, self.listen)
         if self._engine.loop.now_s() - self._renewed_s >= RENEWAL_TTL_S / 3:
             self._renew_now()
+        if self._is_listening:
+            self._go_on_renewing()
 
     def listen(self) -> None:
         """Hears from here on of what other processes put into the store for us."""
@@ -90,7 +94,7 @@ class Holding:
         engine = self._engine
         engine.loop.watch(engine.store.wake_fileno(), self._woken)
         self._data_version = engine.store.data_version()
-        engine.loop.after(RENEWAL_TTL_S / 3, self._renew)
+        self._go_on_renewing()
         engine.loop.after(POLL_ACTIVE_S, self._poll)
         if not engine.is_daemon:
             engine.store.wake_daemon()  # it then watches this process, and takes over at once when it dies
@@ -110,11 +114,17 @@ class Holding:
             engine.has_released = True
         engine.loop.after(POLL_ACTIVE_S if engine.workers else POLL_IDLE_S, self._poll)
 
+    def _go_on_renewing(self) -> None:
+        if not self._is_renewing:
+            self._is_renewing = True
+            self._engine.loop.after(RENEWAL_TTL_S / 3, self._renew)
+
     def _renew(self) -> None:
         engine = self._engine
-        engine.loop.after(RENEWAL_TTL_S / 3, self._renew)
+        self._is_renewing = False
         if not engine.workers:
             return
+        self._go_on_renewing()
         try:
             self._renew_now()
         except StoreError as error:

@@ -25,6 +25,7 @@ ADOPT_MAX = 100  # at once, so that what is running is served in between
 TROUBLE_RETRY_S = 1.0
 WAIT_S_MAX = 1.8  # due times are wall time, and the loop's clock stops in suspend: 2 s with what a busy machine adds
 OWNER_POLL_S = 1.0  # where a process cannot be watched
+ALONE_POLL_S = 60.0  # while no other process is known to hold a lease
 IDLE_CHECK_S = 0.5
 IDLE_S = 1.0  # what waits longer than this leaves the memory; what comes sooner finds the job loaded
 STOP_PATIENCE_S = 1.5  # of the 2 s that stopping may take
@@ -154,7 +155,8 @@ class Service:
         engine = self._engine
         if any(not engine.store.is_alive(owner_id) for owner_id in self._unwatchable):
             self._reap()
-        engine.loop.after(OWNER_POLL_S if self._unwatchable else RENEWAL_TTL_S / 3, self._watch_regularly)
+        others_s = RENEWAL_TTL_S / 3 if self._pidfds or engine.workers else ALONE_POLL_S
+        engine.loop.after(OWNER_POLL_S if self._unwatchable else others_s, self._watch_regularly)
         if not self._unwatchable:
             self._reap()
 

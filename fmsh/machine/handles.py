@@ -45,17 +45,19 @@ def has_for(machine: Machine, task: Task, handle: Handle, before: list[Handle]) 
 
 
 def receive(machine: Machine, kind: str, data: Any) -> None:
-    """Takes in what came into the inbox of the job. An answer that nobody waits for is none."""
+    """Takes in what came into the inbox of the job: nothing, if nobody waits for an answer, or the row has no form."""
+    if not isinstance(data, dict):
+        return
     if kind in HANDLES:
         deliver(machine, f"{kind}:{data['handle']}", data["delivery"])
-    elif kind == "signal":
-        deliver(machine, f"inbox:{data['name']}", {"body": data["value"]})
+    elif kind == "signal" and "name" in data:
+        deliver(machine, f"inbox:{data['name']}", {"body": data.get("value")})
     elif kind == "answer":
         questions = [task.waiting[1] for task in machine.tasks.values() if is_asking(task)]  # type: ignore[index]
         wanted = [f"person:{data['handle']}"] if data.get("handle") is not None else questions[:1]
         for mailbox in wanted:
             if mailbox in questions:
-                deliver(machine, mailbox, {"body": data["value"]})
+                deliver(machine, mailbox, {"body": data.get("value")})
 
 
 def is_asking(task: Task) -> bool:
