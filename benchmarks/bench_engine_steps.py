@@ -7,6 +7,7 @@ disk. *Many jobs together*: 1000 jobs of 5 steps in one process. Exits with 1 be
 from __future__ import annotations
 
 import argparse
+import hashlib
 import statistics
 import sys
 import tempfile
@@ -113,7 +114,8 @@ def program_of(text: str) -> tuple[NewProgram, Program]:
 
 def submit(engine: Engine, text: str, number: int) -> int:
     stored, program = program_of(text)
-    new = NewJob(f"uid-{text[:3]}-{number}", "bench.fmsh", "bench.fmsh", 1, stored)
+    uid = hashlib.blake2b(f"{number} {text}".encode(), digest_size=16).hexdigest()
+    new = NewJob(uid, "bench.fmsh", "bench.fmsh", 1, stored)
     return engine.submit(NewRun(new, program, [], {}, "/", "UTC", {}), is_foreground=False)[0].id
 
 

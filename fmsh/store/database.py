@@ -17,6 +17,8 @@ third one commits, which is what several shells and a daemon do, and most Python
 
 from __future__ import annotations
 
+import os
+
 import apsw
 
 from fmsh.errors import StoreCorrupt, StoreError
@@ -155,6 +157,36 @@ class Database(Reader):
     def _undo(self) -> None:
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
+
+    def open_aside(self, schema: str) -> Cursor:
+        """Opens a database `aside`, which only this connection sees, in a file that goes with it.
+
+        What takes long to prepare is put there, outside of the transaction that copies it.
+        """
+        from tempfile import mkstemp
+
+        fd, path = mkstemp(prefix="aside-", dir=os.path.dirname(self.path))
+        os.close(fd)
+        try:
+            self._connection.execute("ATTACH ? AS aside", (path,))
+        except FAULTS as fault:
+            raise faults.from_sqlite(fault, path) from fault
+        finally:
+            os.unlink(path)
+        self._connection.execute("PRAGMA aside.journal_mode = OFF; PRAGMA aside.synchronous = OFF").fetchall()
+        self._connection.execute(schema).fetchall()
+        cursor: Cursor = self._connection.cursor()
+        cursor.execute("BEGIN")
+        return cursor
+
+    def close_aside(self) -> None:
+        """Forgets that database."""
+        self._undo()
+        self._connection.execute("DETACH aside")
+
+    def keep_aside(self) -> None:
+        """Ends what `open_aside` began, so that a transaction of the store can begin."""
+        self._connection.execute("COMMIT")
 
     def fold(self) -> None:
         """Copies the log into the database, whose file gets its size by that, as far as no reader needs the old one."""

@@ -164,6 +164,14 @@ def ages(database: Reader, after: int, limit: int) -> list[JobAge]:
     ]
 
 
+def reserve_id(cursor: Cursor) -> int:
+    """Takes the next number for a job that is yet to come; it is given to no other."""
+    taken = cursor.execute("UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = 'job' RETURNING seq").fetchall()
+    if not taken:
+        cursor.execute("INSERT INTO sqlite_sequence VALUES ('job', 1)")
+    return int(taken[0][0]) if taken else 1
+
+
 def existed(database: Reader, job_id: int) -> bool:
     return bool(database.read("SELECT 1 FROM sqlite_sequence WHERE name = 'job' AND ? BETWEEN 1 AND seq", (job_id,)))
 

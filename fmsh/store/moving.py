@@ -94,7 +94,7 @@ class Moving(Protocol):
         ...
 
     def move_in(self, arrival: Arrival, pieces: Iterator[Piece]) -> Job:
-        """Takes in a job in one transaction; anything that `pieces` raises undoes all of it.
+        """Takes in a job in one transaction; after anything that `pieces` raises nothing of it is here.
 
         It gets a new number, or its old one if it was moved from here. `job_id` of the pieces is ignored; events come
         in order, and of a trimmed job also the snapshot at its first one. The iterator is exhausted before the commit.

@@ -296,12 +296,12 @@ class SqliteStore(Callers):
         return transfer.belongings(self._database, job_id)
 
     def move_out(self, job: Job, *, inbox_id: int, at_ms: int) -> None:
-        from fmsh.store import transfer
+        from fmsh.store import arrival, transfer
 
         key, owner_id = self._database.key, self.owner.id
         self._database.write(
             lambda cursor: transfer.move_out(cursor, key, owner_id, job, inbox_id, at_ms),
-            is_settled=lambda: not transfer.is_here(self._database, job.uid),
+            is_settled=lambda: not arrival.is_here(self._database, job.uid),
         )
 
     def move_back(self, job_id: int) -> None:
@@ -311,13 +311,10 @@ class SqliteStore(Callers):
         self.wake_daemon()
 
     def move_in(self, arrival: Arrival, pieces: Iterator[Piece]) -> Job:
-        from fmsh.store import transfer
+        from fmsh.store.arrival import Arriving, is_here
 
-        uid = arrival.new.uid
-        job = self._database.write(
-            lambda cursor: transfer.move_in(cursor, self._database.key, arrival, pieces),
-            is_settled=lambda: transfer.is_here(self._database, uid),
-        )
+        with Arriving(self._database, arrival, pieces) as arriving:
+            job = self._database.write(arriving.write, is_settled=lambda: is_here(self._database, arrival.new.uid))
         self.wake_daemon()
         return job
 
