@@ -1,9 +1,8 @@
 """What the language costs: parsing, pure pipelines, JSON, and large outputs, each beside what it is compared with.
 
 Measures the `fmsh` that is installed beside the interpreter that runs this, a wheel in a virtual environment. Figures
-are medians of whole processes, of their CPU where the machine is not what is measured; where something is taken off, it is
-what the rest of the same program costs.
-jq is compared with if there is one. Exits with 1 if a limit is missed.
+are medians of whole processes, of their CPU where the machine is not what is measured; where something is taken off, it
+is what the rest of the same program costs. jq is compared with if there is one. Exits with 1 if a limit is missed.
 """
 
 from __future__ import annotations
