@@ -5,8 +5,6 @@ nothing. What must be closed is closed by then: stores and connectors by those t
 flushed the standard streams.
 """
 
-from __future__ import annotations
-
 import os
 
 TYPE_CHECKING = False
@@ -16,7 +14,7 @@ if TYPE_CHECKING:
 GC_THRESHOLD = 50_000  # young objects between two collections, some 5 MB; a start makes 20,000, and they are kept
 
 
-def main() -> NoReturn:
+def main() -> "NoReturn":
     try:  # also around these imports: each is a moment at which a Ctrl-C can arrive
         import gc
         import sys

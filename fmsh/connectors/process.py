@@ -26,7 +26,7 @@ import errno
 import os
 from time import monotonic
 
-from fmsh.connectors import children, cutting, descriptors, spool, wrapper
+from fmsh.connectors import children, cutting, descriptors, spool, terms, wrapper
 from fmsh.connectors.base import AttemptId, Cancelled, Done, Failed
 from fmsh.connectors.running import Running, failure, lost
 from fmsh.values import Raised, error_value
@@ -49,6 +49,7 @@ YOUNG_S = 1.0
 YOUNG_TERM_AGAIN_S = 0.1
 TERM_AFTER_PIPE_S = 0.5
 CHILD_POLL_S = (0.005, 0.1)  # first and longest wait where there is no pidfd
+SETTLE_AFTER_S = 0.1  # where no other command is started
 LOCK_POLL_S = (0.02, 0.25)
 STOP_POLL_S = 0.1
 
@@ -87,6 +88,7 @@ class ProcessConnector:
         self._sealer = sealer
         self._output_bytes_max = output_bytes_max
         self._running: dict[AttemptId, Running] = {}
+        self._settled: list[tuple[str, set[str]]] = []
         self._boot_id = children.read_boot_id()
 
     def start(self, attempt: Attempt, post: Post) -> None:
@@ -168,9 +170,20 @@ class ProcessConnector:
         self._poll_for_stop(running)
 
     def settled(self, id: AttemptId, job_uid: str, arguments: Mapping[str, Value], outcome: Value) -> None:
-        """Removes the files of an attempt, but what it wrote and its recorded outcome does not hold."""
+        """Removes the files of an attempt, but what it wrote and its recorded outcome does not hold.
+
+        That is done while the next command runs: a file system that is just committing makes it wait.
+        """
         directory = spool.attempt_directory(self._fx_directory, job_uid, id.step, id.attempt)
-        spool.settle(directory, kept=spool.unrecorded(directory, arguments, outcome))
+        if not self._settled:
+            self._after(SETTLE_AFTER_S, self._remove_settled)
+        self._settled.append((directory, spool.unrecorded(directory, arguments, outcome)))
+
+    def _remove_settled(self) -> None:
+        while self._settled:
+            directory, kept = self._settled.pop()
+            terms.forget(directory)
+            spool.settle(directory, kept=kept)
 
     def close(self) -> None:
         for running in self._running.values():
@@ -179,6 +192,7 @@ class ProcessConnector:
             if running.stream is not None:
                 running.stream.close()
         self._running.clear()
+        self._remove_settled()
 
     # -- where an attempt stands
 
@@ -223,7 +237,7 @@ class ProcessConnector:
         statuses = spool.read_statuses(running.directory, running.stage_count)
         claim = spool.read_claim(running.directory)
         if statuses is None and claim is not None and claim.boot_id == self._boot_id:
-            statuses = spool.adopt_statuses(running.directory, running.stage_count)
+            statuses = spool.adopt_statuses(running.directory, running.stage_count, is_kept=False)
         if statuses is not None:
             return self._ended(running, statuses)
         if claim is None:
@@ -247,9 +261,9 @@ class ProcessConnector:
         if running.was_launched:
             message = f"{running.command} could not be started: its wrapper ended at once (is the disk full?)"
             return Failed(failure(running, "exit", message, status=126), should_retry=True, attempts_max=3)
-        terms = spool.read_terms(running.directory)
-        if terms is not None and terms.boot_id != self._boot_id:
-            return lost(running, terms.mode)
+        begun = terms.read(running.directory)
+        if begun is not None and begun.boot_id != self._boot_id:
+            return lost(running, begun.mode)
         self._launch(running, lock)
         return None
 
@@ -314,12 +328,13 @@ class ProcessConnector:
         )
         spool.clear_claim(running.directory)
         if attempt.is_once or running.mode != "spool":
-            spool.write_terms(running.directory, self._boot_id, running.mode)
+            terms.write(running.directory, self._boot_id, running.mode)
         self._spawn(running, launch, lock)
         running.was_launched = running.is_child = True
         running.launched_at_s = monotonic()
         self._watch_wrapper(running)
         self._poll_for_stop(running)
+        self._remove_settled()
         if self._relay is not None and attempt.terminal is not None and running.mode == "spool":
             from fmsh.connectors.relay import Relay
 

@@ -3,16 +3,16 @@
     fx/<job uid>/<step>-<attempt>/
         wrapper.lock   flock held by the wrapper: it lives
         command.lock   flock held by the wrapper and by the commands that it started: one of them lives
-        terms          written before the start, and only where an outcome may stay unknown: boot id and mode
+        terms          only where there is no room for it in a file for all: see `terms`
         claim          made with O_EXCL by the wrapper, its first act: pid, boot id and mode
         out, err       what the command wrote, unless it went to the terminal; `out.cut`, `err.cut`: see `cutting`
         status.new     allocated before the start, so that a full disk cannot lose it; a line per stage: index, status;
                        and a line for a Ctrl-C that came while the stages ran or after they had ended
-        status         status.new, moved here after the outputs and it itself were synced
+        status         status.new, moved here after the outputs and it itself were synced. Where there are no outputs,
+                       and one stage, status.new is the status, though only in the boot in which it was written
 
-`terms` and `claim` count only if they are whole: each is written before the next thing is done, so one that was cut
-short says that this did not happen. (A claim may also be cut or missing after a crash of the machine; `terms`, which
-was synced, then says whether that matters.)
+A claim counts only if it is whole: it is written before the command is started, so one that was cut short says that
+this did not happen. (After a crash of the machine it may be cut or missing all the same; `terms` says if that matters.)
 
 Readers look at the files only; whoever wants to start or settle an attempt takes `wrapper.lock` first. When the outcome
 is committed only outputs are kept, and of these only what the outcome does not hold.
@@ -198,24 +198,6 @@ def clear_claim(directory: str) -> None:
         pass
 
 
-def write_terms(directory: str, boot_id: str, mode: str) -> None:
-    """Records durably, before the start, that this attempt may begin: after a reboot its claim may be missing."""
-    fd = os.open(f"{directory}/terms", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        os.write(fd, f"{boot_id} {mode}\n".encode())
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    for path in (directory, os.path.dirname(directory)):
-        _sync(path)
-
-
-def read_terms(directory: str) -> Claim | None:
-    """Reads in which boot and mode the attempt may have begun; None if it did not, or it does not matter."""
-    words = read_whole_words(f"{directory}/terms")
-    return None if words is None or len(words) != 2 else Claim(0, words[0], words[1])
-
-
 def allocate_status(directory: str, stage_count: int) -> int:
     """Makes `status.new` with room for a line per stage, and gives its descriptor. Raises: OSError on a full disk."""
     size = max(STATUS_BYTES_MIN, STATUS_BYTES_PER_STAGE * stage_count + INTERRUPTED_BYTES)
@@ -237,14 +219,17 @@ def read_statuses(directory: str, stage_count: int) -> list[int] | None:
     return None if found is None else [found.get(index, 137) for index in range(stage_count)]
 
 
-def adopt_statuses(directory: str, stage_count: int) -> list[int] | None:
-    """Finishes the work of a wrapper that died between the last stage's end and the move of the status.
+def adopt_statuses(directory: str, stage_count: int, *, is_kept: bool = True) -> list[int] | None:
+    """Finishes the work of a wrapper that ended without moving the status.
 
     Only with `wrapper.lock` held, and only in the boot in which the attempt ran: then every line is as it was written.
+    `is_kept`: also for another boot. If not, nothing is synced where there are no outputs.
     """
     found = _read_lines(f"{directory}/status.new")
     if found is None or len(found) < stage_count:
         return None
+    if not is_kept and not any(os.path.exists(f"{directory}/{name}") for name in OUTPUTS):
+        return [found[index] for index in range(stage_count)]
     for name in ("out", "err", "status.new"):
         _sync(f"{directory}/{name}")
     os.rename(f"{directory}/status.new", f"{directory}/status")
@@ -261,12 +246,13 @@ def was_interrupted(directory: str) -> bool:
 
     One that came while it ran, and that a stage did not die of, was for that stage to deal with.
     """
+    path = f"{directory}/status" if os.path.exists(f"{directory}/status") else f"{directory}/status.new"
     try:
-        with open(f"{directory}/status", "rb") as file:
+        with open(path, "rb") as file:
             lines = file.read().decode("latin-1").split("\n")
     except FileNotFoundError:
         return False
-    died = DIED_OF_INTERRUPT in (_read_lines(f"{directory}/status") or {}).values()
+    died = DIED_OF_INTERRUPT in (_read_lines(path) or {}).values()
     return INTERRUPTED_AFTER in lines or (INTERRUPTED_DURING in lines and died)
 
 

@@ -20,6 +20,8 @@ would show a secret on a command line for an instant, by 15 ms of Python.
 
 Why sh: nothing to compile, and it survives us; a C program would be 3 ms faster. Why the programs `sync` and `mv`
 rather than an fsync of ours: they must work when we are dead. Any `sync` syncs the named files in order, or everything.
+One command at a terminal has neither: no output is to be synced, one line is whole or not there, and whoever reads it
+records it at once. Only if the machine goes down just then, and we were killed before, its outcome stays unknown.
 """
 
 from __future__ import annotations
@@ -106,7 +108,7 @@ class Shape(Record):
     `counts`: arguments per stage. `longest`: the stage whose arguments stand last. `exported`, `exotic`: per stage the
     numbers of the variables that it unpacks with `export` and with `env`; `hides`: not with `env` but with Python.
     `variables`: how many there are. `redirections`: per stage the operators, and the number of the argument that names
-    the file, 0 for none; `targets`: how many there are.
+    the file, 0 for none; `targets`: how many there are. `is_moved`: the status is, after all was synced.
     """
 
     counts: tuple[int, ...]
@@ -117,6 +119,7 @@ class Shape(Record):
     variables: int
     spooled: tuple[str, ...]
     waits_for_terminal: bool
+    is_moved: bool
     redirections: tuple[tuple[tuple[str, int], ...], ...] = ()
     targets: int = 0
 
@@ -216,8 +219,19 @@ def plan(
     longest = counts.index(max(counts))
     hides = tuple(stage.hides for stage in stages)
     redirections, targets = _number_targets(stages)
-    waits = mode == "tty"
-    shape = Shape(counts, longest, exported, exotic, hides, len(numbered), spooled, waits, redirections, len(targets))
+    shape = Shape(
+        counts,
+        longest,
+        exported,
+        exotic,
+        hides,
+        len(numbered),
+        spooled,
+        waits_for_terminal=mode == "tty",
+        is_moved=mode == "spool" or bool(spooled) or len(stages) > 1,
+        redirections=redirections,
+        targets=len(targets),
+    )
     text = script(shape)
     if len(text) > TEXT_BYTES_MAX:
         raise Unstartable("too many arguments in more than one stage of a pipeline", kind="limit")
@@ -308,9 +322,12 @@ def script(shape: Shape) -> str:
         *[f'echo "{index} 126" >&7' for index in range(len(shape.counts))],
         "fi",
         *(_give_back() if shape.waits_for_terminal else ()),
-        '"$5" ' + " ".join(f'"$1/{name}"' for name in (*shape.spooled, "status.new")),
-        'exec "$6" -f "$1/status.new" "$1/status"',
     ]
+    if shape.is_moved:
+        lines += [
+            '"$5" ' + " ".join(f'"$1/{name}"' for name in (*shape.spooled, "status.new")),
+            'exec "$6" -f "$1/status.new" "$1/status"',
+        ]
     return "\n".join(lines)
 
 

@@ -16,7 +16,18 @@ import sys
 from fmsh.connectors.process import ProcessConnector
 from tests.connectors.loop import Loop, process_attempt
 
-CALLS = ("mkdir", "open", "flock", "write", "fsync", "posix_fallocate", "posix_spawn")  # all that change the world
+CALLS = (
+    "mkdir",
+    "open",
+    "flock",
+    "write",
+    "pwrite",
+    "link",
+    "fsync",
+    "fdatasync",
+    "posix_fallocate",
+    "posix_spawn",
+)  # all that change the world
 EFFECT = 'echo ran >> "$LOG"; echo out; echo err >&2'
 
 

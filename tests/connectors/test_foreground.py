@@ -142,9 +142,8 @@ def test_a_program_survives_the_kill_of_its_shell(at_terminal: Start, tmp_path: 
     terminal.process.kill()
     terminal.process.wait()
     (tmp_path / "go").touch()
-    (status,) = (path for path in [tmp_path / "fx0" / "0a1b2c" / "1-1" / "status"])
+    status = tmp_path / "fx0" / "0a1b2c" / "1-1" / "status.new"
     deadline = time.monotonic() + 5
-    while not (done.exists() and status.exists()):
+    while not (done.exists() and status.read_bytes().startswith(b"0 0\n")):
         assert time.monotonic() < deadline, "the program did not end"
         select.select([], [], [], 0.02)
-    assert status.read_bytes().startswith(b"0 0\n")

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from fmsh.connectors import cutting, process, spool
+from fmsh.connectors import cutting, process, spool, terms
 from fmsh.connectors.base import Attempt, AttemptId, Cancelled, Done, Failed, Outcome, Terminal
 from fmsh.connectors.handover import Handover
 from fmsh.connectors.process import ProcessConnector
@@ -129,6 +129,7 @@ def test_a_displayed_command_leaves_its_output_in_files(shell: Shell) -> None:
     directories = [os.path.dirname(paths.out), os.path.dirname(os.path.dirname(paths.out))]
     assert [stat.S_IMODE(os.stat(path).st_mode) for path in directories] == [0o700, 0o700]
     shell.connector.settled(attempt.id, attempt.job_uid, attempt.arguments, {"statuses": [0], "output": None})
+    shell.connector.close()
     assert sorted(os.listdir(os.path.dirname(paths.out))) == ["err", "out"], "what was displayed is nowhere else"
     assert spool.remove_job(shell.fx, attempt.job_uid) > 0 and os.listdir(shell.fx) == []
 
@@ -142,6 +143,7 @@ def test_what_an_outcome_holds_is_removed_when_it_is_committed(shell: Shell, sai
     directory = spool.attempt_directory(shell.fx, attempt.job_uid, attempt.id.step, attempt.id.attempt)
     for _ in range(2):
         shell.connector.settled(attempt.id, attempt.job_uid, attempt.arguments, outcome.value)
+        shell.connector.close()
     assert (set(os.listdir(directory)) if left else os.listdir(shell.fx)) == (left or [])
 
 
@@ -151,6 +153,7 @@ def test_an_output_too_large_to_be_recorded_is_kept(shell: Shell) -> None:
     shell.connector.start(attempt, shell.loop.post)
     assert isinstance(shell.loop.outcome_of(attempt.id), Failed)
     shell.connector.settled(attempt.id, attempt.job_uid, attempt.arguments, None)
+    shell.connector.close()
     paths = spool.spool_paths(shell.fx, attempt.job_uid, attempt.id.step, attempt.id.attempt)
     assert Path(paths.out).read_text() == "more than that\n"
 
@@ -216,6 +219,7 @@ def test_the_middle_of_what_a_displayed_command_wrote_is_cut_out(shell: Shell, i
         (shell.directory / "wait").unlink()
     assert isinstance(shell.loop.outcome_of(attempt.id), Done)
     shell.connector.settled(attempt.id, attempt.job_uid, attempt.arguments, {"statuses": [0], "output": None})
+    shell.connector.close()
     assert os.stat(path).st_blocks * 512 <= 1 << 20
     shown = b"".join(data for data, _ in cutting.pieces(path)).decode()
     head, mark, tail = re.split(r"(\n\[fmsh: [\d,]+ bytes are cut out here.*\]\n)", shown)
@@ -521,7 +525,6 @@ def test_a_terminal_process_with_unknown_outcome_is_never_repeated(shell: Shell)
         terminal = Terminal(null.fileno(), null.fileno(), null.fileno(), False)
         attempt, _ = started(shell, ["true"], output="display", terminal=terminal)
         shell.loop.outcome_of(attempt.id)
-    os.unlink(shell.path(attempt, "status"))
     os.unlink(shell.path(attempt, "claim"))
     outcome = after_reboot(shell, attempt)
     assert isinstance(outcome, Failed) and outcome.error.kind == "lost" and not outcome.should_retry
@@ -537,10 +540,18 @@ def test_what_was_cut_short_while_it_was_written_says_that_nothing_ran(
         terminal = Terminal(null.fileno(), null.fileno(), null.fileno(), False)
         attempt, _ = started(shell, ["touch", "ran"], output="display", terminal=terminal, is_once=is_once)
         shell.loop.outcome_of(attempt.id)
-    for later in ("status", "ran", "claim") if name == "terms" else ("status", "ran"):
-        os.unlink(shell.directory / later if later == "ran" else shell.path(attempt, later))
-    path = Path(shell.path(attempt, name))
-    path.write_text(path.read_text()[:kept])
+    os.unlink(shell.directory / "ran")
+    os.unlink(shell.path(attempt, "status.new"))
+    if name == "claim":
+        path = Path(shell.path(attempt, name))
+        path.write_text(path.read_text()[:kept])
+    else:
+        os.unlink(shell.path(attempt, "claim"))
+        table = Path(shell.fx + ".terms")
+        record = table.read_bytes()[: terms.SLOT_BYTES]
+        assert record.startswith(attempt.job_uid.encode()) and record.endswith(b"\n")
+        with open(table, "r+b") as file:
+            file.write(record[:kept] + bytes(terms.SLOT_BYTES - len(record[:kept])))
     shell.loop.outcomes.clear()
     shell.another().start(attempt.replace(is_resumed=True, terminal=None), shell.loop.post)
     assert isinstance(shell.loop.outcome_of(attempt.id), Done)
