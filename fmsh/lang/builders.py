@@ -13,7 +13,7 @@ from fmsh.values import Duration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from fmsh.lang.comments import Comments
@@ -88,10 +88,19 @@ def _assign(c: list[Any], span: Span, x: Context) -> Any:
 
 
 def _def(c: list[Any], span: Span, x: Context) -> Any:
+    _refuse_twice(c[3], x)
     for parameter in c[3]:
         if not isinstance(parameter.pattern, s.NamePattern):
             x.problem(parameter.span, "a parameter of a def is a name", "take it apart in the body: `let {a, b} = $x`")
     return s.Def(span, c[1].value, tuple(c[3]), c[5], x.comments.above(c[0].start))
+
+
+def _refuse_twice(parameters: Sequence[Any], x: Context) -> None:
+    """Notes a parameter that has the name of one before it."""
+    names = [parameter.name for parameter in parameters]
+    for index, parameter in enumerate(parameters):
+        if parameter.name and parameter.name in names[:index]:
+            x.problem(parameter.span, f"there is a parameter {parameter.name} already", "give one another name")
 
 
 def _alias(c: list[Any], span: Span, x: Context) -> Any:
@@ -297,6 +306,11 @@ def _block(c: list[Any], span: Span, x: Context) -> Any:
 
 def _block_with(c: list[Any], span: Span, x: Context) -> Any:
     parameters = tuple(parameter.replace(help="") for parameter in c[2])  # nobody asks a block for help
+    for parameter in parameters:
+        if parameter.kind != "positional" or parameter.default is not None:
+            hint = "a `def` has defaults, `...rest` and flags"
+            x.problem(parameter.span, "a parameter of a block is a name or a pattern, and may have a type", hint)
+    _refuse_twice(parameters, x)
     return s.BlockLiteral(span, parameters, _body(c[4], span))
 
 

@@ -185,7 +185,7 @@ def check_program(
     slots = {parameter.name: main.names[parameter.name] for parameter in parameters}
     script = ScriptParameters(signature, slots)
     order = [unit.source for unit in units]
-    problems = sorted(c.problems, key=lambda problem: (order.index(problem.source), problem.span[0]))
+    problems = sorted(dict.fromkeys(c.problems), key=lambda problem: (order.index(problem.source), problem.span[0]))
     return Program(program_hash, main.code.id, c.codes, tuple(units), script), problems
 
 

@@ -43,6 +43,8 @@ def problem_at(states: list[int], token: Token, before: Token | None, text: str)
     special = SPECIAL.get((previous, token.type)) or SPECIAL.get(("", token.type))
     if special is not None:
         return Problem(*special)
+    if previous == "REDIR":
+        return Problem("a redirection takes a file", "write `COMMAND > FILE`")
     expected = _expected(states)
     if token.type in CHAINED and "a value" not in expected and "a command or a value" not in expected:
         return Problem(*CHAINED[token.type])

@@ -288,6 +288,9 @@ def block_function(c: Compiler, b: AnyBody, node: s.BlockLiteral) -> _ast.expr:
     for parameter in node.parameters or ():
         local = inner.locals[parameter.name] = c.generator.fresh("v")
         parameters.append(local)
+        if parameter.type_name:
+            value = checked_parameter(c, parameter, g.name(local, parameter.id))
+            body.append(g.assign(local, value, parameter.id))
         if not isinstance(parameter.pattern, s.NamePattern):
             body += _unpack(c, inner, parameter.pattern, local)
     for statement in node.body.statements[:-1]:
@@ -303,6 +306,13 @@ def block_function(c: Compiler, b: AnyBody, node: s.BlockLiteral) -> _ast.expr:
         made, parameters, body, node.id, defaults=len(parameters), decorators=decorators
     )
     return g.name(made, node.id)
+
+
+def checked_parameter(c: Compiler, parameter: s.Parameter, value: _ast.expr) -> _ast.expr:
+    """What a block's parameter gets, if it is of its type."""
+    c.parts.check_type_name(c, parameter)
+    texts = [parameter.type_name, parameter.name, ""]
+    return g.call("check_argument", [value, *(g.constant(text, parameter.id) for text in texts)], parameter.id)
 
 
 def _for_ints(c: Compiler, value: _ast.expr, item: str, line: int) -> list[_ast.expr]:

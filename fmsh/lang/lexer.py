@@ -418,7 +418,7 @@ class Lexer:
 
     def _report_unclosed(self) -> None:
         frame = self.suspect or self.frame
-        opened = self.text[frame.start : frame.start + 1]
+        opened = self.text[frame.start : frame.start + 1 + self.text.startswith("$", frame.start)]
         is_at_end = self.heredoc_depth == 0
         message, hint = f"`{opened}` is never closed", f"`{frame.close}` is missing"
         self.report(frame.start, frame.start + 1, message, hint, is_at_end=is_at_end)

@@ -135,6 +135,15 @@ _AS_TEXT = frozenset(f'"${character}"' for character in "123456789@*#?")
 # ---- Match -----------------------------------------------------------------------------------------------------------
 
 
+def _glob_in_match(pattern: s.LiteralPattern, own: set[str]) -> Found:
+    """`match $x { *.txt => … }`: in bash that is a pattern, here it is text."""
+    value = pattern.value
+    text = value.value if isinstance(value, s.Literal) and value.spelling[:1] not in ("'", '"') else None
+    if isinstance(text, str) and not {"*", "?"}.isdisjoint(text):
+        hint = "write `$x if $x =~ 'REGEX' => { … }`; if the text is meant, quote it"
+        yield pattern, f"{text} is the text itself here, and no pattern of names", hint, "glob-in-match"
+
+
 def _unreachable_arm(match: s.Match, own: set[str]) -> Found:
     """An arm whose every value an arm before it takes."""
     taken: list[Node] = []
@@ -204,5 +213,6 @@ _RULES: dict[type, tuple[Callable[..., Found], ...]] = {
     s.Entry: (_version_in_record,),
     s.Let: (_version_in_let,),
     s.Match: (_unreachable_arm,),
+    s.LiteralPattern: (_glob_in_match,),
     s.Literal: (_dollar_as_text,),
 }

@@ -84,7 +84,9 @@ def check_argument(value: Value, type_name: str, parameter: str, usage: str) -> 
     """Gives the value back if the parameter takes it."""
     kind = kind_of(value)
     if not accepts(type_name, kind):
-        raise raised("type", f"{parameter} must be {a_kind(type_name)}, this is {a_kind(kind)}", hint=f"usage: {usage}")
+        raise raised(
+            "type", f"{parameter} must be {a_kind(type_name)}, this is {a_kind(kind)}", hint=usage and f"usage: {usage}"
+        )
     return value
 
 

@@ -8,7 +8,7 @@ from fmsh.lang import syntax as s
 from fmsh.lang.bodies import CONCURRENT, EACH, Body, Found, Label, find_function, find_variable
 from fmsh.lang.calls import plain_text
 from fmsh.lang.destructuring import pattern_data
-from fmsh.lang.expressions import OPERATORS, block_function, expression, operands, spill
+from fmsh.lang.expressions import OPERATORS, block_function, checked_parameter, expression, operands, spill
 from fmsh.lang.piped import Piped, position_of
 from fmsh.lang.processes import expand_word
 from fmsh.lang.purity import is_environment, is_pure_block
@@ -99,13 +99,7 @@ def _make_function(c: Compiler, b: Body, node: s.BlockLiteral, body: Body) -> No
 
 
 def _check_type(c: Compiler, b: Body, parameter: s.Parameter, slot: int) -> None:
-    c.parts.check_type_name(c, parameter)
-    texts = [parameter.type_name, parameter.name, "the block's parameters"]
-    value = g.call(
-        "check_argument",
-        [g.slot_of(0, slot, parameter.id), *(g.constant(t, parameter.id) for t in texts)],
-        parameter.id,
-    )
+    value = checked_parameter(c, parameter, g.slot_of(0, slot, parameter.id))
     b.emit(op.EVAL, parameter, slot, c.generator.function(value, parameter.id))
 
 

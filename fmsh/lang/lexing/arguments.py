@@ -308,6 +308,8 @@ def _check_target(lexer: Lexer, operator: str) -> None:
         end = numbers.run_end(lexer.text, target)
         if lexer.is_word_end(end):
             hint = "to compare, put the left side in ( ); to write to a file of that name, quote it"
+            if lexer.frame.command in ("where", "any", "all", "take-while"):
+                hint = f"what is compared stands in braces: `{lexer.frame.command} {{ $it {operator} … }}`"
             lexer.report(target, end, f"`{operator}` to a number", hint)
 
 

@@ -153,12 +153,10 @@ def _open_parenthesis(lexer: Lexer, pending: Pending) -> str:
         message, hint = hints.SHELL_FUNCTION
         lexer.report(pending.start, start + 2, message.format(name=name), hint.format(name=name))
     else:
-        lexer.report(
-            start,
-            start + 1,
-            "`(` cannot follow a word directly",
-            "write `$( )` for a value inside a word, or put a blank before `(`",
-        )
+        hint = "write `$( )` for a value inside a word, or put a blank before `(`"
+        if pending.role == "head":
+            hint = f"arguments stand without ( ): `{lexer.text[pending.start : start]} …`"
+        lexer.report(start, start + 1, "`(` cannot follow a word directly", hint)
     return _END
 
 
