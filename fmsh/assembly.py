@@ -430,35 +430,16 @@ class Assembly:
         return is_new or self.store.reply_to(request_id) == data_json  # by us, before a crash
 
     def _job(self) -> Connector:
-        from fmsh.connectors.job import JobConnector
+        from fmsh import child_jobs
+        from fmsh.connectors.messages import MessageConnector
 
-        return JobConnector(self._start_job)
+        acts = {"start": self._start_job, "cancel": lambda attempt: child_jobs.cancel(self.store, attempt)}
+        return MessageConnector("job", acts)
 
-    def _start_job(self, attempt: Attempt) -> int:
-        from fmsh.engine.starting import NewRun
-        from fmsh.store.base import NewJob
+    def _start_job(self, attempt: Attempt) -> Value:
+        from fmsh import child_jobs
 
         if not self.settings.may_start_daemon:
-            raise ConnectorError("`&` needs the daemon, and FMSH_NO_DAEMON=1 forbids it")
-        parent = self.store.job(attempt.id.job_id)
-        assert parent is not None
-        stored = self.store.program(parent.program_hash)
-        new = NewJob(
-            os.urandom(16).hex(),
-            parent.source,
-            f"{parent.command.removesuffix('&').rstrip()} &",
-            self.clock.wall_ms(),
-            stored,
-            key=f"child {attempt.idempotency_key}",
-            is_detached=True,
-            parent_id=parent.id,
-        )
-        program = self.engine.program(parent.program_hash)
-        options: dict[str, Value] = {"entry": attempt.arguments["entry"], "variables": attempt.arguments["variables"]}
-        if attempt.umask is not None:
-            options["umask"] = attempt.umask
-        worker = self.engine.workers.get(parent.id)
-        zone = "" if worker is None else worker.machine.facts.time_zone
-        run = NewRun(new, program, [], attempt.environment, attempt.directory, zone, options)
-        job, _is_new = self.engine.submit_elsewhere(run)
-        return job.id
+            what = "`start`" if "command" in attempt.arguments else "`&`"
+            raise ConnectorError(f"{what} needs the daemon, and FMSH_NO_DAEMON=1 forbids it")
+        return child_jobs.start(self.engine, attempt)

@@ -157,6 +157,18 @@ def why_not_writable(path: str) -> str:
     return "" if os.access(above, os.W_OK | os.X_OK) else f"permission denied in {above}"
 
 
+def _turn(arguments: dict[str, Value]) -> Value:
+    from fmsh import schedule
+
+    return schedule.plan(arguments["schedule"], arguments["turn"], _now({}))
+
+
+def _is_turn(arguments: dict[str, Value]) -> Value:
+    from fmsh import schedule
+
+    return schedule.check(arguments["schedule"], arguments["turn"], _now({}))
+
+
 _ANSWERS: dict[str, Callable[[dict[str, Value]], Value]] = {
     "now": _now,
     "random": _random,
@@ -169,4 +181,6 @@ _ANSWERS: dict[str, Callable[[dict[str, Value]], Value]] = {
     "program": _program,
     "read": _read,
     "writable": _writable,
+    "turn": _turn,
+    "is_turn": _is_turn,
 }

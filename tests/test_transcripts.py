@@ -35,10 +35,12 @@ from typing import Any
 
 import pytest
 
-from fmsh import wire
+from fmsh import child_jobs, wire
 from fmsh.assembly import check, load_program, make_program
+from fmsh.connectors.base import Attempt
 from fmsh.connectors.callback import Address, CallbackConnector
 from fmsh.connectors.files import FileConnector
+from fmsh.connectors.messages import MessageConnector
 from fmsh.connectors.process import ProcessConnector
 from fmsh.connectors.timer import TimerConnector
 from fmsh.engine import recording, snapshots
@@ -189,8 +191,15 @@ class Run:
             "process": ProcessConnector(self.fx_directory, loop.watch, loop.unwatch, str, loop.after),
             "timer": TimerConnector(loop.after, _Clock()),
             "file": FileConnector(str),
+            "job": MessageConnector("job", {"start": self._start_child, "cancel": self._cancel_children}),
             "callback": CallbackConnector(self._open, lambda: "http://here", lambda count: bytes(count)),
         }
+
+    def _start_child(self, attempt: Attempt) -> Any:
+        return child_jobs.start(self.engine, attempt)
+
+    def _cancel_children(self, attempt: Attempt) -> Any:
+        return child_jobs.cancel(self.store, attempt)
 
     def _open(self, opened: Address) -> None:
         handle = opened.handle_id
@@ -221,6 +230,7 @@ class Run:
             assert time.monotonic() < until_s, f"{self.case.title}: it does not end"
             self.engine.step(0.01)
             self._come_from_outside()
+            self._run_children()
 
     def _come_from_outside(self) -> None:
         job = self.store.job(1)
@@ -237,6 +247,13 @@ class Run:
             self.is_cancelled = True
             self.store.deliver(1, "cancel", "{}", dedupe_id="cancel")
             self.engine.look()
+
+    def _run_children(self) -> None:
+        """Takes up the jobs that the job has started, as the daemon does."""
+        self.store.reap()
+        for id in self.store.due(_Clock().wall_ms(), limit=100):
+            self.engine.adopt(id)
+        self.engine.look()
 
     def die(self) -> None:
         self.store.crash()

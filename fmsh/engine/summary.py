@@ -36,7 +36,7 @@ def is_waiting(worker: Worker) -> bool:
     """Whether nothing is in progress but waits that any process can go on with."""
     if not worker.is_quiescent or worker.held or worker.observes:
         return False
-    return all(flight.is_waiting for flight in worker.flights.values())
+    return all(flight.is_waiting and not flight.is_cancel_wanted for flight in worker.flights.values())
 
 
 def wake_at_ms(worker: Worker) -> int | None:

@@ -94,13 +94,13 @@ def _literal(c: Compiler, b: AnyBody, node: s.Literal) -> _ast.expr:
     value = c.generator.value(node.value, node.id)
     if isinstance(node.value, _SIMPLE) or node.value.tzinfo is not None:
         return value
-    return g.call("in_zone_of_job", [value, _time_zone(c, b, node)], node.id)
+    return g.call("in_zone_of_job", [value, time_zone(c, b, node)], node.id)
 
 
 _SIMPLE = (type(None), bool, int, float, str, Duration)
 
 
-def _time_zone(c: Compiler, b: AnyBody, node: s.Literal) -> _ast.expr:
+def time_zone(c: Compiler, b: AnyBody, node: Node) -> _ast.expr:
     """The zone of the job, which says what a date without an offset means: a slot of the main program."""
     found = find_variable(b, ZONE)
     if found is None:

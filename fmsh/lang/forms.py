@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from fmsh.lang import generated as g
 from fmsh.lang import syntax as s
+from fmsh.lang.background import START_FORMS
 from fmsh.lang.bodies import CONCURRENT, Body, Label, nearest_callable
 from fmsh.lang.bodies import EACH as EACH_KIND
 from fmsh.lang.calls import literal_kind
@@ -447,7 +448,7 @@ def _forms() -> dict[str, Form]:
             "A random number: from 0 to 1, or a whole number from A to B, B included.",
         ),
     }
-    return made | REQUEST_FORMS | REPEATING_FORMS | LOOKING_FORMS | MESSAGE_FORMS
+    return made | REQUEST_FORMS | REPEATING_FORMS | START_FORMS | LOOKING_FORMS | MESSAGE_FORMS
 
 
 FORMS: dict[str, Form] = _forms()

@@ -39,6 +39,10 @@ def flag(name: str, type_name: str, help: str = "") -> Parameter:
     return Parameter(name, "flag", type_name, False, None, "", help)
 
 
+def switch(name: str, help: str, short: str = "") -> Parameter:
+    return Parameter(name, "flag", "bool", False, False, short, help)
+
+
 class Given:
     """The bound arguments of one call of a form, compiled on demand in the order in which they are asked for."""
 

@@ -66,6 +66,7 @@ RACE = 35  #            slot, code, fn                      fn gives how many ru
 FOLD = 36  #            slot, fn, chain_fn                  a run of external commands, and what its output comes to
 STREAM = 37  #          slot, fn, chain_fn                  the same as a stream, of which the frame is the owner
 STREAM_END = 38  #      slot                                slot = what the stream's request answered at last
+ENDED = 39  #           slot, fn, waits                     fn gives jobs; slot: [handle, error or null] of the ended
 
 OPERATIONS = tuple(name for name, value in list(globals().items()) if name.isupper() and type(value) is int)
 

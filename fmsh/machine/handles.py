@@ -36,12 +36,20 @@ def has_for(machine: Machine, task: Task, handle: Handle, before: list[Handle]) 
         from fmsh.machine import channels  # few programs have any
 
         return channels.has_for(machine, task, handle, before.count(handle))
+    if not is_told(handle):
+        message = f"job {handle.id} was started by another, so its end is not told to this one"
+        raise Raised(error_value("job", message, hint=f"`fmsh jobs wait {handle.id}` waits for it"))
     mailbox = f"{handle.kind}:{handle.id}"
     taken = before.count(handle) if handle.fields_.get("many") else 0
     if len(machine.mailboxes.get(mailbox, ())) > taken:
         return True
     task.waiting = ("mailbox", mailbox)
     return False
+
+
+def is_told(handle: Handle) -> bool:
+    """Whether the end of what a handle stands for is told to this job."""
+    return not handle.fields_.get("is_foreign")
 
 
 def receive(machine: Machine, kind: str, data: Any) -> None:
@@ -127,6 +135,12 @@ def take(machine: Machine, handle: Handle) -> Value:
     if handle.kind in ("job", "call"):
         return _job_value(delivery)
     return delivery if handle.fields_.get("full") else delivery["body"]
+
+
+def ended_jobs(machine: Machine, handles: list[Handle]) -> list[Value]:
+    """Of some jobs those that have ended, each with its error, or null. Nothing is waited for."""
+    boxes = [(handle, machine.mailboxes.get(f"job:{handle.id}")) for handle in handles]
+    return [[handle, box[0]["error"]] for handle, box in boxes if box]
 
 
 def _job_value(delivery: Value) -> Value:

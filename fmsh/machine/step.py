@@ -9,7 +9,7 @@ from __future__ import annotations
 from fmsh.limits import FRAMES_MAX
 from fmsh.machine import code as op
 from fmsh.machine.code import NO_VALUES, UNSET
-from fmsh.machine.handles import has_for, is_over, take
+from fmsh.machine.handles import ended_jobs, has_for, is_over, is_told, take
 from fmsh.machine.interrupts import raise_interrupt
 from fmsh.machine.sinks import frames_around, outputs_of_process, owner_of_value, say
 from fmsh.machine.state import Frame, Scope
@@ -354,6 +354,16 @@ def step_race(machine: Machine, task: Task, frame: Frame, instruction: Instructi
     racing.step_race(machine, task, frame, instruction)
 
 
+def step_ended(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    _op, _node, slot, fn, waits = instruction
+    given = fn(frame.scope)
+    handles = [handle for handle in (given if isinstance(given, list) else [given]) if is_told(handle)]
+    if waits and (raise_interrupt(machine, task) or not all(has_for(machine, task, handle, []) for handle in handles)):
+        return
+    frame.scope.slots[slot] = ended_jobs(machine, handles)
+    frame.pc += 1
+
+
 def step_within(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
     if raise_interrupt(machine, task):
         return
@@ -428,4 +438,5 @@ STEPS: dict[int, Callable[[Machine, Task, Frame, Instruction], None]] = {
     op.FOLD: step_fold,
     op.STREAM: step_stream,
     op.STREAM_END: step_stream_end,
+    op.ENDED: step_ended,
 }

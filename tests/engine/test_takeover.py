@@ -10,7 +10,7 @@ from fmsh.errors import StoreFull
 from fmsh.store.base import RENEWAL_TTL_S
 from tests.engine import programs as p
 from tests.engine.test_holding import Clock
-from tests.engine.world import DyingStore, World, failed, types
+from tests.engine.world import DyingStore, Killed, SystemClock, World, failed, types
 
 
 def test_an_attempt_begun_after_a_snapshot_counts_as_begun(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,6 +161,23 @@ def test_a_cancel_ends_the_wait_for_another_attempt_also_after_a_takeover() -> N
     heir.store.deliver(job_id, "cancel", "{}", dedupe_id="1")
     heir.run_on(job_id)
     assert heir.state(job_id) == "cancelled" and world.effects.steps == [1]
+
+
+def test_a_sleeping_job_whose_holder_dies_when_it_has_taken_a_cancel_is_due_at_once() -> None:
+    world = World()
+    process = world.process()
+    job_id = process.submit(p.Assembler().program(p.sleep(3_600_000)))
+    process.settle()
+    assert isinstance(process.store, DyingStore)
+    process.store.dies_at = process.store.commits + 1
+    with pytest.raises(Killed):
+        process.deliver(job_id, "cancel")
+    process.kill()
+    heir = world.process()
+    heir.store.reap()
+    assert heir.store.due(SystemClock().wall_ms(), limit=9) == [job_id]
+    heir.run_on(job_id)
+    assert heir.state(job_id) == "cancelled"
 
 
 def test_who_was_stopped_before_it_loaded_a_job_finds_no_fault_in_what_others_made_of_it() -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from fmsh import child_jobs
 from fmsh.connectors.base import Attempt
 from fmsh.connectors.callback import Address, CallbackConnector
-from fmsh.connectors.job import JobConnector
+from fmsh.connectors.messages import MessageConnector
 from fmsh.connectors.timer import TimerConnector
 from fmsh.engine.engine import Ended, Engine, NewRun
 from fmsh.engine.service import Service
@@ -134,7 +135,15 @@ class Runner(Owner):
             "process": Commands(self),
             "timer": TimerConnector(self.loop.after, world.time),
             "callback": CallbackConnector(self._open_callback, lambda: "http://x", world.random.randbytes),
-            "job": JobConnector(self._start_job),
+            "job": MessageConnector(
+                "job",
+                {
+                    "start": lambda attempt: child_jobs.start(
+                        self.engine, attempt, lambda: f"uid-{world.new_number()}"
+                    ),
+                    "cancel": lambda attempt: child_jobs.cancel(self.store, attempt),
+                },
+            ),
         }
 
     def _open_callback(self, new: Address) -> None:
@@ -142,19 +151,11 @@ class Runner(Owner):
         self.store.open_callback(opened)
         self.world.addresses.setdefault((new.job_id, new.handle_id, new.is_many), []).append(new.token_hash)
 
-    def _start_job(self, attempt: Attempt) -> int:
-        """As `fmsh.assembly` starts what `&` asks for."""
-        parent = self.store.job(attempt.id.job_id)
-        assert parent is not None
-        stored, number = self.store.program(parent.program_hash), self.world.new_number()
-        new = NewJob(
-            f"uid-{number}", "x", "x &", 1, stored, f"child {attempt.idempotency_key}", is_detached=True,
-            parent_id=parent.id,
-        )  # fmt: skip
-        options: dict[str, Value] = {"entry": attempt.arguments["entry"], "variables": attempt.arguments["variables"]}
-        program = self.engine.program(parent.program_hash)
-        job, _ = self.engine.submit_elsewhere(NewRun(new, program, [], {}, "/", "UTC", options))
-        return job.id
+    def _start_child(self, attempt: Attempt) -> Value:
+        return child_jobs.start(self.engine, attempt, lambda: f"uid-{self.world.new_number()}")
+
+    def _cancel_children(self, attempt: Attempt) -> Value:
+        return child_jobs.cancel(self.store, attempt)
 
     def _load_program(self, stored: NewProgram) -> Program:
         return self.world.load_program(stored)

@@ -1,0 +1,93 @@
+"""Jobs that a job starts, with `&`, `start`, `every` and `cron`: each function is one effect of the parent.
+
+A child has a key made of the parent's uid and step, so an attempt that is made again finds the job of the first. With a
+key of the program's own it may find a job that is nobody's child, or another's: that one is not told to the parent
+when it ends, so its handle cannot be awaited, unless it is over already.
+"""
+
+from __future__ import annotations
+
+import os
+
+from fmsh import wire
+from fmsh.engine.starting import NewRun
+from fmsh.store.base import OVER_STATES, NewJob
+from fmsh.values import Handle, raised
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fmsh.connectors.base import Attempt
+    from fmsh.engine.engine import Engine
+    from fmsh.store.base import EventStore, Job
+    from fmsh.values import Value
+
+
+def new_uid() -> str:
+    return os.urandom(16).hex()
+
+
+def start(engine: Engine, attempt: Attempt, uid: Callable[[], str] = new_uid) -> Value:
+    """Starts a part of the parent's program as a job that the daemon runs; gives its handle. Raises: StoreError."""
+    store, arguments = engine.store, attempt.arguments
+    parent = store.job(attempt.id.job_id)
+    assert parent is not None
+    key = arguments.get("key")
+    if key == "":
+        raise raised("type", "the key of a job cannot be empty")
+    new = NewJob(
+        uid(),
+        parent.source,
+        arguments.get("command") or f"{parent.command.removesuffix('&').rstrip()} &",
+        engine.clock_ms(),
+        store.program(parent.program_hash),
+        key=f"child {attempt.idempotency_key}" if key is None else key,
+        name=arguments.get("name"),
+        tags_json=wire.encode(_tags(arguments.get("tag"))),
+        is_detached=True,
+        parent_id=parent.id,
+    )
+    options: dict[str, Value] = {"entry": arguments["entry"], "variables": arguments["variables"]}
+    if attempt.umask is not None:
+        options["umask"] = attempt.umask
+    worker = engine.workers.get(parent.id)
+    zone = "" if worker is None else worker.machine.facts.time_zone
+    program = engine.program(parent.program_hash)
+    run = NewRun(new, program, [], attempt.environment, attempt.directory, zone, options)
+    job, _is_new = engine.submit_elsewhere(run)
+    return _handle(store, job, parent.id)
+
+
+def _tags(given: Value) -> dict[str, Value]:
+    if given is None:
+        return {}
+    if isinstance(given, str) and "=" in given:
+        name, _, value = given.partition("=")
+        return {name: value}
+    if isinstance(given, dict) and all(isinstance(value, str) for value in given.values()):
+        return dict(given)
+    raise raised("type", "--tag takes K=V, or a record of texts", hint="such as --tag team=web")
+
+
+def _handle(store: EventStore, job: Job, parent_id: int) -> Handle:
+    handle = str(job.id)
+    if job.parent_id == parent_id:
+        return Handle("job", handle, {"id": job.id})
+    if job.state not in OVER_STATES:
+        return Handle("job", handle, {"id": job.id, "is_foreign": True})
+    value = None if job.value_json is None else wire.decode(job.value_json)
+    error = None if job.error_json is None else wire.decode(job.error_json)
+    told = wire.encode({"handle": handle, "delivery": {"value": value, "error": error}})
+    store.deliver(parent_id, "job", told, dedupe_id=f"job {job.id}")
+    return Handle("job", handle, {"id": job.id})
+
+
+def cancel(store: EventStore, attempt: Attempt) -> Value:
+    """Cancels children of the job, by a handle or a list of them; what is over, or another's, stays as it is."""
+    given = attempt.arguments["jobs"]
+    for handle in given if isinstance(given, list) else [given]:
+        job = store.job(handle.fields_["id"])
+        if job is not None and job.parent_id == attempt.id.job_id and job.state not in OVER_STATES:
+            store.deliver(job.id, "cancel", "{}", dedupe_id=f"cancel {attempt.idempotency_key}")
+    return None
