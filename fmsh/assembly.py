@@ -62,11 +62,11 @@ def _builtin_names() -> Iterator[str]:
 
 
 def _functions() -> dict[str, Callable[..., Any]]:
-    from fmsh.builtins import operators
+    from fmsh.builtins import display, operators
     from fmsh.builtins.fitting import fit
 
     found = {name: getattr(operators, name) for name in operators.__all__}
-    return found | {"fit": fit, "display": _display}
+    return found | {"fit": fit, "display": _display, "shown": display.shown, "printed": display.printed}
 
 
 def _display(value: Value) -> str:
@@ -256,7 +256,7 @@ class Assembly:
         *,
         kind: Literal["shell", "daemon"],
         callback_url: Callable[[], str],
-        display: Callable[[str, str], object] | None = None,
+        display: Callable[[str, str, Value], object] | None = None,
         terminal: Terminal | None = None,
         report: Callable[[str], object] | None = None,
         stalled: Callable[[StoreError | None], object] | None = None,

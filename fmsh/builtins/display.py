@@ -28,6 +28,17 @@ def plain_display(value: Value) -> str:
     return text if text.endswith("\n") and type(value) in (str, bytes) else text + "\n"
 
 
+def shown(value: Value) -> tuple[str, str, Value]:
+    """What the display of a value is made of: its text, the stream, and the value for whoever draws it."""
+    return plain_display(value), "out", value
+
+
+def printed(values: list[Value], stream: str) -> tuple[str, str, Value]:
+    """The same for `print`: its values with a blank between them."""
+    text = " ".join(plain_display(value).removesuffix("\n") for value in values) + "\n"
+    return text, stream, values[0] if len(values) == 1 else None
+
+
 def element_text(value: Value) -> str:
     """Gives a value as one element of a list."""
     if type(value) is Secret:

@@ -46,7 +46,8 @@ PROGRAMS_MAX = 64  # kept compiled
 class Engine:
     """See the module's docstring. `terminal` is what displayed processes of a foreground job may use.
 
-    `display(text, stream)` shows what foreground jobs display; `report(text)` takes the account of a fault of ours;
+    `display(text, stream, value)` shows what foreground jobs display, as in `Display`; `report(text)` takes the account
+    of a fault of ours;
     `stalled(error)` is told that the store has no room or no time for us, and with None that it goes on.
     `trim(job_id, now_ms)` removes old events behind a snapshot that was just made, and says when to ask again.
     """
@@ -60,7 +61,7 @@ class Engine:
         load_program: Callable[[NewProgram], Program],
         observe: Callable[[str, dict[str, Value]], Value],
         clock_ms: Callable[[], int],
-        display: Callable[[str, str], object] | None = None,
+        display: Callable[[str, str, Value], object] | None = None,
         terminal: Terminal | None = None,
         is_daemon: bool = False,
         random: Callable[[], float] | None = None,
@@ -388,5 +389,5 @@ def _system_random() -> float:
     return int.from_bytes(os.urandom(7)) / (1 << 56)
 
 
-def _show_nothing(text: str, stream: str) -> None:
+def _show_nothing(text: str, stream: str, value: Value) -> None:
     """Shows nothing: nobody looks."""

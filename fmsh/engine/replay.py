@@ -182,7 +182,9 @@ class Replay:
         elif type(effect) is Display:
             recorded = min(self._shown[effect.stream], len(effect.text))
             self._shown[effect.stream] -= recorded
-            if effect.text[recorded:]:
+            if recorded == 0:
+                worker.collect([effect])
+            elif effect.text[recorded:]:
                 worker.collect([Display(effect.text[recorded:], effect.stream)])
         elif type(effect) is End and worker.is_parked:
             worker.end = effect

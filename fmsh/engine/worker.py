@@ -61,7 +61,7 @@ class Surroundings(Record):
     backoff: Backoff
     clock_ms: Callable[[], int]
     observe: Callable[[str, dict[str, Value]], Value]
-    display: Callable[[str, str], object]
+    display: Callable[[str, str, Value], object]
     report: Callable[[BaseException, str], None]
     ready: Callable[[Worker], None]
 
@@ -294,7 +294,7 @@ class Worker:
             if kind is Request:
                 self._make(effect)  # type: ignore[arg-type]
             elif kind is Display:
-                self._show(effect.text, effect.stream)  # type: ignore[union-attr]
+                self._show(effect.text, effect.stream, effect.value)  # type: ignore[union-attr]
             elif kind is Observe:
                 self.observes.append(effect)  # type: ignore[arg-type]
             elif kind is CancelRequest:
@@ -360,10 +360,10 @@ class Worker:
 
     # -- what people see
 
-    def _show(self, text: str, stream: str) -> None:
+    def _show(self, text: str, stream: str, value: Value) -> None:
         if self.is_foreground:
             try:
-                self.surroundings.display(text, stream)
+                self.surroundings.display(text, stream, value)
             except OSError:  # a reader that has gone is not a failure of the job
                 pass
         if not self.shown.takes(stream):

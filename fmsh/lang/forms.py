@@ -346,9 +346,9 @@ def _print(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str
     values = spread(nodes, operands(c, b, nodes))
     if piped is not None:
         values = [spill(c, b, piped.node, piped.value), *values]
-    text = g.call("print_text", [g.list_of(values, node.id), g.name("display", node.id)], node.id)
     stream = g.constant("err" if given.has("error") else "out", node.id)
-    b.emit(op.DISPLAY, node, c.generator.function(pair(text, stream, node.id), node.id), "always")
+    printed = g.call("printed", [g.list_of(values, node.id), stream], node.id)
+    b.emit(op.DISPLAY, node, c.generator.function(printed, node.id), "always")
     return nothing(node)
 
 

@@ -88,19 +88,15 @@ def display(c: Compiler, b: Body, piped: Piped, value: _ast.expr, mode: str) -> 
 
 def show(c: Compiler, b: Body, node: Node, value: _ast.expr, when: str) -> None:
     """Emits the display of a value; `when` is as in the instruction."""
-    import _ast
-
     slot = g.own_slot(value)
     if slot is not None:  # what most lines end with needs no generated function
         b.emit(op.DISPLAY, node, _shown_slot(c.library.display, slot), when)
         return
-    line = node.id
-    shown = g.at(_ast.Tuple(elts=[g.call("display", [value], line), g.constant("out", line)], ctx=_ast.Load()), line)
-    b.emit(op.DISPLAY, node, c.generator.function(shown, line), when)
+    b.emit(op.DISPLAY, node, c.generator.function(g.call("shown", [value], node.id), node.id), when)
 
 
 def _shown_slot(display: Callable[[Any], str], slot: int) -> Function:
-    return lambda scope: (display(scope.slots[slot]), "out")
+    return lambda scope: (display(scope.slots[slot]), "out", scope.slots[slot])
 
 
 def _is_bool_stage(part: s.Pipeline) -> bool:

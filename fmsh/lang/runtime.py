@@ -430,11 +430,6 @@ def glob_literal(value: Value) -> str:
     return "".join(f"[{character}]" if character in "*?[" else character for character in str(value))
 
 
-def print_text(values: list[Value], display: Callable[[Value], str]) -> str:
-    """What `print` writes: its values with a blank between them."""
-    return " ".join(display(value).removesuffix("\n") for value in values) + "\n"
-
-
 def with_elapsed(result: dict[str, Value], elapsed: Value) -> dict[str, Value]:
     return {**result, "elapsed": elapsed}
 
@@ -487,7 +482,6 @@ FUNCTIONS: dict[str, Any] = {
         process_arguments,
         captured,
         glob_literal,
-        print_text,
         with_elapsed,
     )
 } | {"Block": Block, "UNSET": UNSET}

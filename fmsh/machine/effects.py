@@ -47,10 +47,13 @@ class Observe(Record):
 
 
 class Display(Record):
-    """Text for whoever looks. `stream` is "out" or "err"."""
+    """Text for whoever looks. `stream` is "out" or "err". `value`: the one that the text stands for, which may be drawn
+    for a person; null where it is not one. It is not recorded.
+    """
 
     text: str
     stream: str = "out"
+    value: Value = None
 
 
 class End(Record):

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from fmsh.values import Value
 
 
-def say(machine: Machine, task: Task, text: str, stream: str, beyond: Frame | None = None) -> None:
-    """Shows a text, or keeps it in a frame, which may have to lie beyond another."""
+def say(machine: Machine, task: Task, text: str, stream: str, beyond: Frame | None = None, value: Value = None) -> None:
+    """Shows a text, or keeps it in a frame, which may have to lie beyond another. `value` as in `Display`."""
     frame, stream = _destination(machine, task, stream, beyond)
     if frame is None:
-        machine.effects.append(Display(text, stream))
+        machine.effects.append(Display(text, stream, value))
     else:
         frame.shown.append([stream, text])
 

@@ -265,9 +265,9 @@ def step_display(machine: Machine, task: Task, frame: Frame, instruction: Instru
         position = frame.position if when == "show" else owner.position
         is_shown = position == "show" and (owner.output is None) == (when != "emitted")
     if is_shown:
-        text, stream = fn(frame.scope)
+        text, stream, *value = fn(frame.scope)
         if text:
-            say(machine, task, text, stream, beyond)
+            say(machine, task, text, stream, beyond, *value)
     frame.pc += 1
 
 

@@ -73,6 +73,8 @@ def _record(record: dict[str, Value], indent: str, cells_max: int, depth: int) -
 
 def _field(label: str, value: Value, indent: str, cells_max: int, depth: int) -> str:
     """Writes a field on one line, or below its name when it is a record or a list that does not fit there."""
+    if type(value) is ErrorValue:
+        value = {name: item for name, item in value.fields.items() if item is not None}
     if type(value) is str and "\n" in value.rstrip("\n"):
         lines = visible(value, keep="\n\t").rstrip("\n").split("\n")
         return label.rstrip() + "\n" + "".join(f"{indent}{INDENT}{line}\n" for line in lines)

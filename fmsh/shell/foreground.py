@@ -17,7 +17,7 @@ from fmsh.errors import DaemonError, StoreFenced
 from fmsh.record import Record
 from fmsh.shell import daemon, terminal
 from fmsh.store.base import NewJob
-from fmsh.values import text_bytes
+from fmsh.values import ErrorValue, Handle, text_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ DAEMON_AFTER_S = 1.0  # a job this old gets a daemon that would take it over
 CLEANUP_MAX_S = 2.0
 HANGUP_MAX_S = 1.5
 RELAYED_KEPT_BYTES = 4096  # twice what an error keeps of its command's stderr
+DRAWN = (dict, list, ErrorValue, Handle)  # as tables and trees; text stays as it is, with its colours
 
 
 class Start(Record):
@@ -265,9 +266,13 @@ class Foreground:
         """Whether what a command said on stderr was shown while it ran."""
         return stderr.strip().encode("utf-8", "surrogateescape") in self._relayed
 
-    def _display(self, text: str, stream: str) -> None:
+    def _display(self, text: str, stream: str, value: Value) -> None:
         if self.left_by == signal.SIGPIPE and stream == "out":
             return
+        if type(value) in DRAWN and os.isatty(2 if stream == "err" else self._display_fd):
+            from fmsh.render.values import display_text
+
+            text = display_text(value, is_terminal=True, width=terminal.width())
         try:
             terminal.write(2 if stream == "err" else self._display_fd, text_bytes(text))
         except BrokenPipeError:

@@ -37,6 +37,13 @@ def has_colors(fd: int) -> bool:
     return os.isatty(fd) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+def width() -> int:
+    """How many cells a line has: as COLUMNS says, else the terminal, else 80."""
+    from shutil import get_terminal_size
+
+    return get_terminal_size().columns
+
+
 def write(fd: int, data: bytes) -> None:
     """Writes all of it. Raises: OSError, BrokenPipeError."""
     while data:

@@ -80,12 +80,21 @@ def test_texts_of_several_lines_ctrl_c_and_ctrl_d(shell: Shell) -> None:
     ]  # fmt: skip
 
 
+def test_a_value_is_drawn_for_a_person_and_plain_in_a_pipe(shell: Shell) -> None:
+    at = Prompt(shell)
+    assert at.enter("let rows = [{name: a, size: 10}, {name: longer, size: 2}]") == ""
+    assert at.enter("$rows") == "name    size\na         10\nlonger     2" == at.enter("print $rows")
+    assert at.enter("$rows | cat").startswith('{"name":"a","size":10}')
+    assert at.enter("{at: {x: 1}, none: null}") == 'at    {"x":1}\nnone  null'
+    assert at.enter("[a, b]") == "a\nb" and at.enter("echo [1, 2]") == "[1,2]"
+
+
 def test_what_a_line_leaves_is_there_for_the_next(shell: Shell) -> None:
     at = Prompt(shell)
     assert at.enter("let x = {a: [1, 2]}") == ""
     assert at.enter("$x.a") == "1\n2" == at.enter("$last")
     at.enter("$x.b = null")
-    assert at.enter("$x") == '{"a":[1,2],"b":null}'
+    assert at.enter("$x") == "a  [1,2]\nb  null"
     at.enter('def greet(who: string) { echo "hello $who from ${x.a}" }')
     assert at.enter("greet you") == "hello you from [1,2]"
     at.enter("def greet(who: string) { echo again $who }")

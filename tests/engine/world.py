@@ -174,7 +174,7 @@ class Process:
             load_program=lambda program: world.programs[program.hash],
             observe=world.observe,
             clock_ms=SystemClock().wall_ms,
-            display=lambda text, stream: world.shown.append((text, stream)),
+            display=lambda text, stream, value: world.shown.append((text, stream)),
             is_daemon=store.owner.kind == "daemon",
             random=lambda: 0.0,
             report=world.reports.append,

@@ -44,4 +44,4 @@ def test_a_block_in_an_error_survives_a_snapshot() -> None:
     restored = Machine.restore(machine.program, {}, machine.snapshot())
     restored.feed(RequestCompleted(1))
     restored.run(1000)
-    assert restored.take_effects()[0] == Display("6\n")
+    assert restored.take_effects()[0] == Display("6\n", "out", 6)

@@ -122,7 +122,7 @@ class Runner(Owner):
             load_program=self._load_program,
             observe=self._observe,
             clock_ms=world.time.wall_ms,
-            display=lambda text, stream: self.shown.append(text),
+            display=lambda text, stream, value: self.shown.append(text),
             is_daemon=self.kind == "daemon",
             random=world.random.random,
             report=self._report,
