@@ -22,7 +22,7 @@ HELP = """usage: fmsh [OPTION…] FILE [ARG…]     run a script as one durable 
        fmsh [--resume]                the prompt, with the variables of the last session; without a terminal
                                       it reads a script from standard input
        fmsh jobs [VERB …]             see and steer jobs: list show attach wait output log inspect cancel …
-       fmsh daemon start|stop|status|run
+       fmsh daemon start|stop|status|run|install|uninstall
        fmsh config [get|set|path]     the settings, and where each comes from
        fmsh secret set NAME | list | rm NAME
        fmsh publish TOPIC [JSON]      publish an event for the jobs that subscribed

@@ -1,4 +1,4 @@
-"""`fmsh daemon start|stop|status|run`."""
+"""`fmsh daemon start|stop|status|run|install|uninstall`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from fmsh.settings import Settings
 
-USAGE = "usage: fmsh daemon start|stop|status|run [--json]"
+USAGE = "usage: fmsh daemon start|stop|status|run|install|uninstall [--json]"
+VERBS = ("start", "stop", "status", "run", "install", "uninstall")
 
 
 def main(arguments: list[str], settings: Settings) -> int:
@@ -23,12 +24,14 @@ def main(arguments: list[str], settings: Settings) -> int:
     if words in (["--help"], ["help"]):
         sys.stdout.write(USAGE + "\n")
         return 0
-    if len(words) != 1 or words[0] not in ("start", "stop", "status", "run"):
+    if len(words) != 1 or words[0] not in VERBS:
         raise UsageError(f"fmsh daemon does not take {' '.join(words) or 'nothing'}", hint=USAGE)
     if words[0] == "run":
         from fmsh.daemon.server import run
 
         return run(settings)
+    if words[0] in ("install", "uninstall"):
+        return _install(settings, is_removal=words[0] == "uninstall", is_json=is_json)
     if words[0] == "start":
         _show(activate.ensure_running(settings) | {"running": True}, is_json=is_json)
         return 0
@@ -39,6 +42,23 @@ def main(arguments: list[str], settings: Settings) -> int:
     status = client.status(settings.socket_path)
     _show({"running": status is not None, **_defaults(settings), **(status or {})}, is_json=is_json)
     return 0 if status is not None else 1
+
+
+def _install(settings: Settings, *, is_removal: bool, is_json: bool) -> int:
+    import json
+    import os
+
+    from fmsh.daemon import installing
+
+    if is_removal:
+        path = installing.uninstall(settings, os.environ)
+        said = "there was nothing to remove" if path is None else f"{path} is removed: the daemon starts when needed"
+    else:
+        client.stop(settings.socket_path)  # ours gives way to that of the service manager
+        path = installing.install(settings, os.environ)
+        said = f"the daemon begins with your session, as {path} says"
+    sys.stdout.write(json.dumps({"path": path}) + "\n" if is_json else said + "\n")
+    return 0
 
 
 def _defaults(settings: Settings) -> dict[str, Any]:
