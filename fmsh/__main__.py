@@ -9,13 +9,20 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal as _signal
     from typing import NoReturn
+else:
+    import _signal  # importing signal itself would cost its enums
 
 GC_THRESHOLD = 50_000  # young objects between two collections, some 5 MB; a start makes 20,000, and they are kept
 
 
 def main() -> "NoReturn":
-    try:  # also around these imports: each is a moment at which a Ctrl-C can arrive
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        # A Ctrl-C during an import may be raised in a callback of the interpreter, which prints it and goes on. So it
+        # ends us at once, until what we are to do watches for it.
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+    try:
         import gc
         import sys
 

@@ -11,9 +11,12 @@ from fmsh.shell.options import Options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal as _signal
     from collections.abc import Callable
 
     from fmsh.settings import Settings
+else:
+    import _signal  # importing signal itself would cost its enums
 
 FAILED, USAGE, STORE_UNAVAILABLE, INTERRUPTED, PIPE_CLOSED = 1, 2, 75, 130, 141
 
@@ -123,6 +126,8 @@ def _show_problems(error: SourceError) -> None:
 
 
 def _dispatch(arguments: list[str]) -> int:
+    if not _runs_a_script(arguments) and _signal.getsignal(_signal.SIGINT) == _signal.SIG_DFL:
+        _signal.signal(_signal.SIGINT, _signal.default_int_handler)  # those that run one watch for it by themselves
     if arguments[:1] == ["config"]:
         from fmsh.shell import config  # before the settings are read, which may be what has to be mended
 
@@ -153,6 +158,10 @@ def _dispatch(arguments: list[str]) -> int:
     from fmsh.shell import script
 
     return script.run(options)
+
+
+def _runs_a_script(arguments: list[str]) -> bool:
+    return bool(arguments) and arguments[0] not in {*_COMMANDS, "config", "doctor", "--resume"}
 
 
 def _prompt(*, resumes: bool) -> int:

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import termios
 import time
 
@@ -288,3 +289,26 @@ def test_interrupts_at_random_moments_leave_no_trace(shell: Shell) -> None:
         _, err = process.communicate(timeout=30)
         assert "/fmsh/" not in starting.sub("", err), (delay_ms, err)
         assert process.returncode in (130, -signal.SIGINT) or "KeyboardInterrupt" in err, (delay_ms, err)
+
+
+SWALLOWS = """
+import os, signal, sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "fmsh.cli":
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+            except KeyboardInterrupt:
+                pass
+
+sys.meta_path.insert(0, Finder())
+sys.argv[1:] = ["-c", "true"]
+from fmsh.__main__ import main
+main()
+"""
+
+
+def test_an_interrupt_is_not_lost_where_the_interpreter_would_swallow_it(shell: Shell) -> None:
+    done = subprocess.run([sys.executable, "-c", SWALLOWS], env=shell.environment, cwd=shell.directory)
+    assert done.returncode == -signal.SIGINT
