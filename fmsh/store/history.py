@@ -33,7 +33,7 @@ COLUMNS = ", ".join(field for field in Job.fields if field != "damage").replace(
 UPDATE_JOB = """
 UPDATE job SET state = ?, wake_at_ms = ?, steps = ?, waiting_for_json = ?, value_json = ?, error_json = ?,
     exit_status = ?, ended_at_ms = ?, at_terminal = ?, is_detached = is_detached OR ?
-WHERE id = ? AND epoch = ? AND head = ? AND owner_id = ?
+WHERE id = ? AND epoch = ? AND head = ? AND owner_id = ? RETURNING id
 """
 INSERT_EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 INSERT_BLOB = "INSERT OR IGNORE INTO blob (hash, data, sum) VALUES (?, ?, ?)"
@@ -170,12 +170,8 @@ def _append(cursor: Cursor, key: bytes, plans: list[Plan]) -> list[Plan]:
 
 def _update_jobs(cursor: Cursor, plans: list[Plan]) -> list[Plan]:
     """Moves the summaries of the jobs whose lease is still ours, and gives the plans for these."""
-    before = cursor.connection.total_changes()
-    cursor.executemany(UPDATE_JOB, [plan.job_row for plan in plans])
-    if cursor.connection.total_changes() - before == len(plans):
-        return plans
-    sql = "SELECT 1 FROM job WHERE id = ? AND epoch = ? AND head = ? AND owner_id = ?"
-    return [plan for plan in plans if cursor.execute(sql, plan.job_row[-4:]).fetchall()]
+    held = {job_id for (job_id,) in cursor.executemany(UPDATE_JOB, [plan.job_row for plan in plans])}
+    return plans if len(held) == len(plans) else [plan for plan in plans if plan.append.lease.job_id in held]
 
 
 def keep_blobs(

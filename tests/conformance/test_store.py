@@ -188,6 +188,17 @@ def test_a_stale_lease_appends_nothing_and_the_others_in_the_batch_do(world: Wor
         store.blob("b")
 
 
+def test_a_stale_lease_without_events_is_fenced_beside_a_job_whose_end_others_are_told(
+    world: World, store: EventStore
+) -> None:
+    stale, sound = start(store), start(store, "u2")
+    other, lease = taken_over(world, store, stale.job_id)
+    commit(other, lease, "Theirs")
+    fenced, none = store.commit([append(stale, summary=SUCCEEDED), append(sound, "Ours", summary=SUCCEEDED)])
+    assert isinstance(fenced, StoreFenced) and none is None
+    assert row(other, stale.job_id).state == "running" and row(other, sound.job_id).state == "succeeded"
+
+
 def test_an_append_that_is_not_after_the_head_is_fenced(store: EventStore) -> None:
     lease = start(store)
     for head in (0, 2):
