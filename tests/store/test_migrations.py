@@ -189,7 +189,10 @@ def test_a_store_of_the_first_schema_is_migrated_with_the_uses_of_its_blobs(stat
 def to_the_first_schema(state: str) -> None:
     connection = raw(state)
     connection.execute(
-        """DROP TABLE session; DROP TABLE session_variable;
+        """DROP TRIGGER job_is_new_to_others; DROP TRIGGER job_state_is_told;
+        DROP TABLE topic_event; DROP TABLE topic_group; DROP TABLE subscription; DROP TABLE call;
+        DROP TABLE reply; ALTER TABLE callback DROP COLUMN options_json;
+        DROP TABLE session; DROP TABLE session_variable;
         ALTER TABLE delivered DROP COLUMN at_ms; ALTER TABLE callback DROP COLUMN used_at_ms;
         ALTER TABLE job DROP COLUMN trimmed_at_ms; ALTER TABLE job DROP COLUMN output_removed_at_ms;
         CREATE TABLE old (hash TEXT PRIMARY KEY, data BLOB NOT NULL, sum BLOB NOT NULL) STRICT;
