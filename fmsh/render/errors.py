@@ -25,6 +25,15 @@ if TYPE_CHECKING:
 
 CALLS_SHOWN_MAX = 10  # half of them the innermost, half the outermost
 STDERR_LINES_MAX = 10
+NO_TERMINAL = (
+    "it seems to have asked for a terminal, which only a command has that a job in the foreground displays"
+    " (not one of a detached job, nor one whose output is captured)"
+)
+# What bash, ssh, sudo, top, vim, stty and Python's getpass say of it.
+OF_TERMINALS = (
+    "/dev/tty", "not a tty", "no tty", "not to a terminal", "not from a terminal", "not a terminal",
+    "a terminal is required", "tty get", "inappropriate ioctl", "pseudo-terminal", "terminal prompts disabled",
+)  # fmt: skip
 SHOWN_ELSEWHERE = frozenset(
     [
         "kind",
@@ -79,8 +88,9 @@ def _named(where: Mapping[str, Value]) -> str:
 def _details(error: ErrorValue) -> list[tuple[str, str]]:
     fields = error.fields
     details = []
-    if type(fields.get("hint")) is str:
-        details.append(("hint", visible(fields["hint"])))
+    hint = fields.get("hint", NO_TERMINAL if _wanted_a_terminal(error) else None)
+    if type(hint) is str:
+        details.append(("hint", visible(hint)))
     if error.kind == "http" and "body" in fields and fields["body"] is not None:
         details.append(("body", cell_text(fields["body"])))
     for name, item in fields.items():
@@ -89,6 +99,12 @@ def _details(error: ErrorValue) -> list[tuple[str, str]]:
         parts = item if type(item) is list and item and type(item[0]) is ErrorValue else [item]
         details += [(visible(name), _brief(part)) for part in parts]
     return details
+
+
+def _wanted_a_terminal(error: ErrorValue) -> bool:
+    """Whether a command that had none said so. What one says at a terminal is not kept."""
+    said = error.fields.get("stderr")
+    return error.kind == "exit" and type(said) is str and any(word in said.lower() for word in OF_TERMINALS)
 
 
 def _brief(item: Value) -> str:

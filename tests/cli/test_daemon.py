@@ -143,3 +143,10 @@ def test_a_job_that_grows_old_gets_a_daemon(shell: Shell) -> None:
     shell.ok("jobs", "cancel", "1")
     assert shell.run("jobs", "wait", "1").status == 130
     assert [event["type"] for event in shell.json("jobs", "log", "1")].count("HandedOver") >= 1
+
+
+def test_a_detached_command_that_asks_for_a_terminal_says_so(shell: Shell) -> None:
+    shell.ok("-d", "-c", "sh -c 'read -r answer < /dev/tty'")
+    shell.await_state(1, "failed")
+    shown = shell.ok("jobs", "show", "1")
+    assert "/dev/tty" in shown and "it seems to have asked for a terminal" in shown

@@ -52,6 +52,16 @@ def test_a_failed_command_shows_the_end_of_what_it_wrote() -> None:
     assert text.endswith("  | …\n" + "".join(f"  | {n}\n" for n in range(10, 20))) and "= status" not in text
 
 
+def test_a_command_that_had_no_terminal_and_asked_for_one_gets_a_hint() -> None:
+    for said in (
+        "sh: 1: cannot open /dev/tty: No such device or address\n",
+        "stty: 'standard input': Inappropriate ioctl",
+    ):
+        text = shown(error_value("exit", "sh ended with status 2", status=2, stderr=said))
+        assert "= hint: it seems to have asked for a terminal, which only a command has that" in text
+    assert "hint" not in shown(error_value("exit", "make ended with status 2", status=2, stderr="no rule for tty.c\n"))
+
+
 def test_details_of_an_http_error_are_shown() -> None:
     text = shown(error_value("http", "GET https://x ended with 404", status=404, body={"why": "gone"}, url="https://x"))
     assert '   = body: {"why":"gone"}\n' in text and "   = url: https://x\n" in text
