@@ -18,12 +18,14 @@ It must not know the machine, the engine or the faces.
 from __future__ import annotations
 
 from fmsh.record import Record
+from fmsh.values import error_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, Protocol
 
+    from fmsh.errors import StoreError
     from fmsh.values import ErrorValue, Secret, Value
 else:
     Protocol = object
@@ -91,6 +93,14 @@ class Failed(Record):
     should_retry: bool = False
     retry_after_ms: int | None = None
     attempts_max: int | None = None
+
+
+ROOM_RETRY_MS = 3000  # work resumes within 5 s of there being room
+
+
+def refused_by_store(error: StoreError) -> Failed:
+    """What a step comes to that writes to the store, which has no room or no time for it now: nothing has happened."""
+    return Failed(error_value("store", error.message, retryable=True), should_retry=True, retry_after_ms=ROOM_RETRY_MS)
 
 
 class Items(Record):

@@ -7,8 +7,8 @@ one, since the handle was not recorded. An address with a name has a token made 
 
 from __future__ import annotations
 
-from fmsh.connectors.base import Done, Failed
-from fmsh.errors import FmshError, StoreTaken
+from fmsh.connectors.base import Done, Failed, refused_by_store
+from fmsh.errors import FmshError, StoreBusy, StoreFull, StoreTaken
 from fmsh.record import Record
 from fmsh.values import Handle, Raised, Secret, error_value
 
@@ -68,6 +68,8 @@ class CallbackConnector:
             post(attempt.id, act(attempt))
         except Raised as problem:
             post(attempt.id, Failed(problem.error))
+        except (StoreFull, StoreBusy) as error:
+            post(attempt.id, refused_by_store(error))
         except FmshError as error:
             message = f"callback: {error.message}" + (f" ({error.hint})" if error.hint else "")
             post(attempt.id, Failed(error_value("callback", message)))

@@ -6,8 +6,8 @@ when a process dies before the outcome is recorded: `idempotency_key` is the sam
 
 from __future__ import annotations
 
-from fmsh.connectors.base import Done, Failed
-from fmsh.errors import FmshError
+from fmsh.connectors.base import Done, Failed, refused_by_store
+from fmsh.errors import FmshError, StoreBusy, StoreFull
 from fmsh.values import Raised, error_value
 
 TYPE_CHECKING = False
@@ -30,6 +30,8 @@ class MessageConnector:
             post(attempt.id, Done(self._acts[attempt.operation](attempt)))
         except Raised as problem:
             post(attempt.id, Failed(problem.error))
+        except (StoreFull, StoreBusy) as error:
+            post(attempt.id, refused_by_store(error))
         except FmshError as error:
             message = error.message + (f" ({error.hint})" if error.hint else "")
             post(attempt.id, Failed(error_value(self._name, message)))
