@@ -9,7 +9,7 @@ to renew, from acting after others took over.
 
 from __future__ import annotations
 
-from fmsh.errors import StoreError
+from fmsh.errors import StoreBusy, StoreError, StoreFull
 from fmsh.store.base import RENEWAL_TTL_S
 
 TYPE_CHECKING = False
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fmsh.engine.worker import Worker
 
 LISTEN_AFTER_S = 0.1
+LISTEN_AGAIN_S = 1.0  # after the store had no room or no time for it
 RENEWALS_FAILED_MAX = 2  # RELIABILITY 3.8
 POLL_ACTIVE_S = 0.25  # RELIABILITY 2: a datagram may be lost
 POLL_IDLE_S = 15.0  # it must not keep a processor awake; the next fmsh that starts looks for orphans, too
@@ -90,10 +91,17 @@ class Holding:
         """Hears from here on of what other processes put into the store for us."""
         if self._is_listening:
             return
-        self._has_begun = self._is_listening = True
+        self._has_begun = True
         engine = self._engine
-        engine.loop.watch(engine.store.wake_fileno(), self._woken)
-        self._data_version = engine.store.data_version()
+        try:
+            fileno = engine.store.wake_fileno()
+            self._data_version = engine.store.data_version()
+        except (StoreFull, StoreBusy) as error:
+            engine.report(error, "beginning to listen")
+            engine.loop.after(LISTEN_AGAIN_S, self.listen)
+            return
+        self._is_listening = True
+        engine.loop.watch(fileno, self._woken)
         self._go_on_renewing()
         engine.loop.after(POLL_ACTIVE_S, self._poll)
         if not engine.is_daemon:

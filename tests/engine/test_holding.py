@@ -77,3 +77,22 @@ def test_the_end_of_a_child_reaches_its_parent() -> None:
     assert (parent, child) == (1, 2)
     ended = process.engine.run_until_ended(parent, timeout_s=2)
     assert ended is not None and (ended.state, ended.value) == ("succeeded", 42)
+
+
+def test_a_process_that_cannot_listen_yet_tries_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, clock = World(), Clock()
+    process = world.process(now_s=clock)
+    job_id = process.submit(p.Assembler().program(p.request("hold")))
+
+    def refuse() -> None:
+        raise StoreFull("no room")
+
+    monkeypatch.setattr(process.store, "wake_fileno", refuse)
+    clock.now_s += 1
+    process.settle()
+    monkeypatch.undo()
+    other = world.process()
+    other.store.deliver(job_id, "cancel", "{}", dedupe_id="1")
+    clock.now_s += 2
+    process.settle()
+    assert process.state(job_id) == "cancelled"
