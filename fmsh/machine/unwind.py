@@ -192,6 +192,8 @@ def _resume_leaving(machine: Machine, frame: Frame, below: Frame, completion: Co
     if frame.kind == "undo":
         if kind in ("error", "cancel"):  # also when a person cancels a step of it: it is not done
             machine.undo_errors.append(value)
+        elif kind == "exit" and value != 0:
+            machine.undo_errors.append(error_value("exit", f"an undo ended with `exit {value}`", status=value))
         return below.completion
     return completion if not is_failing(below.completion) else below.completion
 

@@ -505,6 +505,8 @@ class Model:
             if kind == "undo":
                 if done[0] in ("error", "cancel"):  # cancelled, it is not done either
                     self.undo_errors.append(done[1])
+                elif is_failing(done):
+                    self.undo_errors.append("exit")
             elif not is_failing(level.completion):
                 level.completion = done
 
