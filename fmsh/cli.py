@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from fmsh.errors import FmshError, SourceError, StoreCorrupt, StoreError, UsageError
+from fmsh.errors import DaemonError, FmshError, SourceError, StoreCorrupt, StoreError, UsageError
 from fmsh.settings import read_settings
 from fmsh.shell.options import Options
 
@@ -99,7 +99,8 @@ def _status_of(error: FmshError) -> int:
         return USAGE
     if isinstance(error, StoreCorrupt) and error.is_local:
         return FAILED
-    return STORE_UNAVAILABLE if isinstance(error, StoreError) else FAILED
+    is_of_store = isinstance(error, StoreError) or (isinstance(error, DaemonError) and error.is_of_store)
+    return STORE_UNAVAILABLE if is_of_store else FAILED
 
 
 def _own_fault(fault: Exception) -> int:

@@ -101,7 +101,11 @@ class ConnectorError(FmshError):
 
 
 class DaemonError(FmshError):
-    pass
+    """`is_of_store`: the daemon could not start because the store cannot be used (exit status 75)."""
+
+    def __init__(self, message: str, *, hint: str = "", is_of_store: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.is_of_store = is_of_store
 
 
 class InternalError(Exception):

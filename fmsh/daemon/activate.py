@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 START_TIMEOUT_S = 20.0
 POLL_S = 0.02
+STORE_UNAVAILABLE = 75  # what a process of fmsh ends with that cannot use the store
 LOG_TAIL_BYTES = 2000
 
 
@@ -66,20 +67,24 @@ def ensure_running(settings: Settings) -> dict[str, Any]:
         status = client.status(settings.socket_path)
         if status is not None:
             return status
-        if _has_ended(pid):
+        ended_as = _status_of_ended(pid)
+        if ended_as is not None:
             status = client.status(settings.socket_path)  # another one won the race
             if status is not None:
                 return status
-            raise DaemonError(f"the daemon could not start: {_reason(settings, begun_at)}")
+            message = f"the daemon could not start: {_reason(settings, begun_at)}"
+            raise DaemonError(message, is_of_store=ended_as == STORE_UNAVAILABLE)
         time.sleep(POLL_S)
     raise DaemonError(f"the daemon did not answer within {START_TIMEOUT_S:.0f} s", hint=f"see {settings.log_path}")
 
 
-def _has_ended(pid: int) -> bool:
+def _status_of_ended(pid: int) -> int | None:
+    """The exit status of a child that has ended; 0 where it is not known."""
     try:
-        return os.waitpid(pid, os.WNOHANG)[0] == pid
+        ended, status = os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:
-        return True
+        return 0
+    return os.waitstatus_to_exitcode(status) if ended == pid else None
 
 
 def _reason(settings: Settings, begun_at: int) -> str:
