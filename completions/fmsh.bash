@@ -1,7 +1,7 @@
 # Completion of fmsh for bash: source this file, for example from ~/.bashrc:  eval "$(fmsh completion bash)"
 _fmsh() {
   local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-  local jobs='list show attach wait output log inspect why trace fork script cancel pause resume retry answer export import gc rm'
+  local jobs='list show attach wait output log inspect why trace fork script cancel pause resume retry answer signal export import gc rm'
   local options='-c -d --detach --key --name --tag --json --check -v --verbose --version --help'
   COMPREPLY=()
   if [[ $command == jobs && $COMP_CWORD -eq 2 ]]; then
@@ -12,7 +12,7 @@ _fmsh() {
   elif [[ $command == jobs ]]; then
     mapfile -t COMPREPLY < <(compgen -W "last $(fmsh jobs list --all --json 2>/dev/null | grep -o '"id": *[0-9]*' | grep -o '[0-9]*') --json" -- "$word")
   elif [[ $command == daemon && $COMP_CWORD -eq 2 ]]; then
-    mapfile -t COMPREPLY < <(compgen -W 'start stop status run' -- "$word")
+    mapfile -t COMPREPLY < <(compgen -W 'start stop status run install uninstall' -- "$word")
   elif [[ $command == config && $COMP_CWORD -eq 2 ]]; then
     mapfile -t COMPREPLY < <(compgen -W 'get set path' -- "$word")
   elif [[ $command == config && $COMP_CWORD -eq 3 ]]; then

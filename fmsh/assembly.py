@@ -433,7 +433,11 @@ class Assembly:
         from fmsh import child_jobs
         from fmsh.connectors.messages import MessageConnector
 
-        acts = {"start": self._start_job, "cancel": lambda attempt: child_jobs.cancel(self.store, attempt)}
+        acts = {
+            "start": self._start_job,
+            "run": lambda attempt: child_jobs.run(self.engine, attempt, make_program),
+            "cancel": lambda attempt: child_jobs.cancel(self.store, attempt),
+        }
         return MessageConnector("job", acts)
 
     def _start_job(self, attempt: Attempt) -> Value:

@@ -11,17 +11,24 @@ import os
 
 from fmsh import wire
 from fmsh.engine.starting import NewRun
+from fmsh.lang.arguments import bind_texts
+from fmsh.spans import Source
 from fmsh.store.base import OVER_STATES, NewJob
 from fmsh.values import Handle, raised
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from fmsh.connectors.base import Attempt
     from fmsh.engine.engine import Engine
-    from fmsh.store.base import EventStore, Job
+    from fmsh.machine.code import Program
+    from fmsh.store.base import EventStore, Job, NewProgram
     from fmsh.values import Value
+
+
+ON = "fmsh.on"  # the tag of jobs that are there for events, with the topic; the store's triggers look for it
 
 
 def new_uid() -> str:
@@ -91,3 +98,33 @@ def cancel(store: EventStore, attempt: Attempt) -> Value:
         if job is not None and job.parent_id == attempt.id.job_id and job.state not in OVER_STATES:
             store.deliver(job.id, "cancel", "{}", dedupe_id=f"cancel {attempt.idempotency_key}")
     return None
+
+
+def run(engine: Engine, attempt: Attempt, make_program: Callable[[Source], tuple[NewProgram, Program]]) -> Value:
+    """Starts a script, of which the parent holds the text, as a job of its own; `$in` is the event that it is for.
+
+    Raises: StoreError, SourceError, UsageError.
+    """
+    script: Any = attempt.arguments["script"]
+    stored, program = make_program(Source(script["file"], script["text"]))
+    variables, arguments = bind_texts(program.parameters.signature, script["arguments"])
+    new = NewJob(
+        new_uid(),
+        stored.name,
+        " ".join([script["file"], *script["arguments"]]),
+        engine.clock_ms(),
+        stored,
+        key=f"run {attempt.idempotency_key}",
+        tags_json=wire.encode({ON: script["on"]}),
+        is_detached=True,
+        parent_id=attempt.id.job_id,
+    )
+    options: dict[str, Value] = {"input": attempt.arguments.get("event")}
+    options |= {"variables": variables} if variables else {}
+    options |= {"umask": attempt.umask} if attempt.umask is not None else {}
+    worker = engine.workers.get(attempt.id.job_id)
+    zone = "" if worker is None else worker.machine.facts.time_zone
+    job, _is_new = engine.submit_elsewhere(
+        NewRun(new, program, arguments, attempt.environment, attempt.directory, zone, options)
+    )
+    return Handle("job", str(job.id), {"id": job.id})

@@ -28,6 +28,7 @@ HELP = """usage: fmsh [OPTION…] FILE [ARG…]     run a script as one durable 
        fmsh daemon start|stop|status|run|install|uninstall
        fmsh config [get|set|path]     the settings, and where each comes from
        fmsh secret set NAME | list | rm NAME
+       fmsh on TOPIC|cron EXPR FILE   run a script as a job for every event; fmsh on list | rm N
        fmsh publish TOPIC [JSON]      publish an event for the jobs that subscribed
        fmsh events [TOPIC] [--follow]
        fmsh fmt [--check] FILE…       put programs into their one layout
@@ -242,6 +243,12 @@ def _completion(arguments: list[str], settings: Settings) -> int:
     return 0
 
 
+def _on(arguments: list[str], settings: Settings) -> int:
+    from fmsh.shell.registering import main
+
+    return main(arguments, settings)
+
+
 def _publish(arguments: list[str], settings: Settings) -> int:
     from fmsh.shell.events import publish
 
@@ -261,6 +268,7 @@ _COMMANDS: dict[str, Callable[[list[str], Settings], int]] = {
     "help": _help,
     "completion": _completion,
     "secret": _secret,
+    "on": _on,
     "publish": _publish,
     "events": _events,
 }

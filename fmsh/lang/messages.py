@@ -188,7 +188,19 @@ def _invoke(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: st
     return wait_for(c, b, node, handle.value, None if timeout is None else timeout)
 
 
+RUN_SCRIPT = Signature(
+    "run-script",
+    (positional("script", "record", help="file, text, arguments, on"), positional("event", is_required=False)),
+    help="Starts a script as a job for an event, which is its `$in`; gives its handle. `fmsh on` makes use of it.",
+)
+
+
+def _run_script(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str) -> Piped:
+    return request(c, b, node, "job", "run", Given(c, b, RUN_SCRIPT, node, piped).values("script", "event"))
+
+
 MESSAGE_FORMS = {
+    "run-script": Form(RUN_SCRIPT, _run_script),
     "publish": Form(PUBLISH, _publish),
     "subscribe": Form(SUBSCRIBE, _subscribe),
     "invoke": Form(INVOKE, _invoke),

@@ -1,0 +1,73 @@
+"""Scripts that run as jobs for events."""
+
+from __future__ import annotations
+
+from tests.cli.shell import Shell, until
+
+
+def children(shell: Shell, state: str = "succeeded") -> list[dict[str, object]]:
+    found = shell.json("jobs", "list", "--all")
+    return [job for job in found if job["parent"] is not None and job["state"] == state]
+
+
+def test_a_script_runs_for_every_event_until_it_is_removed(shell: Shell) -> None:
+    script = shell.script('param greeting: string\nprint "$greeting $in.name"\n')
+    number = shell.ok("on", "--name", "hello", "people", script, "hi").strip()
+    (shell.directory / script).unlink()
+    until(lambda: shell.job(number)["waiting_for"])
+    for name in ("Ada", "Bo"):
+        shell.ok("publish", "people", f'{{"name": "{name}"}}')
+    ended = until(lambda: len(found := children(shell)) == 2 and found)
+    shown = {shell.ok("jobs", "output", str(job["id"])) for job in ended}
+    assert shown == {"hi Ada\n", "hi Bo\n"}
+    (listed,) = shell.json("on", "list")
+    assert (str(listed["id"]), listed["name"], listed["state"]) == (number, "hello", "waiting")
+    assert "people" in shell.ok("on", "list")
+    shell.ok("on", "rm", "hello")
+    shell.await_state(int(number), "cancelled")
+    assert shell.json("on", "list") == [] and shell.run("on", "rm", "hello").status == 2
+
+
+def test_with_concurrency_only_so_many_run_at_once(shell: Shell) -> None:
+    script = shell.script("sh -c 'echo . >> begun; until [ -e go ]; do sleep 0.02; done'\n")
+    number = shell.ok("on", "--concurrency", "2", "t", script).strip()
+    until(lambda: shell.job(number)["waiting_for"])
+    for n in range(3):
+        shell.ok("publish", "t", str(n))
+    until(lambda: (shell.file("begun") or "").count(".") == 2)
+    assert len(shell.json("jobs", "list")) == 3, "the registration, and two of three"
+    (shell.directory / "go").touch()
+    until(lambda: len(children(shell)) == 3)
+
+
+def test_jobs_that_hear_of_jobs_are_not_told_of_themselves(shell: Shell) -> None:
+    script = shell.script("echo $in.command $in.state\n")
+    number = shell.ok("on", "jobs", script).strip()
+    until(lambda: shell.job(number)["waiting_for"])
+    shell.ok("-c", "true")
+    (job,) = until(lambda: children(shell))
+    assert shell.ok("jobs", "output", str(job["id"])) == "true succeeded\n"
+    shell.ok("on", "rm", number)
+    shell.await_state(int(number), "cancelled")
+    assert len(children(shell)) == 1
+
+
+def test_a_script_is_registered_for_times_too(shell: Shell) -> None:
+    number = shell.ok("on", "cron", "0 9 * * 1-5", shell.script("echo $in\n")).strip()
+    (wait,) = until(lambda: shell.job(number)["waiting_for"])
+    assert wait["kind"] == "timer" and "cron '0 9 * * 1-5'" in shell.ok("on", "list")
+
+
+def test_what_cannot_be_registered_is_said_at_once(shell: Shell) -> None:
+    script = shell.script("param n: int\n")
+    for arguments in (
+        ["on"],
+        ["on", "t"],
+        ["on", "t", "missing.fmsh"],
+        ["on", "t", script, "x"],
+        ["on", "--concurrency", "0", "t", script, "1"],
+        ["on", "--odd", "1", "t", script],
+        ["on", "t", shell.script("let x =", "wrong.fmsh")],
+        ["on", "rm"],
+    ):
+        assert shell.run(*arguments).status == 2, arguments
