@@ -271,15 +271,19 @@ class ProcessStream:
         return lines, position
 
     def _bytes(self, size: int) -> bytes:
-        if self._fd < 0:
-            try:
-                self._fd = os.open(self._path, os.O_RDWR)
-            except FileNotFoundError:
-                return b""
-        return os.pread(self._fd, size, self._position)
+        return os.pread(self._fd, size, self._position) if self._is_open() else b""
 
     def _size(self) -> int:
-        return os.fstat(self._fd).st_size if self._fd >= 0 else 0
+        return os.fstat(self._fd).st_size if self._is_open() else 0
+
+    def _is_open(self) -> bool:
+        """Opens the file, if it is there."""
+        if self._fd < 0:
+            try:
+                self._fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
+            except FileNotFoundError:
+                return False
+        return True
 
     def _go_to(self, position: Any) -> None:
         self._position = position["at"]

@@ -69,6 +69,15 @@ class Watched:
     def cancel(self, id: AttemptId) -> None:
         self._connector.cancel(id)
 
+    def read(self, id: AttemptId, position: Any) -> None:
+        self._boundaries.cross(f"before reading of {self._name}")
+        connector: Any = self._connector
+        connector.read(id, position)
+
+    def forget(self, id: AttemptId) -> None:
+        connector: Any = self._connector
+        connector.forget(id)
+
     def close(self) -> None:
         self._connector.close()
 

@@ -33,6 +33,7 @@ let kind = try {
   GET $url/fail --retry 0
 } catch e { $e.kind }
 echo "then $kind"
+for x in sh -c 'echo source >> "$0"; seq 2' $case { sh -c 'echo "item-$1" >> "$0"' $case $x }
 let b = GET $url/b
 {a: $a, text: $text, got: $got, kind: $kind, b: $b}
 """
@@ -40,7 +41,7 @@ VALUE = {"a": {"path": "a"}, "text": "text", "got": {"answer": 42}, "kind": "htt
 DISPLAYED = (
     'text is text\nthen http\n{"a":{"path":"a"},"text":"text","got":{"answer":42},"kind":"http","b":{"path":"b"}}\n'
 )
-PROCESS_EFFECTS = ["captured", "displayed", "undone"]
+PROCESS_EFFECTS = ["captured", "displayed", "undone", "source", "item-1", "item-2"]
 REQUESTS = {("POST", "a"), ("POST", "hook"), ("GET", "fail"), ("GET", "b")}
 AFTER_CREATION = 2  # the boundary after `create_job`
 WITHOUT_DAEMON = 20  # a foreground without a daemon is past its callback later than this boundary
