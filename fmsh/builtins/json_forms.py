@@ -63,17 +63,25 @@ def from_jsonl(value: Value) -> Value:
     [2]
     """
     text = document(value, "the input of `from jsonl`")
-    lines = [(number, line) for number, line in enumerate(split_lines(text), 1) if line and not line.isspace()]
-    if len(text) >= FAST_BYTES_MIN:
+    return read_json_lines(split_lines(text), is_large=len(text) >= FAST_BYTES_MIN)
+
+
+def read_json_lines(lines: list[str], *, first_line: int = 1, is_large: bool) -> list[Value]:
+    """Reads a document of each line that is not empty. `is_large`: there is so much that msgspec is worth its import.
+
+    Raises: Raised: `parse`, at a line counted from `first_line`.
+    """
+    if is_large or "msgspec" in sys.modules:
         from msgspec import MsgspecError
         from msgspec.json import Decoder
 
         read = Decoder().decode
         try:
-            return [read(line) for _, line in lines]
+            return [read(line) for line in lines if line and not line.isspace()]
         except (MsgspecError, UnicodeError, RecursionError):
             pass
-    return [read_json(line, first_line=number) for number, line in lines]
+    numbered = enumerate(lines, first_line)
+    return [read_json(line, first_line=number) for number, line in numbered if line and not line.isspace()]
 
 
 def to_jsonl(items: list[Value]) -> Value:

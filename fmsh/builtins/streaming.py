@@ -13,7 +13,7 @@ from fmsh.builtins import grouping, lists, records
 from fmsh.builtins.arithmetic import add, divide
 from fmsh.builtins.comparison import truth
 from fmsh.builtins.complaints import need_int
-from fmsh.builtins.json_forms import read_json
+from fmsh.builtins.json_forms import FAST_BYTES_MIN, read_json_lines
 from fmsh.values import Raised
 
 TYPE_CHECKING = False
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     Items = list[Value]
     Block = Callable[..., Value]
+
+LINES_BEFORE_MSGSPEC = 1000  # so many have gone through json, line by line: more will come, and msgspec is worth it
 
 
 class Stage:
@@ -275,11 +277,9 @@ class JsonLines(Stage):
         self._line = 0
 
     def feed(self, items: Items) -> Items:
-        read: Items = []
-        for line in items:
-            self._line += 1
-            if line.strip():
-                read.append(read_json(line, first_line=self._line))
+        is_large = self._line > LINES_BEFORE_MSGSPEC or sum(map(len, items)) >= FAST_BYTES_MIN
+        read = read_json_lines(items, first_line=self._line + 1, is_large=is_large)
+        self._line += len(items)
         return read
 
     def state(self) -> Value:
