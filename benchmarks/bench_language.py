@@ -1,4 +1,4 @@
-"""What the language costs: parsing, pure pipelines, JSON, and large outputs, each beside what it is compared with.
+"""What the language costs: parsing, pure pipelines, JSON, large outputs, streams, each beside what it is compared with.
 
 Measures the `fmsh` that is installed beside the interpreter that runs this, a wheel in a virtual environment. Figures
 are medians of whole processes, of their CPU where the machine is not what is measured; where something is taken off, it
@@ -35,6 +35,8 @@ def f{n}(count: int, --loud: bool) {{
 }}
 """
 WRITES = f"yes some words of a line | head -c {OUTPUT_BYTES}"
+STREAM_LINES = 10_000_000  # of 100 bytes
+LINES = "yes {line} | head -n {{count}} | lines | where {{{{ $it =~ ERROR }}}} | count".format(line="x" * 99)
 CAPTURE = f"""
 import os, subprocess, sys
 done = subprocess.run("{WRITES}", shell=True, capture_output=True)
@@ -50,13 +52,23 @@ class Bench:
     """Runs fmsh and what it is compared with, on a store of its own in `directory`."""
 
     def __init__(self, fmsh: str, directory: str) -> None:
-        self._fmsh = fmsh
+        self.path = fmsh
         self.directory = directory
         self._environment = os.environ | {"FMSH_STATE_DIR": directory + "/state", "FMSH_NO_DAEMON": "1"}
         self.is_good = True
 
     def fmsh(self, text: str) -> tuple[float, float]:
-        return self.run([self._fmsh, "-c", text])
+        return self.run([self.path, "-c", text])
+
+    def peak_mib(self, text: str) -> float:
+        """The most memory that fmsh alone had at a time."""
+        child = subprocess.Popen(
+            [self.path, "-c", text], env=self._environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        assert child.returncode == 0, text
+        return usage.ru_maxrss / 1024
 
     def python(self, text: str, *arguments: str) -> tuple[float, float]:
         return self.run([sys.executable, "-I", "-c", text, *arguments])
@@ -93,6 +105,7 @@ def main() -> int:
         documents(bench)
         rows(bench)
         outputs(bench)
+        streams(bench)
     return 0 if bench.is_good else 1
 
 
@@ -168,6 +181,20 @@ def outputs(bench: Bench) -> None:
     ours, _ = bench.fmsh(f"let text = ({WRITES}); $text | str length")
     theirs, _ = bench.python(CAPTURE, bench.directory + "/captured")
     bench.judge("capture 50 MB, as subprocess + write + fdatasync", ours / theirs, "times", 2)
+
+
+def streams(bench: Bench) -> None:
+    path = bench.directory + "/lines.jsonl"
+    with open(bench.directory + "/document.json", encoding="utf-8") as document, open(path, "w") as lines:
+        lines.writelines(json.dumps(item) + "\n" for item in json.load(document))
+    size_mb = os.path.getsize(path) / 1e6
+    _, cpu_s = bench.fmsh(f"cat {path} | from jsonl | where {{ .age > 40 }} | count")
+    bench.judge("lines of JSON from a pipe", size_mb / cpu_s, "MB/s", 4 * 7.7, at_least=True)
+    short, long = (bench.peak_mib(LINES.format(count=count)) for count in (STREAM_LINES // 100, STREAM_LINES))
+    bench.judge("memory for lines | where | count of 1 GB, as of 10 MB", long / short, "times", 1.2)
+    _, start = bench.run([bench.path, "-c", "true"])
+    _, early = bench.fmsh("yes | lines | first 3 | count")
+    bench.judge("a source without an end, of which 3 lines are wanted", early / start, "times a start", 5)
 
 
 if __name__ == "__main__":
