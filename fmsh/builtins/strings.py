@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fmsh.builtins.complaints import need_int, need_list, need_text, too_much
+from fmsh.builtins.complaints import need_int, need_list, need_text, too_much, wrong_value
 from fmsh.builtins.declare import builtin, flag, optional, required, rest, switch
 from fmsh.builtins.fitting import as_text, split_lines
 from fmsh.builtins.text import join_text, to_text
@@ -119,7 +119,8 @@ def replace(text: str, old: Value, new: Value, *, regex: bool = False) -> Value:
 
 def match(text: str, pattern: Value, *, all: bool = False) -> Value:
     """Finds a regular expression in text; null if it is not there, with `--all` a list of all finds. A find is the text
-    found; of a pattern with groups a list of what they found; of one with named groups a record.
+    found; of a pattern with groups a list of what they found; of one with named groups a record. `\\w` and `\\d` are
+    about ASCII, `\\p{L}` is a letter of any script; there is no look-around.
 
     > "v1.22" | str match '\\d+'
     1
@@ -239,7 +240,9 @@ def _expanded(template: str, match: Any, text: str) -> str:
     result, position = pieces[0], 1
     while position < len(pieces):
         piece = pieces[position]
-        if piece[:1].isdigit() and int(piece[0]) <= match.re.groups:
+        if piece[:1].isdecimal() and piece[0] != "0":
+            if int(piece[0]) > match.re.groups:
+                raise wrong_value(f"the pattern has no group {piece[0]}", hint=f"it has {match.re.groups}")
             result += (regular.group(match, text, int(piece[0])) or "") + piece[1:]
         elif piece == "" and position + 1 < len(pieces):
             position += 1

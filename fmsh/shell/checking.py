@@ -64,7 +64,7 @@ def missing_commands(source: Source, tree: s.Program, own: set[str]) -> list[Dia
             "command-not-found",
         )
         for command, name in _commands(nodes)
-        if (command.is_external or not (name in own or _is_ours(name))) and not _is_found(name)
+        if (command.is_external or not (name in own or _is_ours(command, name))) and not _is_found(name)
     ]
 
 
@@ -80,6 +80,9 @@ def hint_for_missing(nodes: list[s.Node], offset: int) -> str:
         value = node.value if isinstance(node, s.Let | s.Assign | s.Return) else None
         if value is not None and len(words := _words_of(value, offset)) == 1:
             return f'quote it if it is a string: `"{words[0]}"`'
+    family = [known for known in (*LIBRARY.names(), *FORMS) if name and known.startswith(f"{name} ")]
+    if family:
+        return "fmsh has " + ", ".join(f"`{known}`" for known in family)
     from difflib import get_close_matches
 
     known = [*FORMS, *LIBRARY.names(), *(node.name for node in nodes if isinstance(node, s.Def | s.Alias))]
@@ -106,8 +109,10 @@ def _commands(nodes: list[s.Node]) -> Iterator[tuple[s.Command, str]]:
                 yield node, part.value if isinstance(part.value, str) else part.spelling
 
 
-def _is_ours(name: str) -> bool:
-    return name in FORMS or name in {known.partition(" ")[0] for known in LIBRARY.names()}
+def _is_ours(command: s.Command, name: str) -> bool:
+    second = plain_text(command.arguments[0]) if command.arguments else None
+    names = {name, f"{name} {second}"}
+    return not names.isdisjoint(FORMS) or not names.isdisjoint(LIBRARY.names())
 
 
 def _is_found(name: str) -> bool:

@@ -53,6 +53,7 @@ def test_replace_is_literal_unless_asked() -> None:
     assert run("str replace", "aaa", "", "x") == "aaa"
     assert run("str replace", "\udcffa1", r"\d", "n", regex=True) == "\udcffan"
     assert run("str replace", "abc", "x*", "-", regex=True) == "-a-b-c-"
+    assert error_of(run, "str replace", "abc", "(b)", r"\2", regex=True).message == "the pattern has no group 2"
 
 
 def test_match_gives_what_its_groups_say() -> None:

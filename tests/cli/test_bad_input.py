@@ -60,6 +60,12 @@ def test_a_command_that_is_not_there_is_said_when_it_runs(shell: Shell) -> None:
     assert shell.file("marker") == "happened\n"
 
 
+def test_a_second_word_that_fmsh_does_not_know_gets_those_that_it_knows(shell: Shell) -> None:
+    result = shell.run("--check", "-c", '"abc" | digest sha1; "a" | path exists')
+    assert result.status == 0 and "command not found: path" not in result.err
+    assert "hint: fmsh has `digest sha256`, `digest md5`, `digest hmac-sha256`" in result.err
+
+
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
