@@ -133,7 +133,8 @@ def _check_readable(found: os.stat_result, name: str) -> None:
         hint = f"let a command read it: `cat {name} | …`"
         raise raised("path", f"cannot read {name} here: it is not a regular file", hint=hint, path=name)
     if found.st_size > READ_BYTES_MAX:
-        raise raised("limit", f"{name} is larger than {READ_BYTES_MAX >> 20} MiB (READ_BYTES_MAX)", path=name)
+        message = f"{name} is larger than {READ_BYTES_MAX >> 20} MiB (READ_BYTES_MAX)"
+        raise raised("limit", message, hint=f"read it as a stream: `cat {name} | lines | …`", path=name)
 
 
 def _writable(arguments: dict[str, Value]) -> Value:

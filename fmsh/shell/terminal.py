@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from fmsh.connectors.base import Terminal
+from fmsh.errors import FmshError
 
 
 def terminal_of(display_fd: int) -> Terminal:
@@ -51,14 +52,17 @@ def write(fd: int, data: bytes) -> None:
 
 
 def current_directory() -> str:
-    """The current directory, by the name under which the user knows it."""
+    """The current directory, by the name under which the user knows it. Raises: FmshError: it was removed."""
     named = os.environ.get("PWD", "")
     try:
         if named.startswith("/") and os.path.samefile(named, "."):
             return named
     except OSError:
         pass
-    return os.getcwd()
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        raise FmshError("the current directory does not exist any more", hint="change to another one first") from None
 
 
 def short_directory(path: str) -> str:

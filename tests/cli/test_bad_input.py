@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from fmsh.observing import READ_BYTES_MAX
 from tests.cli.shell import ROOT, Shell, until
 from tests.connectors.http_server import Server, json_answer
 
@@ -230,3 +231,21 @@ def test_a_job_that_does_not_exist(shell: Shell) -> None:
         result = shell.run("jobs", *arguments)
         assert (result.status, result.out) == (2, "") and result.err.startswith("fmsh: "), result
     assert json.loads(shell.ok("jobs", "--json")) == []
+
+
+def test_a_directory_that_was_removed_is_said_and_no_fault_of_fmsh(shell: Shell) -> None:
+    gone = shell.directory / "gone"
+    gone.mkdir()
+    script = 'rmdir "$PWD"; exec "$@"'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", *shell.command("-c", "true")],
+        cwd=gone, env=shell.environment | {"PWD": str(gone)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1 and done.stderr.startswith("fmsh: the current directory does not exist"), done
+
+
+def test_a_file_that_is_too_large_to_be_a_value_is_to_be_read_as_a_stream(shell: Shell) -> None:
+    with open(shell.directory / "large.txt", "wb") as file:
+        file.truncate(READ_BYTES_MAX + 1)
+    result = shell.run("-c", "load large.txt | count")
+    assert result.status == 1 and "256 MiB" in result.err and "cat large.txt | lines" in result.err, result
