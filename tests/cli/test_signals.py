@@ -291,6 +291,19 @@ def test_interrupts_at_random_moments_leave_no_trace(shell: Shell) -> None:
         assert process.returncode in (130, -signal.SIGINT) or "KeyboardInterrupt" in err, (delay_ms, err)
 
 
+def test_ctrl_backslash_ends_a_program_and_not_the_prompt(shell: Shell) -> None:
+    child = shell.terminal(TERM="dumb")
+    child.expect("> ")
+    child.sendline("sh -c 'echo ready; exec sleep 600'")
+    child.expect("\nready")
+    child.sendcontrol("\\")
+    child.expect("signal 3")
+    child.expect("> ")
+    os.kill(child.pid, signal.SIGQUIT)
+    child.sendline("echo still (1 + 1) here")
+    child.expect("still 2 here")
+
+
 SWALLOWS = """
 import os, signal, sys
 

@@ -8,6 +8,8 @@ import pty
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
@@ -19,6 +21,8 @@ from tests.torture.rows import Counts, Row, Trial, Verdict, over
 HOLDERS = 4
 MOMENT_S = 0.7  # a start takes a tenth of a second, on a busy machine several
 ENDED_S_MAX = 2.0
+SAID_S_MAX = 5.0
+BEFORE_US = "an interpreter that starts itself"
 
 SLEEPING = "sleep 5s"
 CAPTURING = "let x = sh -c 'sleep 5'"
@@ -97,7 +101,10 @@ def run(trial: Trial) -> Verdict:
     violations = [violation for found, _ in told for violation in found]
     took = [each for _, times in told for each in times]
     late = [late for took_s, what in took for late in over(ENDED_S_MAX, took_s, what)]
+    before_us = sum(what == BEFORE_US for _, what in took)
     worst = f"ended after {max(took)[0]:.2f} s at most; {len(violations)} broken"
+    if before_us:
+        worst += f"; {before_us} came before the interpreter had begun with fmsh"
     return Verdict(trial.count * 4, worst, violations, late)
 
 
@@ -111,10 +118,13 @@ def _at_one_terminal(trial: Trial, number: int, turns: range, seed: int) -> tupl
             environment = {"FMSH_NO_DAEMON": "1"} if choose.random() < 0.5 else {}
             report = holder.run(way, text, choose.random() * MOMENT_S, **environment)
             what = f"{way} {environment} at {text or 'the prompt'}"
-            took.append((report["took_s"], what))
+            if report["status"] == 1:  # what the interpreter says of its end may not have been read yet
+                wait(lambda: b"KeyboardInterrupt" in holder.said, SAID_S_MAX)
             if _is_before_our_first_line(holder.said) and report["restored"]:
+                took.append((0.0, BEFORE_US))
                 holder.said = b""
                 continue
+            took.append((report["took_s"], what))
             if report["status"] == 0 and report["took_s"] > ENDED_S_MAX:
                 continue  # it came in the moment in which a program starts, and was lost: that is told as late
             if report["status"] not in STATUSES[way] or not report["restored"] or not report["given_back"]:
@@ -127,8 +137,18 @@ def _at_one_terminal(trial: Trial, number: int, turns: range, seed: int) -> tupl
     return violations, took
 
 
+def wait(is_so: Callable[[], bool], seconds: float) -> None:
+    """Waits until something is so, but no longer than that."""
+    until_s = time.monotonic() + seconds
+    while not is_so() and time.monotonic() < until_s:
+        time.sleep(0.01)
+
+
 def _is_before_our_first_line(said: bytes) -> bool:
-    """Whether a Ctrl-C has ended the interpreter while it started itself, which nobody but it can help."""
+    """Whether a Ctrl-C has ended the interpreter while it started itself, or was swallowed by it.
+
+    Nobody but the interpreter can help that.
+    """
     _, found, traceback = said.partition(b"Traceback")
     return bool(found) and b"KeyboardInterrupt" in traceback and b"/fmsh/" not in traceback
 
