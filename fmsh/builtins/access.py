@@ -208,9 +208,9 @@ def _fields_of(value: Value, key: str) -> dict[str, Value]:
     if type(value) is Handle:
         return {"kind": value.kind, "id": value.id} | value.fields_
     kind = kind_of(value)
+    after_variable = f"to write text after a variable, write `${{name}}.{key}`"
     hints = {
-        "string": f"to write text after a variable, write `${{name}}.{key}`",
-        "secret": f"to write text after a variable, write `${{name}}.{key}`",
+        **dict.fromkeys(("string", "secret", "int", "float", "bool", "duration"), after_variable),
         "list": f"`| get {key}` reads it from every record of a list, `[0]` takes one item",
         "null": "`?` before the step gives null instead of this error",
         "datetime": "`| datetime parts` gives its year, month, …",

@@ -53,6 +53,7 @@ class Body:
         self.own_functions: dict[str, FunctionInfo] = {}  # but those of modules
         self.modules: dict[str, int] = {}  # by the name that they are used by
         self.hidden: dict[int, int] = {}
+        self.kinds: dict[int, str] = {}  # slots whose kind is known, as long as nothing else is assigned to them
         self.own: dict[int, str] = {}  # slots that are known to hold a task or a channel, and which of them
         self.fails_softly = False  # it is the left side of `||`: a false condition is a failure
 
@@ -124,6 +125,19 @@ def find_variable(body: Body | PythonBody, name: str) -> Found | None:
             crosses.append(current.kind)
         current = current.parent
     return None
+
+
+def known_kind(body: Body | PythonBody, name: str) -> str:
+    """The kind that a variable is known to begin with; "" if it is not known."""
+    current: Body | PythonBody | None = body
+    while current is not None:
+        if isinstance(current, PythonBody):
+            if name in current.locals:
+                return ""
+        elif name in current.names:
+            return current.kinds.get(current.names[name], "")
+        current = current.parent
+    return ""
 
 
 def visible_names(body: Body | PythonBody) -> list[str]:

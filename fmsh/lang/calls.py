@@ -133,6 +133,8 @@ def _bind_flag(
         known = [other.flag for other in signature.parameters if other.kind == "flag"]
         close = get_close_matches(flag.name, known, 1)
         hint = f"did you mean {close[0]}?" if close else _usage(signature)
+        if signature.name == "echo":
+            hint = 'for text without a newline write `printf "%s" …`; in "…" escapes are known; `^echo` is the program'
         c.problem(flag, f"`{signature.name}` has no flag {flag.name}", hint, code="unknown-flag")
         return
     if parameter.name in bound:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from fmsh.lang import generated as g
 from fmsh.lang import syntax as s
-from fmsh.lang.bodies import Body, Label, PythonBody, find_variable, visible_names
+from fmsh.lang.bodies import Body, Label, PythonBody, find_variable, known_kind, visible_names
 from fmsh.lang.destructuring import pattern_data
 from fmsh.lang.purity import is_environment, is_pure
 from fmsh.machine import code as op
 from fmsh.machine.code import ZONE
-from fmsh.values import Duration
+from fmsh.values import Duration, a_kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -155,6 +155,7 @@ def _path(c: Compiler, b: AnyBody, node: s.Path, *, is_optional: bool = False) -
         first = node.steps[0].key
         if isinstance(first, s.Literal) and str(first.value).isupper():
             c.warn(node, "$env is a variable of this program here, not the environment", "give that another name")
+    _refuse_field(c, b, node)
     value = expression(c, b, node.base)
     for step in node.steps:
         optional = step.is_optional or is_optional
@@ -172,6 +173,31 @@ def _path(c: Compiler, b: AnyBody, node: s.Path, *, is_optional: bool = False) -
             function = "get_variable"
         value = g.call(function, [value, key, g.constant(optional, step.id)], step.id)
     return value
+
+
+_WITHOUT_FIELDS = ("string", "path", "int", "float", "number", "bool", "duration")
+
+
+def _refuse_field(c: Compiler, b: AnyBody, node: s.Path) -> None:
+    """A field of what is known to be text or a number, as in `"$name.bak"`, is found before anything runs."""
+    base, step = node.base, node.steps[0]
+    if not isinstance(base, s.Variable) or step.is_index or not isinstance(step.key, s.Literal):
+        return
+    kind = known_kind(b, base.name)
+    if kind in _WITHOUT_FIELDS and not _is_assigned(c.source.text, base.name):
+        kind = "string" if kind == "path" else kind
+        hint = f"to write text after a variable, write `${{{base.name}}}.{step.key.value}`"
+        c.problem(step, f"{a_kind(kind)} has no field `{step.key.value}`", hint, code="type")
+
+
+def _is_assigned(text: str, name: str) -> bool:
+    """Whether a text may assign a variable anywhere."""
+    for part in text.split(f"${name}")[1:]:
+        rest = part.lstrip(" \t")
+        rest = rest[1:] if rest[:1] in ("+", "-", "*", "/") else rest
+        if rest[:1] == "=" and rest[1:2] not in ("=", "~"):
+            return True
+    return False
 
 
 def _unary(c: Compiler, b: AnyBody, node: s.Unary) -> _ast.expr:

@@ -79,6 +79,8 @@ def define(c: Compiler, b: Body, node: s.Def) -> None:
     slots.append(body.declare("in", node))
     body.code.parameters = slots
     for parameter, slot in zip(node.parameters, slots, strict=False):
+        if parameter.kind != "rest":
+            body.kinds[slot] = parameter.type_name
         _default(c, body, parameter, slot)
     compile_body(c, body, node.body)
     c.add(body)
@@ -105,6 +107,7 @@ def script_parameters(c: Compiler, b: Body, tree: s.Program) -> list[Parameter]:
         if isinstance(statement, s.Param):
             node = statement.parameter
             slot = b.declare(node.name, node)
+            b.kinds[slot] = node.type_name if node.kind != "rest" else ""
             _default(c, b, node, slot)
             found.append(_parameter(c, node))
     _check_order(c, [statement.parameter for statement in tree.body.statements if isinstance(statement, s.Param)])

@@ -371,12 +371,21 @@ def _has_effects(c: Compiler, b: Body, signature: Signature, bound: dict[str, li
     return any(isinstance(node, s.BlockLiteral) and not is_pure_block(c, b, node) for node in given)
 
 
+def _subject_given(c: Compiler, signature: Signature, node: s.Command) -> str:
+    """What of a call was probably meant as its subject: an argument more than it takes."""
+    words = len(signature.name.split()) - 1
+    given = [argument for argument in node.arguments[words:] if not isinstance(argument, s.Flag)]
+    if signature.rest is not None or len(given) <= len(signature.positionals):
+        return "…"
+    return c.source.text[given[-1].span[0] : given[-1].span[1]]
+
+
 def fitted_input(c: Compiler, b: AnyBody, signature: Signature, given: Call) -> _ast.expr:
     """What the pipe brings to a pure command, as it takes it."""
     node, piped = given.node, given.piped
     if piped is None:
         if signature.is_input_required:
-            hint = f"write `… | {signature.name}`"
+            hint = f"write `{_subject_given(c, signature, node)} | {signature.name}`"
             c.problem(node, f"`{signature.name}` takes its subject from the pipe", hint, code="missing-input")
         return g.constant(None, node.id)
     value = piped.value

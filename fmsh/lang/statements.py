@@ -144,8 +144,16 @@ def _let(c: Compiler, b: Body, node: s.Let) -> None:
     bind_pattern(c, b, node.pattern, value)
     if isinstance(node.pattern, s.NamePattern) and node.pattern.name in b.names:
         made = node.value.first.stages[-1]
+        if isinstance(made, s.ExpressionStage) and not node.value.links:
+            b.kinds[b.names[node.pattern.name]] = _kind_of_literal(made.value)
         if isinstance(made, s.Command) and not node.value.links and c.literal_name(made) in ("channel", "spawn"):
             b.own[b.names[node.pattern.name]] = "channel" if c.literal_name(made) == "channel" else "task"
+
+
+def _kind_of_literal(node: Node) -> str:
+    if isinstance(node, s.Template):
+        return "string"
+    return g.literal_kind(node.value) if isinstance(node, s.Literal) else ""
 
 
 def bind_pattern(c: Compiler, b: Body, pattern: Node, value: _ast.expr) -> None:
@@ -360,10 +368,14 @@ def _turn(c: Compiler, b: Body, node: s.For) -> int:
     item = body.slot(f"item@{node.id}")
     body.code.parameters = [item]
     pattern: Node = node.patterns[0]
+    source = node.source.first.stages[-1]
+    goes_over_ints = isinstance(source, s.ExpressionStage) and isinstance(source.value, s.Range)
     if len(node.patterns) == 2:
         pattern = s.ListPattern(node.span, node.patterns)
         pattern.id = node.id
     bind_pattern(c, body, pattern, g.slot_of(0, item, node.id))
+    if isinstance(pattern, s.NamePattern) and pattern.name in body.names and goes_over_ints:
+        body.kinds[body.names[pattern.name]] = "int"
     compile_body(c, body, node.body)
     return c.add(body)
 
