@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from fmsh.assembly import check, make_program
+from fmsh.assembly import check, make_program, observe_plainly
 from fmsh.errors import SourceError
 from fmsh.machine import streams
 from fmsh.machine.effects import Observe, Request
@@ -109,7 +109,10 @@ def _observed(observe: Observe, draw: random.Random) -> Any:
         "glob": ["a.txt", "b.txt"], "read": "text\n", "writable": None,
         "absolute": "/d/a", "exists": True, "program": "/bin/sh",
     }  # fmt: skip
-    return error_value("path", "it is not there") if draw.random() < 0.1 else answers[observe.operation]
+    if draw.random() < 0.1:
+        return error_value("path", "it is not there")
+    known = observe.operation in answers
+    return answers[observe.operation] if known else observe_plainly(observe.operation, observe.arguments)
 
 
 def _completed(request: Request, draw: random.Random) -> RequestCompleted:
