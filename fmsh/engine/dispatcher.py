@@ -81,7 +81,7 @@ class Dispatcher:
             request.arguments,
             environment,
             directory,
-            idempotency_key(worker.uid, request.step),
+            idempotency_key(worker.uid, request.key_step or request.step),
             flight.requested_at_ms,
             flight.is_resumed,
             request.is_once,
@@ -136,5 +136,5 @@ def _chain_maker(worker: Worker, request: Request) -> Callable[[], Any] | None:
 
 
 def idempotency_key(job_uid: str, step: int) -> str:
-    """Gives the key that all attempts of a step carry, and no other step of any job."""
+    """Gives the key that all attempts of a step carry, and no other step of any job but its like in `retry`."""
     return blake2b(f"{job_uid}\n{step}".encode(), digest_size=KEY_BYTES).hexdigest()

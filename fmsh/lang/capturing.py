@@ -31,7 +31,7 @@ def compile_capture(c: Compiler, b: Body, node: s.Command, piped: Piped | None, 
     caught = Body(-block.id, "body", kept)
     error = caught.hide(node)
     caught.emit(op.EVAL, node, 0, c.generator.function(g.slot_of(0, error, line), line))
-    kept.emit(op.TRY, node, 0, c.add(tried), c.add(caught), error, None, "tail")
+    kept.emit(op.TRY, node, 0, c.add(tried), c.add(caught), error, None, "tail", None)
     slot = b.hide(node)
     b.emit(op.CAPTURE, node, slot, c.add(kept), {"out": "keep", "err": "keep"}, "show")
     return Piped(g.call("captured_record", [g.slot_of(0, slot, line)], line), node)

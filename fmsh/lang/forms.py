@@ -408,7 +408,7 @@ def _cd(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str) -
     code_id = plain_block(c, b, block)
     back = Body(-node.id, "body", b)  # an id of its own: nothing in the tree stands for the way back
     back.emit(op.DIRECTORY, node, back.hide(node), c.generator.function(g.slot_of(1, old, node.id), node.id))
-    b.emit(op.TRY, node, slot, code_id, None, -1, c.add(back), position_of(mode))
+    b.emit(op.TRY, node, slot, code_id, None, -1, c.add(back), position_of(mode), None)
     b.emit(op.EVAL, node, ignored, g.constant_function(None))
     return Piped(g.slot_of(0, slot, node.id), node, displays="never")
 

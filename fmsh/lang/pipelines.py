@@ -144,7 +144,7 @@ def _or(c: Compiler, b: Body, parts: list[s.Pipeline], operators: list[str], nod
     right_mode = "capture" if _is_bool_stage(last) else "tail" if mode != "capture" else "capture"
     _into(c, right, pipeline(c, right, last, mode=right_mode), 0, right_mode)
     position = position_of(mode)
-    b.emit(op.TRY, node, slot, c.add(left), c.add(right), error, None, position)
+    b.emit(op.TRY, node, slot, c.add(left), c.add(right), error, None, position, None)
 
 
 # ---- Conditions ------------------------------------------------------------------------------------------------------

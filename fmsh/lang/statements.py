@@ -295,7 +295,7 @@ def _try(c: Compiler, b: Body, node: s.Try, piped: Piped | None, mode: str) -> P
         compile_body(c, handler, node.catch)
         catch = c.add(handler)
     finally_ = plain_body(c, b, node.finally_) if node.finally_ is not None else None
-    b.emit(op.TRY, node, slot, code, catch, catch_slot, finally_, position_of(mode))
+    b.emit(op.TRY, node, slot, code, catch, catch_slot, finally_, position_of(mode), None)
     return Piped(g.slot_of(0, slot, node.id), node, displays="never")
 
 

@@ -27,6 +27,16 @@ def next_turn(turn: int) -> int:
     return turn + 1
 
 
+def no_keys() -> dict[str, Value]:
+    """What `fmsh.machine.retrying` knows of the requests of a retry, before its first turn."""
+    return {"steps": {}}
+
+
+def keys_of_turn(keys: Value) -> dict[str, Value]:
+    """The same for the turn that begins. A job that an older fmsh began has none."""
+    return {"steps": keys["steps"] if type(keys) is dict else {}, "seen": {}}
+
+
 def check_retry(error: ErrorValue, policy: list[Value], turn: int, condition: Callable[[Value], Value] | None) -> bool:
     """Whether a failed try is followed by another. Raises the error where it is not."""
     from fmsh.values import Raised

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 class Request(Record):
     """An effect that the machine asks for. `step` counts the requests of a job from 1; `task` is the path of the task.
 
+    `key_step`: the step, in an earlier turn of `retry`, whose idempotency key it carries.
     `is_once`: inside `once { }`: if it stays unknown whether it happened, it is not done again but fails as `lost`.
     """
 
@@ -27,6 +28,7 @@ class Request(Record):
     arguments: dict[str, Value]
     node: int
     is_once: bool = False
+    key_step: int | None = None
 
 
 class CancelRequest(Record):

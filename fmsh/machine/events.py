@@ -54,6 +54,7 @@ class RequestMade(Event):
     arguments: dict[str, Value]
     node: int
     is_once: bool = False
+    key_step: int | None = None
 
 
 class AttemptFailed(Event):

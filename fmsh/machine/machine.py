@@ -191,6 +191,10 @@ class Machine:
         self.steps += 1
         step = self.steps
         request = Request(step, task.id, connector, operation, arguments, node, self._is_once(task))
+        if connector == "http":
+            from fmsh.machine import retrying  # most programs ask nothing of this kind
+
+            request = request.replace(key_step=retrying.key_step(self, task, step, node, arguments))
         self.pending[step] = request
         self.targets[step] = target
         self.effects.append(request)

@@ -128,7 +128,7 @@ def step_result(machine: Machine, task: Task, frame: Frame, instruction: Instruc
 
 
 def step_try(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
-    _op, _node, slot, code_id, catch, catch_slot, finally_, position = instruction
+    _op, _node, slot, code_id, catch, catch_slot, finally_, position, _keys = instruction
     body = push(machine, task, frame, code_id, kind="body", slot=slot, position=position)
     body.catch = None if catch is None else (catch, catch_slot)
     body.finally_ = finally_

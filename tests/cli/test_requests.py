@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -91,3 +92,22 @@ def test_bodies_and_pages_from_a_script(shell: Shell, serve: Serve) -> None:
     assert form.body == b"a=1&b=x+y"
     assert b'name="photo"; filename="photo.png"' in parts.body and b"png\r\n" in parts.body
     assert (file.body, file.headers["content-type"]) == (b"png", "image/png")
+
+
+def test_what_retry_asks_for_again_carries_the_key_of_the_first_time(shell: Shell, serve: Serve) -> None:
+    """Of two that are the same in one turn each has its own; an inner `retry` that begins anew has them too."""
+    server = serve(*[answer()] * 2, answer(500), *[answer()] * 2, answer(500), answer())
+    script = f"""
+      retry --times 2 --backoff 1ms {{
+        for i in 1..2 {{ POST {server.url}/same {{n: 1}} }}
+        retry --times 1 {{ parallel {{ POST {server.url}/last {{n: 1}} }} }}
+      }} || POST {server.url}/same {{n: 1}}
+    """
+    done = shell.run("-c", script)
+    assert done.status == 0, done
+    keys = [seen.headers["idempotency-key"] for seen in server.seen]
+    assert keys[:3] == keys[3:6] and len(set(keys[:3])) == 3 and keys[6] not in keys[:6]
+    log = shell.run("jobs", "log", "last", "--json").out
+    assert [event["data"].get("key_step") for event in json.loads(log) if event["type"] == "RequestMade"] == [
+        None, None, None, None, 1, 2, 3, None,
+    ]  # fmt: skip

@@ -77,7 +77,7 @@ def finish(status: int) -> Line:
 
 
 def try_(body: int, catch: int, catch_slot: int = 1) -> Line:
-    return (op.TRY, 0, body, catch, catch_slot, None, "capture")
+    return (op.TRY, 0, body, catch, catch_slot, None, "capture", None)
 
 
 def defer(body: int) -> Line:
