@@ -28,7 +28,7 @@ _fmsh() {
   else
     compopt -o filenames 2>/dev/null
     mapfile -t COMPREPLY < <(compgen -f -- "$word")
-    [[ $COMP_CWORD -eq 1 ]] && mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'jobs daemon fmt help completion secret config doctor' -- "$word")
+    [[ $COMP_CWORD -eq 1 ]] && mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'jobs test daemon fmt help completion secret config doctor' -- "$word")
   fi
 }
 complete -F _fmsh fmsh

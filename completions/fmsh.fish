@@ -1,6 +1,7 @@
 # Completion of fmsh for fish:  fmsh completion fish > ~/.config/fish/completions/fmsh.fish
 complete -c fmsh -n __fish_use_subcommand -a jobs -d 'See and steer jobs'
 complete -c fmsh -n __fish_use_subcommand -a daemon -d 'The daemon'
+complete -c fmsh -n __fish_use_subcommand -a test -d 'Run tests, or a program on recorded answers'
 complete -c fmsh -n __fish_use_subcommand -a fmt -d 'Put programs into their one layout'
 complete -c fmsh -n '__fish_seen_subcommand_from fmt' -l check -d 'List the files that would change'
 complete -c fmsh -n __fish_use_subcommand -a doctor -d 'What is wrong, and what to do about it'

@@ -31,6 +31,7 @@ HELP = """usage: fmsh [OPTION…] FILE [ARG…]     run a script as one durable 
        fmsh on TOPIC|cron EXPR FILE   run a script as a job for every event; fmsh on list | rm N
        fmsh publish TOPIC [JSON]      publish an event for the jobs that subscribed
        fmsh events [TOPIC] [--follow]
+       fmsh test [FILE…] [--with N…]  run *_test.fmsh files, or a program on the recorded answers of jobs
        fmsh fmt [--check] FILE…       put programs into their one layout
        fmsh doctor [--repair]         what is wrong with the store and all around it, and what to do
        fmsh help [NAME]               the commands of the language
@@ -208,6 +209,23 @@ def _jobs(arguments: list[str], settings: Settings) -> int:
     )
 
 
+def _test(arguments: list[str], settings: Settings) -> int:
+    from fmsh.assembly import load_program
+    from fmsh.jobs import testing
+    from fmsh.jobs.desk import Desk
+    from fmsh.store.sqlite import SqliteStore
+
+    store = SqliteStore.open(settings.state_directory, kind="shell")
+    try:
+        directory = settings.fx_directory
+        desk = Desk(store, fx_directory=directory, stdout=sys.stdout, stderr=sys.stderr, load_program=load_program)
+        return testing.main(arguments, settings, desk)
+    except SystemExit:  # after --help
+        return 0
+    finally:
+        store.close()
+
+
 def _daemon(arguments: list[str], settings: Settings) -> int:
     from fmsh.daemon.command import main
 
@@ -264,6 +282,7 @@ def _events(arguments: list[str], settings: Settings) -> int:
 
 _COMMANDS: dict[str, Callable[[list[str], Settings], int]] = {
     "jobs": _jobs,
+    "test": _test,
     "daemon": _daemon,
     "fmt": _fmt,
     "help": _help,

@@ -122,6 +122,7 @@ class Followed(Record):
     new: list[Request]
     missed: Request | Observe | None
     end: End | None
+    unused: list[Request]  # recorded with an answer, and not asked for
 
 
 def follow(
@@ -166,11 +167,17 @@ class _Following:
             found = None if self._missed is not None or self._end is not None else self._next()
             if found is None:
                 new = [request for request, _ in self._open.values()]
-                return Followed(self._machine, self._events, self._reused, new, self._missed, self._end)
+                unused = self._unused()
+                return Followed(self._machine, self._events, self._reused, new, self._missed, self._end, unused)
             event, step = found
             self._events += [*self._turn, (event, step)]
             self._turn = []
             self._machine.feed(event)
+
+    def _unused(self) -> list[Request]:
+        answers = [answer for waiting in self._by_ask.values() for answer in waiting if answer.order is not None]
+        answers.sort(key=lambda answer: answer.order or 0)
+        return [answer.request for answer in answers if isinstance(answer.request, Request)]
 
     def _take(self, effect: Effect) -> None:
         if isinstance(effect, Request):

@@ -10,6 +10,7 @@ job has acted on it. Nothing here runs a job.
     inspecting  inspect                   moments    a job as of an event      looking   the prompt there
     explaining  why                       histories  steps, attempts, who ran it when
     tracing     trace                     forking    fork               scripting  script
+    testing     `fmsh test`
     acting      cancel, pause, resume, retry, answer, signal
     removing    gc, rm
     exporting   export                    importing   import

@@ -57,12 +57,8 @@ def fork(desk: Desk, arguments: argparse.Namespace) -> int:
         raise NotPossible(message.replace("inspected", "forked"), hint=hint)
     stored, program = origin.stored, origin.program
     if arguments.edit is not None:
-        stored, program = _edited(origin, arguments.edit)
-    try:
-        followed = _follow(desk.store, origin, arguments.at, program)
-    except StoreMissing as missing:
-        message = f"job {job.id} cannot be forked: a large value that it needs was removed"
-        raise NotPossible(message, hint="The setting retention.output says how long they are kept.") from missing
+        stored, program = edited(origin, arguments.edit)
+    followed = follow(desk.store, origin, arguments.at, program)
     _show(desk, job, arguments.at, program, followed)
     if arguments.plan:
         if desk.is_json:
@@ -98,7 +94,8 @@ def machine_of(store: EventStore, origin: Origin) -> Machine:
     return Machine(origin.program, facts_of(job.id, job.key, job.name, started), environment)
 
 
-def _edited(origin: Origin, path: str) -> tuple[NewProgram, Program]:
+def edited(origin: Origin, path: str) -> tuple[NewProgram, Program]:
+    """Makes another program that is to run on the answers of a job. Raises: SourceError, UsageError, NotPossible."""
     from fmsh.shell.script import read_source
 
     if origin.started.options.get("entry"):
@@ -112,10 +109,15 @@ def _edited(origin: Origin, path: str) -> tuple[NewProgram, Program]:
     return stored, program
 
 
-def _follow(store: EventStore, origin: Origin, at: int, program: Program) -> Followed:
-    answers = forks.recorded_answers(store, origin.job, at, machine=machine_of(store, origin))
-    started = origin.started
-    facts = facts_of(origin.job.id, None, None, started)
+def follow(store: EventStore, origin: Origin, at: int, program: Program) -> Followed:
+    """Runs a program on the answers that a job had up to an event. Raises: NotPossible: one is not kept any more."""
+    job, started = origin.job, origin.started
+    try:
+        answers = forks.recorded_answers(store, job, at, machine=machine_of(store, origin))
+    except StoreMissing as missing:
+        message = f"the answers of job {job.id} cannot be reused: a large value among them was removed"
+        raise NotPossible(message, hint="The setting retention.output says how long they are kept.") from missing
+    facts = facts_of(job.id, None, None, started)
     environment = replay.environment_of(store, started.environment)
     return forks.follow(program, facts, environment, answers, observe=observe)
 
@@ -162,7 +164,7 @@ def _show(desk: Desk, job: Job, at: int, program: Program, followed: Followed) -
     if len(reused) > STEPS_SHOWN_MAX:
         text += f"       … and {len(reused) - STEPS_SHOWN_MAX} earlier ones\n"
     for request in reused[-STEPS_SHOWN_MAX:]:
-        text += f"    {_step_text(program, request)}\n"
+        text += f"    {step_text(program, request)}\n"
     if followed.end is not None:
         text += "  nothing is left to do: the job ends with these answers\n"
     elif isinstance(followed.missed, Observe):
@@ -170,7 +172,7 @@ def _show(desk: Desk, job: Job, at: int, program: Program, followed: Followed) -
     elif followed.new:
         text += "  new from here on, done again or for the first time:\n"
         for request in followed.new[:STEPS_SHOWN_MAX]:
-            text += f"    {_step_text(program, request)}\n"
+            text += f"    {step_text(program, request)}\n"
         if len(followed.new) > STEPS_SHOWN_MAX:
             text += f"       … and {len(followed.new) - STEPS_SHOWN_MAX} more\n"
     else:
@@ -183,10 +185,16 @@ def _count(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def _step_text(program: Program, request: Request) -> str:
+def step_text(program: Program, request: Request) -> str:
+    """Says in a line which step a request is, where it is asked for, and what it does."""
     place = program.place(request.node)
     label = cut(visible(_label(request)), LABEL_CELLS_MAX)
     return f"{request.step:>3}  {visible(place['file'])}:{place['line']}:{place['column']}  {label}"
+
+
+def request_text(request: Request) -> str:
+    """Says what a request does, between the marks of code."""
+    return f"`{cut(visible(_label(request)), LABEL_CELLS_MAX)}`"
 
 
 def _label(request: Request) -> str:

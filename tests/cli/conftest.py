@@ -14,9 +14,9 @@ def shell() -> Iterator[Shell]:
         yield shell
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def crew() -> Iterator[Crew]:
-    """Jobs in all states, which the tests of a module only look at."""
+    """Jobs in all states, which tests only look at; one may start jobs of its own beside them."""
     with a_crew() as crew:
         yield crew
 

@@ -1,0 +1,269 @@
+"""`fmsh test`: programs run against the recorded answers of jobs, and files of tests.
+
+`fmsh test FILE --with N,M…` runs FILE on the answers of each of these jobs: nothing is done in the world. It fails at
+the first request that the job never made, or when it ends otherwise than the job did.
+
+`fmsh test [FILE…]` runs files of tests, by default all `*_test.fmsh` below the directory. Each `def` of theirs whose
+name begins with `test` and that needs no argument is one test; a file without such is one test itself. Each runs as a
+job of its own, in a store of its own that is gone afterwards, and passes if it succeeds.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+from fmsh.errors import UsageError
+from fmsh.jobs.arguments import Parser
+from fmsh.jobs.documents import has_ended
+from fmsh.jobs.finding import find_job
+from fmsh.lang import syntax as s
+from fmsh.lang.parser import parse
+from fmsh.lang.tree import walk
+from fmsh.machine.effects import Observe
+from fmsh.record import Record
+from fmsh.render.cells import visible
+from fmsh.render.style import paint
+from fmsh.render.times import span_text
+from fmsh.spans import Source
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from fmsh.engine.forks import Followed
+    from fmsh.jobs.desk import Desk
+    from fmsh.jobs.forking import Origin
+    from fmsh.machine.code import Program
+    from fmsh.settings import Settings
+
+PASSED, FAILED = 0, 1
+SUFFIX = "_test.fmsh"
+NAME_PREFIX = "test"
+TIMEOUT_S = 600
+ALONE = ("FMSH_STATE_DIR", "FMSH_RUNTIME_DIR")  # a test has them for itself
+
+
+class Result(Record):
+    """How one test ended. `message` is empty if it passed; `output` is what it wrote, as text."""
+
+    file: str
+    name: str
+    message: str
+    seconds: float
+    output: str = ""
+
+    @property
+    def has_passed(self) -> bool:
+        return not self.message
+
+
+def main(arguments: list[str], settings: Settings, desk: Desk) -> int:
+    """Runs `fmsh test` with the arguments after it. Status 0: all passed; 1: one failed. Raises: FmshError."""
+    parsed = _parse(arguments)
+    if parsed.run is not None:
+        return _run_here(parsed.files[0], parsed.run, settings)
+    results = []
+    for result in _results(parsed, desk):
+        results.append(result)
+        if not parsed.json:
+            _tell(desk, result)
+    if parsed.json:
+        desk.write_document(_document(results))
+    elif results:
+        failed = sum(not result.has_passed for result in results)
+        desk.say(f"{len(results) - failed} passed, {failed} failed\n")
+    if parsed.junit is not None:
+        _write_junit(parsed.junit, results)
+    return PASSED if all(result.has_passed for result in results) else FAILED
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    text = "run programs against the recorded answers of jobs, or files of tests"
+    parser = Parser(prog="fmsh test", description=text, epilog=__doc__.partition("\n\n")[2], allow_abbrev=False)
+    parser.add_argument("files", nargs="*", metavar="FILE", help=f"by default each *{SUFFIX} below the directory")
+    parser.add_argument("--with", dest="jobs", action="append", metavar="N,M…", help="on the answers of these jobs")
+    parser.add_argument("--only", metavar="TEXT", help="only tests whose name contains this")
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+    parser.add_argument("--junit", metavar="FILE", help="write the results as JUnit XML, too")
+    parser.add_argument("--run", metavar="NAME", help=_hidden())
+    parsed = parser.parse_args(arguments)
+    if parsed.jobs and not parsed.files:
+        raise UsageError("--with needs the FILE that is to run on these answers", hint="fmsh test FILE --with N")
+    return parsed
+
+
+def _hidden() -> str:
+    import argparse
+
+    return argparse.SUPPRESS
+
+
+def _results(parsed: argparse.Namespace, desk: Desk) -> Iterator[Result]:
+    wanted = parsed.only or ""
+    if parsed.jobs:
+        names = [name for part in parsed.jobs for name in part.split(",") if name]
+        for file in parsed.files:
+            yield from (_run_on_answers(desk, file, name) for name in names)
+        return
+    files = parsed.files or sorted(_test_files("."))
+    if not files:
+        raise UsageError(f"there is no file *{SUFFIX} here", hint="name a FILE, or see fmsh test --help")
+    for file in files:
+        tests = _names_of(file)
+        for name in tests or [""]:
+            if wanted in (name or file):
+                yield _run_alone(file, name)
+
+
+def _test_files(directory: str) -> Iterator[str]:
+    for place, directories, files in os.walk(directory):
+        directories[:] = [name for name in directories if not name.startswith(".")]
+        yield from (os.path.normpath(os.path.join(place, name)) for name in files if name.endswith(SUFFIX))
+
+
+# ---- On recorded answers ---------------------------------------------------------------------------------------------
+
+
+def _run_on_answers(desk: Desk, file: str, name: str) -> Result:
+    from fmsh.jobs import forking
+
+    begun = time.monotonic()
+    job = find_job(desk.store, name)
+    origin = forking.origin_of(desk, job)
+    _, program = forking.edited(origin, file)
+    followed = forking.follow(desk.store, origin, job.head, program)
+    message = _difference(origin, program, followed)
+    note = "".join(f"not asked for: {forking.request_text(request)}\n" for request in followed.unused)
+    return Result(file, f"job {job.id}", message, time.monotonic() - begun, note if followed.end is not None else "")
+
+
+def _difference(origin: Origin, program: Program, followed: Followed) -> str:
+    """What a program did otherwise than the job; "" if nothing."""
+    from fmsh.jobs import forking
+
+    job, missed, end = origin.job, followed.missed, followed.end
+    if isinstance(missed, Observe):
+        return f"it asks for `{missed.operation}`, which job {job.id} did not"
+    if missed is not None:
+        had = f"; that had {forking.request_text(followed.unused[0])}" if followed.unused else ""
+        step = forking.step_text(program, missed).strip()
+        return f"step {step}: job {job.id} did not ask for this{had}"
+    if not has_ended(job) or job.state == "cancelled":
+        return ""
+    if end is None:
+        return f"it does not end with the answers of job {job.id}, which {job.state}"
+    is_good = end.error is None and not end.status
+    if is_good == (job.state == "succeeded"):
+        return ""
+    reason = f": {visible(end.error.message)}" if end.error is not None else ""
+    return f"it {'succeeded' if is_good else 'failed'}{reason}, and job {job.id} {job.state}"
+
+
+# ---- Files of tests --------------------------------------------------------------------------------------------------
+
+
+def _names_of(file: str) -> list[str]:
+    """The tests that a file defines. Raises: SourceError, UsageError."""
+    from fmsh.shell.script import read_source
+
+    defined = [node for node in walk(parse(read_source(file))) if isinstance(node, s.Def)]
+    return [node.name for node in defined if node.name.startswith(NAME_PREFIX) and not node.parameters]
+
+
+def _run_alone(file: str, name: str) -> Result:
+    """Runs one test in a process of its own, on a store of its own."""
+    begun = time.monotonic()
+    command = [sys.executable, "-m", "fmsh", "test", "--run", name, "--", file]
+    with tempfile.TemporaryDirectory(prefix="fmsh-test-") as directory:
+        environment = os.environ | dict.fromkeys(ALONE, directory) | {"FMSH_NO_DAEMON": "1"}
+        try:
+            done = subprocess.run(
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=TIMEOUT_S,
+            )
+        except subprocess.TimeoutExpired as late:
+            text = (late.stdout or b"").decode("utf-8", "replace")
+            return Result(file, name or file, f"it did not end within {TIMEOUT_S} s", time.monotonic() - begun, text)
+    message = "" if done.returncode == 0 else f"it ended with status {done.returncode}"
+    return Result(file, name or file, message, time.monotonic() - begun, done.stdout.decode("utf-8", "replace"))
+
+
+def _run_here(file: str, name: str, settings: Settings) -> int:
+    """Runs a test as the job of this process. The call stands behind the text, so that places stay what they are."""
+    from fmsh.assembly import make_program
+    from fmsh.shell import script
+    from fmsh.shell.foreground import Foreground, Start
+    from fmsh.shell.options import Options
+
+    source = script.read_source(file)
+    text = source.text.rstrip("\n") + (f"\n{name}\n" if name else "\n")
+    stored, program = make_program(Source(source.name, text))
+    foreground = Foreground(settings)
+    try:
+        number, ended = foreground.run(Start(stored, program, f"{file} {name}".rstrip(), [], {}))
+        return FAILED if ended is None else script.finish(number, ended, foreground, program, Options(file=file))
+    finally:
+        foreground.close()
+
+
+# ---- Results ---------------------------------------------------------------------------------------------------------
+
+
+def _tell(desk: Desk, result: Result) -> None:
+    word, style = ("ok", "green") if result.has_passed else ("FAILED", "red")
+    name = result.file if result.name == result.file else f"{result.file}  {result.name}"
+    took = span_text(int(result.seconds * 1000))
+    desk.say(f"{paint(word, style, color=desk.color)}  {visible(name)}  ({took})\n")
+    if not result.has_passed:
+        desk.say(f"    {visible(result.message)}\n")
+    if not result.has_passed or result.name.startswith("job "):
+        lines = visible(result.output, keep="\n\t").splitlines()
+        desk.say("".join(f"    | {line}\n" for line in lines))
+    desk.stdout.flush()
+
+
+def _document(results: list[Result]) -> dict[str, object]:
+    return {
+        "passed": sum(result.has_passed for result in results),
+        "failed": sum(not result.has_passed for result in results),
+        "tests": [
+            {
+                "file": result.file,
+                "name": result.name,
+                "outcome": "passed" if result.has_passed else "failed",
+                "message": result.message or None,
+                "seconds": round(result.seconds, 3),
+                "output": result.output,
+            }
+            for result in results
+        ],
+    }
+
+
+def _write_junit(path: str, results: list[Result]) -> None:
+    from xml.sax.saxutils import escape, quoteattr
+
+    failed = sum(not result.has_passed for result in results)
+    took_s = sum(result.seconds for result in results)
+    text = '<?xml version="1.0" encoding="UTF-8"?>\n'
+    text += f'<testsuite name="fmsh" tests="{len(results)}" failures="{failed}" errors="0" time="{took_s:.3f}">\n'
+    for result in results:
+        name, file = quoteattr(visible(result.name)), quoteattr(visible(result.file))
+        text += f'<testcase name={name} classname={file} time="{result.seconds:.3f}">'
+        if not result.has_passed:
+            text += f"<failure message={quoteattr(visible(result.message))}/>"
+        text += f"<system-out>{escape(visible(result.output, keep=chr(10) + chr(9)))}</system-out></testcase>\n"
+    try:
+        with open(path, "w", encoding="utf-8", errors="backslashreplace") as file_:
+            file_.write(text + "</testsuite>\n")
+    except OSError as problem:
+        raise UsageError(f"{path} cannot be written: {os.strerror(problem.errno or 0).lower()}") from problem

@@ -1,0 +1,77 @@
+"""`fmsh test`: programs on the recorded answers of jobs, and files of tests; its status, JSON and JUnit XML."""
+
+from __future__ import annotations
+
+import json
+from xml.etree import ElementTree
+
+from tests.cli.crew import FAILED, Crew
+from tests.cli.shell import Shell
+
+
+def test_a_program_runs_on_the_answers_of_jobs_and_does_nothing(crew: Crew) -> None:
+    shell = crew.shell
+    jobs = shell.json("jobs", "list", "--all")
+    names = ("succeeded", "failed", "waiting", "branches", "running", "paused", "parked", "cancelled")
+    for name in names:
+        result = shell.run("test", f"{name}.fmsh", "--with", name)
+        assert result.status == 0 and result.out.endswith("1 passed, 0 failed\n"), result
+    assert shell.json("jobs", "list", "--all") == jobs
+
+
+def test_it_fails_where_the_program_differs_from_the_job(crew: Crew) -> None:
+    shell = crew.shell
+    shell.script(FAILED.replace("echo x", "echo y > done"), "changed.fmsh")
+    result = shell.run("test", "changed.fmsh", "--with", "failed")
+    assert result.status == 1 and shell.file("done") is None
+    assert "changed.fmsh:3:12  sh -c echo y > done: job 7 did not ask for this; that had `sh -c echo x`" in result.out
+    shell.script(FAILED.replace("> 2", "> 9"), "better.fmsh")
+    document = json.loads(shell.run("test", "better.fmsh", "--with", "failed,7", "--json").out)
+    assert (document["passed"], document["failed"]) == (0, 2)
+    assert document["tests"][0]["message"] == "it succeeded, and job 7 failed"
+    assert document["tests"][0].keys() >= {"file", "name", "outcome", "message", "seconds", "output"}
+    shell.script("print nothing\n", "less.fmsh")
+    result = shell.run("test", "less.fmsh", "--with", "succeeded")
+    assert result.status == 0 and "not asked for: `sh -c echo one`" in result.out
+
+
+def test_what_cannot_be_tested_says_why(crew: Crew) -> None:
+    shell = crew.shell
+    assert shell.run("test", "failed.fmsh", "--with", "nobody").status == 1
+    result = shell.run("test", "damaged.fmsh", "--with", "damaged")
+    assert result.status == 1 and "event 2 of job 9 is not what was written" in result.err
+    shell.script("let x =\n", "broken.fmsh")
+    result = shell.run("test", "broken.fmsh", "--with", "failed")
+    assert result.status == 2 and "broken.fmsh:1" in result.err
+    for arguments in (["--with", "1"], ["--nonsense"], ["/nowhere.fmsh"]):
+        assert shell.run("test", *arguments).status == 2
+
+
+SUITE = """\
+def add(a: int, b: int) { return ($a + $b) }
+def test-adding() { if (add 1 2) != 3 { fail "no" } }
+def test-telling() { print "<told> & more"; sh -c 'echo > done-by-a-test'; fail "too bad" }
+def test-not(needs: int) { fail "never called" }
+"""
+
+
+def test_files_of_tests_are_found_run_and_reported(shell: Shell) -> None:
+    (shell.directory / "sub").mkdir()
+    shell.script(SUITE, "sub/suite_test.fmsh")
+    shell.script("print fine\n", "whole_test.fmsh")
+    shell.script("fail never", "other.fmsh")
+    result = shell.run("test", "--junit", "report.xml")
+    assert result.status == 1 and result.out.endswith("2 passed, 1 failed\n"), result
+    assert "ok  whole_test.fmsh  (" in result.out and "ok  sub/suite_test.fmsh  test-adding  (" in result.out
+    assert "FAILED  sub/suite_test.fmsh  test-telling" in result.out and "    | error: too bad" in result.out
+    suite = ElementTree.parse(shell.directory / "report.xml").getroot()
+    assert (suite.tag, suite.get("tests"), suite.get("failures")) == ("testsuite", "3", "1")
+    (failed,) = [case for case in suite if case.find("failure") is not None]
+    assert failed.get("name") == "test-telling" and "<told> & more" in (failed.findtext("system-out") or "")
+    document = json.loads(shell.run("test", "--json", "--only", "adding").out)
+    assert [(test["name"], test["outcome"]) for test in document["tests"]] == [("test-adding", "passed")]
+    assert shell.json("jobs", "list", "--all") == [], "a test left a job in the store"
+    (shell.directory / "whole_test.fmsh").unlink()
+    (shell.directory / "sub" / "suite_test.fmsh").unlink()
+    nothing = shell.run("test")
+    assert nothing.status == 2 and "there is no file *_test.fmsh here" in nothing.err
