@@ -18,7 +18,7 @@ from collections import deque
 from fmsh.engine import recording
 from fmsh.errors import FmshError
 from fmsh.machine.effects import CancelRequest, Display, End, Observe, Request
-from fmsh.machine.events import Displayed, InboxTaken, Observed, RequestCompleted, RequestMade
+from fmsh.machine.events import Displayed, InboxTaken, ItemsRead, Observed, RequestCompleted, RequestMade
 from fmsh.machine.machine import Machine
 from fmsh.record import Record
 from fmsh.values import Handle, are_equal
@@ -44,6 +44,10 @@ class EndlessRun(FmshError):
     """The program computes without end between two answers."""
 
 
+class StreamRead(FmshError):
+    """A stream was read as it came, and what it answered depends on when it was asked."""
+
+
 class Answer:
     """A recorded ask with its answer. `order` is the place of the answer in the history; None: there is none.
 
@@ -62,7 +66,7 @@ class Answer:
 def recorded_answers(store: EventStore, job: Job, at: int, *, machine: Machine, order: int = 0) -> list[Answer]:
     """Gives what a job asked and was answered up to event `at`. `machine` is one at its start, which is run along.
 
-    `order`: of the first answer, after those of other jobs. Raises: StoreCorrupt, StoreMissing, EndlessRun.
+    `order`: of the first answer, after those of other jobs. Raises: StoreCorrupt, StoreMissing, EndlessRun, StreamRead.
     """
     answers: list[Answer] = []
     requests: dict[int, Answer] = {}
@@ -75,6 +79,9 @@ def recorded_answers(store: EventStore, job: Job, at: int, *, machine: Machine, 
             requests[event.step] = Answer(asked, None, None)
             answers.append(requests[event.step])
             continue
+        if isinstance(event, ItemsRead):
+            message = f"job {job.id} has read a stream by event {stored.seq}, whose answers cannot be reused yet"
+            raise StreamRead(message, hint=f"up to event {stored.seq - 1} they can")
         if not isinstance(event, RequestCompleted | Observed | InboxTaken):
             continue
         for effect in _run(machine):
