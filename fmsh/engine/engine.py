@@ -269,6 +269,8 @@ class Engine:
 
     def _act(self, worker: Worker) -> None:
         if self._holding.may_act:
+            if worker.starts:
+                self._holding.tell_daemon()
             committing.act(worker)
         else:
             self._holding.wait(worker)

@@ -1,6 +1,7 @@
 """Keeping leases, and hearing of what others want of their jobs: renewals, wake-ups, and the poll below them.
 
 Nothing of this begins before a job is a tenth of a second old: a job that is over sooner costs no socket and no timer.
+Only the daemon is told of a process as soon as that has an effect, so that it takes over when the process dies.
 A lease is *sound* while we have renewed within its time to live: until then nobody can have seen our renewals stand
 still for so long, and have taken it. After a lapse a job is proven to be ours by its next commit, and acts only after
 that. Safety does not rest on it but on the fence of every append; it keeps a process that was stopped, or had no room
@@ -31,6 +32,7 @@ class Holding:
         "_data_version",
         "_engine",
         "_has_begun",
+        "_has_told_daemon",
         "_is_listening",
         "_is_renewing",
         "_renewals_failed",
@@ -42,6 +44,7 @@ class Holding:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._has_begun = False
+        self._has_told_daemon = engine.is_daemon
         self._is_listening = False
         self._is_renewing = False
         self._renewals_failed = 0
@@ -104,9 +107,14 @@ class Holding:
         engine.loop.watch(fileno, self._woken)
         self._go_on_renewing()
         engine.loop.after(POLL_ACTIVE_S, self._poll)
-        if not engine.is_daemon:
-            engine.store.wake_daemon()  # it then watches this process, and takes over at once when it dies
+        self.tell_daemon()
         engine.look()
+
+    def tell_daemon(self) -> None:
+        """Wakes the daemon, once: from then on it watches this process, and takes over at once when it dies."""
+        if not self._has_told_daemon:
+            self._has_told_daemon = True
+            self._engine.store.wake_daemon()
 
     def _woken(self) -> None:
         self._engine.store.drain_wakeups()
