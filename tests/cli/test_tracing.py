@@ -88,7 +88,7 @@ def test_tries_takeovers_and_waits_are_in_the_timeline(shell: Shell) -> None:
     assert tries == ["network", "network"] and steps[1]["attempts"][0]["outcome"] == "status 3"
     assert [step["attempts"][-1]["by"] for step in steps] == ["shell", "shell", "daemon", "daemon"]
     text = shell.ok("jobs", "trace", "1")
-    assert "×" in text and "·" in text and "2 tries, network" in text and "daemon (takeover)" in text
+    assert "×" in text and "·" in text and "2 tries, network" in text and "─daemon" in text
     shell.ok("jobs", "trace", "1", "--html", "page.html")
     page = shell.file("page.html")
     assert page is not None
