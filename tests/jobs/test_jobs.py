@@ -180,6 +180,7 @@ def test_an_event_in_json_has_what_the_interface_says(holding: EventStore, scree
             "arguments": {"url": "https://h", "token": {"secret": "K"}},
             "node": 1,
             "is_once": False,
+            "key_step": None,
         },
     }
     assert started["type"] == "JobStarted" and started["data"]["arguments"] == ["api"]

@@ -28,7 +28,7 @@ MESSAGE_BYTES_MAX = 1 << 20
 PRELOADED = """fmsh.cli fmsh.shell.script fmsh.shell.foreground fmsh.assembly fmsh.daemon.command fmsh.daemon.server
 fmsh.daemon.activate fmsh.engine.service fmsh.engine.adopting fmsh.engine.replay fmsh.engine.snapshots fmsh.store.inbox
 fmsh.store.deletion fmsh.connectors.process fmsh.connectors.http_request fmsh.connectors.callback fmsh.connectors.timer
-fmsh.connectors.job fmsh.builtins.table fmsh.jobs.command fmsh.render.errors fmsh.shell.daemon fmsh.lang.runtime
+fmsh.child_jobs fmsh.builtins.table fmsh.jobs.command fmsh.render.errors fmsh.shell.daemon fmsh.lang.runtime
 fmsh.lang.parser uvicorn.protocols.http.h11_impl uvicorn.lifespan.on uvicorn.loops.asyncio logging.handlers asyncio
 http.client""".split()  # noqa: SIM905 - names in lines read better than a column of strings
 
