@@ -34,13 +34,24 @@ STOP_PATIENCE_S = 1.5  # of the 2 s that stopping may take
 class Service:
     """One run of the daemon."""
 
-    __slots__ = ("_due_timer", "_engine", "_idle_since", "_is_unload_planned", "_pidfds", "_unwatchable")
+    __slots__ = (
+        "_due_timer",
+        "_engine",
+        "_idle_since",
+        "_is_alone",
+        "_is_unload_planned",
+        "_pidfds",
+        "_regular",
+        "_unwatchable",
+    )
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._pidfds: dict[str, int] = {}  # owner id → descriptor
         self._unwatchable: set[str] = set()
         self._due_timer: Timer | None = None
+        self._regular: Timer | None = None  # the next look at all owners
+        self._is_alone = False  # as far as that look is planned
         self._idle_since: dict[int, float] = {}
         self._is_unload_planned = False
 
@@ -118,6 +129,8 @@ class Service:
         for owner_id, owner in owners.items():
             if owner_id not in self._pidfds and owner_id not in self._unwatchable:
                 self._watch(owner_id, owner.pid)
+        if self._is_alone and owners:
+            self._plan_regular_look()
 
     def _watch(self, owner_id: str, pid: int) -> None:
         engine = self._engine
@@ -155,10 +168,16 @@ class Service:
         engine = self._engine
         if any(not engine.store.is_alive(owner_id) for owner_id in self._unwatchable):
             self._reap()
-        others_s = RENEWAL_TTL_S / 3 if self._pidfds or engine.workers else ALONE_POLL_S
-        engine.loop.after(OWNER_POLL_S if self._unwatchable else others_s, self._watch_regularly)
+        self._plan_regular_look()
         if not self._unwatchable:
             self._reap()
+
+    def _plan_regular_look(self) -> None:
+        if self._regular is not None:
+            self._regular.cancel()
+        self._is_alone = not (self._unwatchable or self._pidfds or self._engine.workers)
+        others_s = ALONE_POLL_S if self._is_alone else RENEWAL_TTL_S / 3
+        self._regular = self._engine.loop.after(OWNER_POLL_S if self._unwatchable else others_s, self._watch_regularly)
 
     # -- jobs that only wait
 
