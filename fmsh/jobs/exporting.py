@@ -78,7 +78,14 @@ def _require_no_kin(store: EventStore, job: Job) -> None:
             f"job {job.id} was started by job {parent.id}, which is {parent.state} here and may wait for it",
             hint=f"Wait until job {parent.id} has ended, or cancel it.",
         )
-    children = [store.job(child) for child in store.belongings(job.id).children]
+    belongings = store.belongings(job.id)
+    tied = [*(f"topic {name}" for name in belongings.topics), *(f"function {name}" for name in belongings.functions)]
+    if tied and not has_ended(job):
+        raise NotPossible(
+            f"job {job.id} waits for what comes into this store: {', '.join(tied)}",
+            hint="Its subscriptions and calls cannot be moved. Let it end here.",
+        )
+    children = [store.job(child) for child in belongings.children]
     active = [str(child.id) for child in children if child is not None and child.state in ACTIVE_STATES]
     if active:
         raise NotPossible(

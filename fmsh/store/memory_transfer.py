@@ -75,6 +75,8 @@ def _belongings(disk: MemoryDisk, kept: KeptJob) -> Belongings:
         tuple(Delivered(id, at_ms) for id, at_ms in sorted(kept.delivered.items())),
         tuple(KeptCallback(found.new, found.used_by, found.used_at_ms) for found in callbacks),
         tuple(sorted(other.job.id for other in disk.jobs.values() if other.job.parent_id == job_id)),
+        tuple(sorted({new.topic for (of, _), (new, _) in disk.subscriptions.items() if of == job_id})),
+        tuple(sorted({call.new.name for call in disk.calls.values() if call.is_open and call.new.job_id == job_id})),
     )
 
 

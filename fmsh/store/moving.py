@@ -27,13 +27,18 @@ class KeptCallback(Record):
 
 
 class Belongings(Record):
-    """What a job has beside its row, its history and its values. `state`: of a moved job the one in which it left."""
+    """What a job has beside its row, its history and its values. `state`: of a moved job the one in which it left.
+
+    `topics`: those that it has subscribed to; `functions`: those of its calls that are open. Neither can be moved.
+    """
 
     state: str
     inbox: tuple[InboxRow, ...]
     delivered: tuple[Delivered, ...]
     callbacks: tuple[KeptCallback, ...]
     children: tuple[int, ...]
+    topics: tuple[str, ...] = ()
+    functions: tuple[str, ...] = ()
 
 
 class Arrival(Record):

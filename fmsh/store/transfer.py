@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from fmsh.store.presence import Presence
     from fmsh.store.watch import Watch
 
+SUBSCRIBED = "SELECT DISTINCT topic FROM subscription WHERE job_id = ? ORDER BY topic"
+CALLED = "SELECT DISTINCT name FROM call WHERE job_id = ? AND is_open ORDER BY name"
 MOVE_OUT = f"""
 UPDATE job SET ended_as = '{MOVED}', ended_at_ms = ?, ended_sum = ?, owner_id = NULL, due_at_ms = NULL
 WHERE id = ? AND owner_id = ? AND epoch = ? AND head = ? AND ended_as IS NULL
@@ -54,6 +56,8 @@ def belongings(database: Database, job_id: int) -> Belongings:
         tuple(Delivered(*row) for row in delivered),
         tuple(inbox.callbacks(database, job_id)),
         tuple(row[0] for row in children),
+        tuple(row[0] for row in database.read(SUBSCRIBED, (job_id,))),
+        tuple(row[0] for row in database.read(CALLED, (job_id,))),
     )
 
 

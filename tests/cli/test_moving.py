@@ -348,3 +348,15 @@ def test_an_import_that_is_killed_leaves_nothing_and_can_be_done_again(shell: Sh
     assert other.ok("jobs", "output", str(number), "--step", "1") == "kept\n"
     other.await_state(number, "waiting")
     assert os.listdir(other.state / "incoming") == []
+
+
+def test_a_job_that_listens_to_a_topic_stays(shell: Shell) -> None:
+    shell.ok("-d", "-c", "let news = (subscribe news); await $news")
+    shell.await_state(1, "waiting")
+    refused = shell.run("jobs", "export", "1")
+    assert (
+        refused.status == 1 and refused.out == "" and "waits for what comes into this store: topic news" in refused.err
+    )
+    shell.ok("publish", "news", "{}")
+    shell.await_state(1, "succeeded")
+    assert shell.run("jobs", "export", "1").status == 0
