@@ -292,14 +292,6 @@ def read_tail(path: str, size: int) -> bytes:
         os.close(fd)
 
 
-def read_output(path: str, bytes_max: int) -> str | None:
-    """Reads captured output; None if it is larger than what may become a value."""
-    with open(path, "rb", buffering=0) as file:
-        if os.fstat(file.fileno()).st_size > bytes_max:
-            return None
-        return file.read().decode("utf-8", "surrogateescape")
-
-
 def _read_lines(path: str) -> dict[int, int] | None:
     try:
         with open(path, "rb") as file:

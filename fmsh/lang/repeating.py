@@ -10,7 +10,7 @@ from fmsh.lang import syntax as s
 from fmsh.lang.bodies import CONCURRENT, Body, Label
 from fmsh.lang.calls import literal_kind
 from fmsh.lang.expressions import block_function
-from fmsh.lang.given import Form, Given, flag, nothing, pair, positional, request
+from fmsh.lang.given import Form, Given, flag, nothing, pair, positional, request, switch
 from fmsh.lang.piped import Piped, position_of
 from fmsh.lang.purity import is_pure_block
 from fmsh.lang.statements import plain_block
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     from fmsh.lang.context import Compiler
 
 
-def _switch(name: str, help: str) -> Parameter:
-    return Parameter(name, "flag", "bool", False, False, "", help)
-
-
 # ---- retry -----------------------------------------------------------------------------------------------------------
 
 RETRY = Signature(
@@ -37,7 +33,7 @@ RETRY = Signature(
         flag("times", "int", "how many tries in all: 3"),
         flag("backoff", "duration", "the wait after the first try, doubled after each further one: 1s"),
         flag("max", "duration", "the longest wait: 1m"),
-        _switch("jitter", "waits a random part of that, from half to all"),
+        switch("jitter", "waits a random part of that, from half to all"),
         flag("on", "block", "tries again only where this block is true of the error: { .retryable }"),
     ),
     help="Runs a block until it does not fail, a number of times; fails as its last try did.",

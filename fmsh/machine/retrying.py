@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from fmsh.machine.state import Task
     from fmsh.values import Value
 
-KEYED = ("http",)  # the connectors whose requests carry their key to somebody who may know it
 DIGEST_BYTES = 12
 
 
