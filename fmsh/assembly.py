@@ -352,10 +352,10 @@ class Assembly:
         name = "limits.output"
         return {"output_bytes_max": self.settings.value(name)} if name in self.settings.chosen else {}
 
-    def resume_process(self, id: AttemptId) -> None:
-        """Lets a process that was stopped at the terminal go on there."""
+    def resume_process(self, id: AttemptId, *, in_foreground: bool) -> None:
+        """Lets a process that was stopped at the terminal go on: with the terminal, or without."""
         if self._processes is not None:
-            self._processes.resume(id, in_foreground=True)
+            self._processes.resume(id, in_foreground=in_foreground)
 
     def _timer(self) -> Connector:
         from fmsh.connectors.timer import TimerConnector

@@ -171,7 +171,8 @@ def _prompt(*, resumes: bool) -> int:
     from fmsh.shell import prompt
     from fmsh.shell.session import Session
 
-    _signal.signal(_signal.SIGQUIT, _signal.SIG_IGN)  # as of every interactive shell: Ctrl-\ ends a program, not us
+    for number in (_signal.SIGQUIT, _signal.SIGTSTP):  # as of every shell: they are for programs, not for us
+        _signal.signal(number, _signal.SIG_IGN)
     session = Session(read_settings(os.environ), resumes=resumes)
     try:
         return prompt.run(session, _guarded, _run_verb)

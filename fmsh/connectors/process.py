@@ -159,15 +159,16 @@ class ProcessConnector:
         self._after(KILL_AFTER_S, lambda: self._kill(running))
 
     def resume(self, id: AttemptId, *, in_foreground: bool) -> None:
-        """Lets a stopped process go on (`fg`, `bg`)."""
+        """Lets a stopped process go on (`fg`, `bg`); one that goes on already gets the terminal (`fg` after `bg`)."""
         running = self._running.get(id)
-        if running is None or not running.is_stopped:
+        if running is None or not (running.is_stopped or in_foreground):
             return
-        running.is_stopped = False
+        was_stopped, running.is_stopped = running.is_stopped, False
         if in_foreground and running.handover is not None:
             running.handover.lend(running.pid)
         self._signal(running, _signal.SIGCONT)
-        self._poll_for_stop(running)
+        if was_stopped:
+            self._poll_for_stop(running)
 
     def settled(self, id: AttemptId, job_uid: str, arguments: Mapping[str, Value], outcome: Value) -> None:
         """Removes the files of an attempt, but what it wrote and its recorded outcome does not hold.

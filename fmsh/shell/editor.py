@@ -6,8 +6,10 @@ All that is of prompt-toolkit is here; it is imported with the first prompt only
 from __future__ import annotations
 
 import os
+from functools import partial
 
 from prompt_toolkit import PromptSession
+from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.completion import Completer, Completion
 from prompt_toolkit.enums import EditingMode
@@ -19,6 +21,7 @@ from prompt_toolkit.lexers import Lexer
 from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.styles import DynamicStyle, Style, merge_styles
 
+from fmsh.errors import FmshError
 from fmsh.lang.parser import is_complete
 from fmsh.shell import highlighter
 from fmsh.shell.completer import World, complete
@@ -35,7 +38,10 @@ if TYPE_CHECKING:
     from prompt_toolkit.formatted_text import StyleAndTextTuples
     from prompt_toolkit.key_binding import KeyPressEvent
 
+    from fmsh.shell.aside import Aside
+
 INDENT = "  "
+ASIDE_S = 0.1  # how often jobs that are aside are looked after
 REFRESH_S = 2.0  # how often the toolbar looks at the jobs
 COLORS = Style.from_dict(
     {
@@ -71,8 +77,10 @@ class Editor:
         is_command: Callable[[str], bool],
         toolbar: Callable[[], str],
         color: bool,
+        aside: Aside | None = None,
     ) -> None:
         self.world = world
+        self._aside = aside
         self._choose(Look())
         self._problem: Exception | None = None  # that ends the reading
         self._history = InMemoryHistory()
@@ -105,7 +113,26 @@ class Editor:
         if look != self._look:
             self._choose(look)
         self._session.editing_mode = EditingMode.VI if look.keys == "vi" else EditingMode.EMACS
-        return self._session.prompt(FormattedText(prompt), handle_sigint=True, pre_run=self._leave_if_asked)
+        return self._session.prompt(FormattedText(prompt), handle_sigint=True, pre_run=self._begin)
+
+    def _begin(self) -> None:
+        """In the editor's loop, when it begins."""
+        self._leave_if_asked()
+        if self._aside is not None and (self._aside.stopped or self._aside.running):
+            self._session.app.create_background_task(self._look_aside(self._aside))
+
+    async def _look_aside(self, aside: Aside) -> None:
+        """Lets the jobs that are aside go on while we wait for keys, and says what became of them."""
+        import asyncio
+
+        while aside.stopped or aside.running:
+            await asyncio.sleep(ASIDE_S)
+            try:
+                said = aside.look()
+            except FmshError as problem:
+                said = [f"fmsh: {problem.message}"]
+            if said:
+                await run_in_terminal(partial(print, "\n".join(said)))
 
     def leave(self, problem: Exception) -> None:
         """Ends the reading with an exception, from a signal handler: the terminal is put back first."""
@@ -230,6 +257,10 @@ def _keys(look: Callable[[], Look]) -> KeyBindings:
     def _space(event: KeyPressEvent) -> None:
         _write_out(event.current_buffer, look().abbreviations)
         event.current_buffer.insert_text(" ")
+
+    @keys.add("c-z")
+    def _stop(event: KeyPressEvent) -> None:
+        """Stops programs, and not us; it must not become text either."""
 
     @keys.add("enter", filter=~completion_is_selected)
     def _enter(event: KeyPressEvent) -> None:

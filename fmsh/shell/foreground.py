@@ -5,6 +5,9 @@ daemon. HUP hands the job to the daemon, and so does TSTP while no program has t
 cancels too. A reader of our output that has gone cancels quietly. What was ignored when we began stays ignored
 (`nohup`).
 `kill -9` needs nothing from us: whoever finds our lock free takes over.
+
+At a prompt a program that is stopped (Ctrl-Z) is put aside with its job, and the next line can be read (`aside`).
+Elsewhere it stops us, too, and the shell above lets both go on.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from fmsh.errors import StoreError
     from fmsh.machine.code import Program
     from fmsh.settings import Settings
+    from fmsh.shell.aside import Aside
     from fmsh.shell.asking import Asker
     from fmsh.store.base import NewProgram
     from fmsh.values import Secret, Value
@@ -80,9 +84,15 @@ class Foreground:
     """
 
     def __init__(
-        self, settings: Settings, *, is_json: bool = False, wrap: Callable[[str, Connector], Connector] | None = None
+        self,
+        settings: Settings,
+        *,
+        is_json: bool = False,
+        is_prompt: bool = False,
+        wrap: Callable[[str, Connector], Connector] | None = None,
     ) -> None:
         self.settings = settings
+        self.aside: Aside | None = None
         self.left_by = 0
         self._display_fd = 2 if is_json else 1
         self._signals: list[int] = []
@@ -103,6 +113,10 @@ class Foreground:
         )
         self._asker: Asker | None = None
         self.engine = self.assembly.engine
+        if is_prompt:
+            from fmsh.shell.aside import Aside
+
+            self.aside = Aside(self.assembly)
 
     def close(self) -> None:
         self.assembly.close()
@@ -163,26 +177,54 @@ class Foreground:
                     self._start_daemon()
             return job.id, self._run_to_end(job.id) if is_new else None
         finally:
-            if self._asker is not None:
-                self._asker.leave()
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
+            self._rest(handlers)
+
+    def go_on(self, job_id: int) -> Ended | None:
+        """Brings a job that was put aside back to the foreground, and runs it to its end; None as `run` says."""
+        assert self.aside is not None
+        self.left_by, self._is_cancelled = 0, False
+        handlers = self._catch_signals()
+        try:
+            self.aside.bring_back(job_id)
+            return self._run_to_end(job_id)
+        finally:
+            self._rest(handlers)
+
+    def end_aside(self) -> None:
+        """Ends the stopped programs of a prompt; jobs that go on without the terminal get a daemon."""
+        if self.aside is None or not self.engine.workers:
+            return
+        self.aside.end()
+        if self.engine.workers and self.settings.may_start_daemon:
+            self._start_daemon()
+
+    def _rest(self, handlers: dict[int, Handler]) -> None:
+        if self._asker is not None:
+            self._asker.leave()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
     def _run_to_end(self, job_id: int) -> Ended | None:
         while True:
             try:
-                ended = self.engine.run_until_ended(job_id, is_interrupted=self._is_interrupted)
+                ended = self.engine.run_until_ended(job_id, is_interrupted=lambda: self._is_interrupted(job_id))
             except StoreFenced:
                 return None
             if ended is not None:
                 return None if ended.state == "released" else ended
+            if self._is_aside(job_id):
+                self.left_by = int(signal.SIGTSTP)
+                return None
             if self._react(job_id, self._signals.pop(0)):
                 return None
 
-    def _is_interrupted(self) -> bool:
+    def _is_interrupted(self, job_id: int) -> bool:
         if self._asker is not None:
             self._asker.look()
-        return bool(self._signals)
+        return bool(self._signals) or self._is_aside(job_id)
+
+    def _is_aside(self, job_id: int) -> bool:
+        return self.aside is not None and job_id in self.aside.stopped
 
     def _on_question(self, job_id: int) -> None:
         if self._asker is None:
@@ -195,10 +237,15 @@ class Foreground:
 
     def _catch_signals(self) -> dict[int, Handler]:
         numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-        if self.settings.may_start_daemon and os.isatty(0):
+        if os.isatty(0) and (self.settings.may_start_daemon or self.aside is not None):
             numbers.append(signal.SIGTSTP)
         before: dict[int, Handler] = {int(number): signal.getsignal(number) for number in numbers}
-        caught = {number: handler for number, handler in before.items() if handler != signal.SIG_IGN}
+        # A prompt ignores TSTP until a line runs.
+        caught = {
+            number: handler
+            for number, handler in before.items()
+            if handler != signal.SIG_IGN or (number == signal.SIGTSTP and self.aside is not None)
+        }
         for number in caught:
             signal.signal(number, self._on_signal)
         return caught
@@ -212,7 +259,14 @@ class Foreground:
         worker = self.engine.workers.get(job_id)
         if worker is None:
             return False
-        if number == signal.SIGTSTP and worker.terminals:
+        if (
+            number == signal.SIGTSTP
+            and self.aside is not None
+            and (worker.terminals or not self.settings.may_start_daemon)
+        ):
+            if not worker.terminals:  # else it came a moment before the program had the terminal
+                self._say("fmsh: a job cannot go on in the background: FMSH_NO_DAEMON=1 forbids the daemon\n")
+        elif number == signal.SIGTSTP and worker.terminals:
             _stop_ourselves(signal.SIGTSTP)
         elif number in (signal.SIGHUP, signal.SIGTSTP) and self.settings.may_start_daemon:
             return self._detach_running(worker, number)
@@ -243,11 +297,18 @@ class Foreground:
         self.engine.leave(worker)
 
     def _on_stopped(self, id: AttemptId) -> None:
-        """A program was stopped at the terminal: so are we, until a shell above us lets us go on in the foreground."""
+        """A program was stopped at the terminal: so are we, until a shell above us lets us go on in the foreground.
+
+        A prompt puts it aside instead.
+        """
+        if self.aside is not None:
+            self.aside.put(id)
+            self.engine.wake()
+            return
         _stop_ourselves(signal.SIGTSTP)
         while os.isatty(0) and not terminal.owns_terminal() and not self._signals:
             _stop_ourselves(signal.SIGTTIN)
-        self.assembly.resume_process(id)
+        self.assembly.resume_process(id, in_foreground=True)
 
     def _start_daemon(self) -> None:
         try:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 VERBS = {
     "jobs": "the jobs of this store; `jobs VERB …` as `fmsh jobs VERB …`",
-    "fg": "follows a job: its number",
+    "fg": "brings back a stopped program, or follows a job: its number",
     "attach": "follows a job: its number",
-    "bg": "lets paused jobs go on: their numbers",
+    "bg": "lets a stopped program, or paused jobs, go on: their numbers",
     "wait": "waits for jobs to end: their numbers",
     "cancel": "cancels jobs: their numbers",
     "help": "what a command does",

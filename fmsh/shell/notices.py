@@ -11,6 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from fmsh.shell.aside import Aside
     from fmsh.store.base import EventStore
 
 LOOK_AGAIN_S = 1.0
@@ -46,8 +47,9 @@ class Watch:
 class Toolbar:
     """How many jobs run and wait; looks at the store once a second at most."""
 
-    def __init__(self, store: EventStore) -> None:
+    def __init__(self, store: EventStore, aside: Aside | None = None) -> None:
         self._store = store
+        self._aside = aside
         self._text = ""
         self._looked_at_s = -LOOK_AGAIN_S
 
@@ -55,7 +57,9 @@ class Toolbar:
         now_s = time.monotonic()
         if now_s - self._looked_at_s >= LOOK_AGAIN_S:
             self._looked_at_s = now_s
-            states = [job.state for job in self._store.jobs(JobFilter(states=ACTIVE_STATES, limit=WATCHED_MAX))]
-            counted = [(state, states.count(state)) for state in ACTIVE_STATES]
+            stopped = self._aside.stopped if self._aside is not None else ()
+            jobs = self._store.jobs(JobFilter(states=ACTIVE_STATES, limit=WATCHED_MAX))
+            states = ["stopped" if job.id in stopped else job.state for job in jobs]
+            counted = [(state, states.count(state)) for state in (*ACTIVE_STATES, "stopped")]
             self._text = ", ".join(f"{count} {state}" for state, count in counted if count)
         return self._text

@@ -12,7 +12,7 @@ import time
 from fmsh.lang.parser import is_complete
 from fmsh.shell import notices
 from fmsh.shell.knowledge import VERBS
-from fmsh.shell.terminal import short_directory
+from fmsh.shell.terminal import short_directory, unended_line_mark
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,8 +47,10 @@ def run(session: Session, guarded: Guarded, run_verb: Callable[[list[str]], int]
     if not session.is_resumed:
         _run_start_file(session, guarded)
     watch = notices.Watch(session.store)
-    while not session.has_ended:
-        for notice in watch.news():
+    while not (session.has_ended and _may_end(session)):
+        if not is_plain:
+            sys.stdout.write(unended_line_mark())
+        for notice in [*_look_aside(session, guarded), *watch.news()]:
             sys.stdout.write(notice + "\n")
         try:
             text = _guard_terminal(read, leave)
@@ -58,13 +60,40 @@ def run(session: Session, guarded: Guarded, run_verb: Callable[[list[str]], int]
             sys.stdout.write("\n")
             if end.args:
                 _enter(session, str(end.args[0]), guarded, run_verb)
-            break
+            session.has_ended = True
+            continue
         except KeyboardInterrupt:
             session.status = INTERRUPTED
             continue
         if text.strip():
             _enter(session, text, guarded, run_verb)
+            session.has_warned = session.has_warned and session.has_ended
     return session.status
+
+
+def _look_aside(session: Session, guarded: Guarded) -> list[str]:
+    """Lets jobs that are aside do what is due; what is to be said of them."""
+    aside, said = session.foreground.aside, list[str]()
+
+    def look() -> int:
+        if aside is not None:
+            said.extend(aside.look())
+        return 0
+
+    guarded(look)
+    return said
+
+
+def _may_end(session: Session) -> bool:
+    """Whether the shell may end. With stopped programs it says so first, as in bash, and ends the next time."""
+    aside = session.foreground.aside
+    if session.has_warned or aside is None or not aside.stopped:
+        return True
+    for job_id in aside.stopped:
+        sys.stderr.write(aside.about(job_id) + "\n")
+    sys.stderr.write("fmsh: there are stopped programs: `fg` brings one back; leave once more to end them\n")
+    session.has_ended, session.has_warned = False, True
+    return False
 
 
 def _run_start_file(session: Session, guarded: Guarded) -> None:
@@ -87,10 +116,17 @@ def _enter(session: Session, text: str, guarded: Guarded, run_verb: Callable[[li
     begun = time.monotonic()
     words = text.split()
     if words[0] in VERBS and all(word.replace("-", "").replace("%", "").isalnum() for word in words):
-        session.status = guarded(lambda: run_verb(words))
+        session.status = guarded(lambda: _run_verb(session, words, run_verb))
     else:
         session.status = guarded(lambda: session.run(text.rstrip("\n")))
     session.last_s = time.monotonic() - begun
+
+
+def _run_verb(session: Session, words: list[str], run_verb: Callable[[list[str]], int]) -> int:
+    from fmsh.shell import job_control
+
+    status = job_control.run(session, words)
+    return run_verb(words) if status is None else status
 
 
 def _guard_terminal(read: Callable[[], str], leave: Callable[[Exception], None]) -> str:
@@ -126,8 +162,9 @@ def _edited(session: Session) -> tuple[Callable[[], str], Callable[[Exception], 
         knowledge.world(),
         session.store.lines(SOURCE, HISTORY_LINES),
         is_command=knowledge.is_command,
-        toolbar=notices.Toolbar(session.store).text,
+        toolbar=notices.Toolbar(session.store, session.foreground.aside).text,
         color=not os.environ.get("NO_COLOR"),
+        aside=session.foreground.aside,
     )
     chosen = Chosen(session)
 

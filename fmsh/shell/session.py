@@ -20,11 +20,13 @@ from fmsh.store.base import Session as StoredSession
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from fmsh.engine.engine import Ended
     from fmsh.machine.code import Program
     from fmsh.settings import Settings
     from fmsh.values import Secret, Value
 
 SOURCE = "prompt"
+STOPPED = 148  # as in bash: 128 and SIGTSTP
 # What a session that is resumed has of the terminal that it is resumed in.
 OF_THE_TERMINAL = ("TERM", "COLORTERM", "COLUMNS", "LINES", "DISPLAY", "SSH_AUTH_SOCK", "XDG_RUNTIME_DIR")
 
@@ -34,11 +36,12 @@ class Session:
 
     def __init__(self, settings: Settings, *, resumes: bool) -> None:
         """Begins a session, or goes on with the last one. Raises: StoreError."""
-        self.foreground = Foreground(settings)
+        self.foreground = Foreground(settings, is_prompt=True)
         self.store = self.foreground.assembly.store
         self.status = 0
         self.last_s = 0.0  # how long the last line took
         self.has_ended = False
+        self.has_warned = False  # that ending it ends programs
         stored = self.store.session() if resumes else None
         self.is_resumed = stored is not None
         self._stored = stored or self._begin()
@@ -46,6 +49,8 @@ class Session:
             self._go_to_directory()
 
     def close(self) -> None:
+        """Ends what is stopped at this terminal; what goes on in the background is the daemon's from here on."""
+        self.foreground.end_aside()
         self.foreground.close()
 
     def _begin(self) -> StoredSession:
@@ -94,16 +99,33 @@ class Session:
         start = Start(stored, program, command, [], variables, session_line=line, place=place)
         options = Options(text=source.text)
         number, ended = self.foreground.run(start)
-        if ended is None:
-            self.status = script.left_or_attached(number, self.foreground, options)
-        else:
-            self.status = script.finish(number, ended, self.foreground, program, options)
-            self.has_ended = ended.by_exit
+        self._look_at_end(number, ended, program, options)
         self._stored = self.store.session(self._stored.id) or self._stored
         if ended is not None and ended.state == "succeeded":
             self._tell_what_is_not_kept(program)
         self._go_to_directory()
         return self.status
+
+    def go_on(self, job_id: int) -> int:
+        """Brings a job that was put aside back to the foreground; gives its exit status, or that of its next stop."""
+        aside = self.foreground.aside
+        assert aside is not None
+        program, command = aside.program(job_id), aside.command(job_id)
+        sys.stdout.write(command + "\n")
+        sys.stdout.flush()
+        self._look_at_end(job_id, self.foreground.go_on(job_id), program, Options(text=command))
+        return self.status
+
+    def _look_at_end(self, number: int, ended: Ended | None, program: Program, options: Options) -> None:
+        aside = self.foreground.aside
+        if ended is not None:
+            self.status = script.finish(number, ended, self.foreground, program, options)
+            self.has_ended = ended.by_exit
+        elif aside is not None and number in aside.stopped:
+            sys.stderr.write(f"\n{aside.about(number)}\n")
+            self.status = STOPPED
+        else:
+            self.status = script.left_or_attached(number, self.foreground, options)
 
     def evaluate(self, text: str, given: dict[str, Value]) -> Value:
         """Computes a line that has no effect, with more variables, and without a job.

@@ -45,6 +45,19 @@ def width() -> int:
     return get_terminal_size().columns
 
 
+def unended_line_mark() -> str:
+    """What to write before a prompt: behind output without a line end a mark and a new line, else nothing that stays.
+
+    Blanks up to the width of the line bring the cursor into the next one only if it did not stand at the beginning.
+    Source: the option PROMPT_SP of zsh.
+    """
+    mark = "\x1b[2m⏎\x1b[m" if has_colors(1) else "⏎"
+    try:
+        return mark + " " * (os.get_terminal_size(1).columns - 1) + "\r\x1b[K"
+    except OSError:
+        return ""
+
+
 def write(fd: int, data: bytes) -> None:
     """Writes all of it. Raises: OSError, BrokenPipeError."""
     while data:

@@ -98,7 +98,7 @@ class Shell:
         self._started.append(process)
         return process
 
-    def terminal(self, *arguments: str, **environment: str) -> pexpect.spawn:
+    def terminal(self, *arguments: str, dimensions: tuple[int, int] = (24, 200), **environment: str) -> pexpect.spawn:
         """Starts fmsh at a terminal of its own."""
         argv = self.command(*arguments)
         child = pexpect.spawn(
@@ -108,7 +108,7 @@ class Shell:
             env=self.environment | environment,
             encoding="utf-8",
             timeout=TIMEOUT_S,
-            dimensions=(24, 200),
+            dimensions=dimensions,
         )
         self._terminals.append(child)
         return child

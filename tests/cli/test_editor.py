@@ -18,12 +18,11 @@ UP, TAB, CTRL_C, CTRL_D = "\x1b[A", "\t", "\x03", "\x04"
 
 
 class Screen:
-    """fmsh at a terminal of 80 by 24, and what one sees there."""
+    """fmsh at a terminal of 24 lines, and what one sees there."""
 
-    def __init__(self, shell: Shell, *arguments: str, **environment: str) -> None:
-        self.child = shell.terminal(*arguments, TERM="xterm-256color", **environment)
-        self.child.setwinsize(24, 80)
-        self._screen = pyte.Screen(80, 24)
+    def __init__(self, shell: Shell, *arguments: str, columns: int = 80, **environment: str) -> None:
+        self.child = shell.terminal(*arguments, dimensions=(24, columns), TERM="xterm-256color", **environment)
+        self._screen = pyte.Screen(columns, 24)
         self._stream = pyte.Stream(self._screen)
 
     def see(self, pattern: str) -> str:
@@ -120,6 +119,18 @@ def test_notices_and_the_toolbar(shell: Shell) -> None:
     shell.await_state(number, "succeeded")
     at.type("\r")
     at.see(rf"^\[{number}\] succeeded: ")
+
+
+@pytest.mark.parametrize("columns", [80, 40])
+def test_output_without_a_line_end_is_marked_and_stays(shell: Shell, columns: int) -> None:
+    at = Screen(shell, columns=columns)
+    at.see("~ >")
+    at.type("printf unended\r")
+    at.see(r"^unended⏎\n~ >$")
+    at.type("printf 'ended\\n'\r")
+    at.see(r"^ended\n~ >$")
+    at.type(f"printf '%{columns}s' x\r")  # a line that is just full
+    at.see(rf"^ {{{columns - 1}}}x\n(⏎\n)?~ >$")
 
 
 def test_no_color_and_the_branch(shell: Shell) -> None:
