@@ -26,6 +26,8 @@ _REL = re.compile(r';\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,"]+))', re.IGNORECASE)
 
 RESPONSE_BYTES_MAX = 64 * 1024 * 1024
 ERROR_BODY_BYTES_MAX = 1024 * 1024
+ENCODINGS_MAX = 5  # that of curl
+WINDOW_BYTES = (1024, 65536)  # of what is compressed, handed over at once: at the beginning of a member, and at most
 JSON_DEPTH_MAX = 200  # everything that walks a value later does so within Python's recursion limit of 1000
 RETRIES_DEFAULT = 2
 
@@ -209,7 +211,7 @@ def retry_after_ms(header: str | None, now_s: float) -> int | None:
     from email.utils import parsedate_to_datetime
 
     try:
-        return max(0, int((parsedate_to_datetime(header).timestamp() - now_s) * 1000))
+        return max(0, -int((now_s - parsedate_to_datetime(header).timestamp()) * 1000 // 1))  # rounded up: never early
     except (ValueError, TypeError, OverflowError):
         return None
 
@@ -232,6 +234,10 @@ def encodings(headers: Mapping[str, str]) -> list[str]:
     """How a body is compressed, the outermost first. Raises: Raised for a way that is not known."""
     names = [name.strip().lower() for name in headers.get("content-encoding", "").split(",")]
     names = [name for name in reversed(names) if name and name != "identity"]
+    if len(names) > ENCODINGS_MAX:
+        raise raised(
+            "limit", f"the answer is encoded {len(names)} times over, {ENCODINGS_MAX} are allowed (ENCODINGS_MAX)"
+        )
     for name in names:
         if name not in ("gzip", "x-gzip", "deflate"):
             raise raised("parse", f"the answer is encoded as {name}, which was not asked for and is not understood")
@@ -265,19 +271,31 @@ def too_large(limit: int = RESPONSE_BYTES_MAX) -> Raised:
 
 
 def _inflate(data: bytes, limit: int) -> bytes:
-    """Raises: zlib.error for what is broken or cut; Raised for what is larger than `limit`."""
+    """Raises: zlib.error for what is broken or cut; Raised for what is larger than `limit`.
+
+    A member is given its data bit by bit, for it hands back what comes after its end: all of it for each of a
+    million members would take hours.
+    """
     pieces: list[bytes] = []
-    total = 0
-    while data:
-        member = inflater(data)
-        piece = member.decompress(data, limit - total + 1)
-        total += len(piece)
-        if total > limit:
-            raise too_large(limit)
-        if not member.eof:
-            raise zlib.error("cut")
-        pieces.append(piece)
-        data = member.unused_data.lstrip(b"\0")
+    total = at = 0
+    while at < len(data):
+        member = inflater(data[at : at + 1])
+        window, rest = WINDOW_BYTES[0], b""
+        while not member.eof:
+            given = rest or data[at : at + window]
+            if not given:
+                raise zlib.error("cut")
+            at += 0 if rest else len(given)
+            piece = member.decompress(given, limit - total + 1)
+            rest = member.unconsumed_tail
+            total += len(piece)
+            if total > limit:
+                raise too_large(limit)
+            pieces.append(piece)
+            window = min(window * 2, WINDOW_BYTES[1])
+        at -= len(member.unused_data)
+        while data[at : at + 1] == b"\0":
+            at += 1
     return b"".join(pieces)
 
 

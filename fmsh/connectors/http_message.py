@@ -30,6 +30,8 @@ BODY_ARGUMENTS = {
 }
 USER_AGENT = f"fmsh/{getattr(fmsh, '__version__', '0')}"
 
+LABEL_MAX = 63  # characters between the dots of a host's name: RFC 1035
+
 # What RFC 3986 lets stand in a path or query, and "%", because an address is taken as already encoded.
 URL_SAFE = "!$&'()*+,;=:@/?%-._~[]"
 
@@ -148,17 +150,19 @@ def parse_url(text: str, base: Url | None = None) -> Url:
     """Takes an address apart; `base` resolves a relative one. Raises: Raised when it is none, or not of HTTP."""
     if any(ord(character) < 32 or ord(character) == 127 for character in text):
         raise raised("type", "an address must not hold control characters")
-    if base is not None:
-        from urllib.parse import urljoin
-
-        text = urljoin(str(base), text)
     shown = text.partition("?")[0].rpartition("@")[2]
     try:
+        if base is not None:
+            from urllib.parse import urljoin
+
+            text = urljoin(str(base), text)
         parts = urlsplit(text)
         port = parts.port
         host = (parts.hostname or "").encode("idna" if not (parts.hostname or "").isascii() else "ascii").decode()
     except (ValueError, UnicodeError):
         raise raised("type", f"not an address: {shown}") from None
+    if ":" not in host and not all(0 < len(label) <= LABEL_MAX for label in host.removesuffix(".").split(".") if host):
+        raise raised("type", f"not the name of a host: {host[: LABEL_MAX + 1]}")
     if parts.scheme not in ("http", "https") or not host:
         raise raised("type", f"an address must begin with http:// or https:// and a host, this does not: {shown}")
     target = quote(parts.path or "/", safe=URL_SAFE) + (f"?{quote(parts.query, safe=URL_SAFE)}" if parts.query else "")

@@ -12,7 +12,6 @@ just then would leave the outcome unknown for no good reason.
 from __future__ import annotations
 
 import http.client
-import io
 import select
 import socket
 import ssl
@@ -22,6 +21,7 @@ from threading import Lock
 from fmsh.connectors.http_answer import RESPONSE_BYTES_MAX, Answer, Progress, too_large
 from fmsh.connectors.http_body import FileChanged
 from fmsh.connectors.http_message import Outgoing, basic, headers_for
+from fmsh.connectors.http_response import NotHttp, Response
 from fmsh.record import Record
 
 TYPE_CHECKING = False
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 65536
 KEPT_PER_ORIGIN_MAX = 64
 KEPT_S_MAX = 30.0  # shorter than the idle limit of common servers and balancers (60 s nginx and AWS, 75 s others)
+NO_TLS = "wrong version number"  # what OpenSSL says of an answer in plain text
 REPEATABLE_UNSEEN = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
@@ -86,35 +87,6 @@ class Line(Progress):
         return remaining
 
 
-class _WholeLines(io.BufferedReader):
-    """Raises IncompleteRead where a line is cut off: `http.client` takes a head that breaks off for a whole one."""
-
-    has_begun = False
-
-    def readline(self, size: int | None = -1, /) -> bytes:
-        line = super().readline(size)
-        is_cut = not line.endswith(b"\n") and (size is None or size < 0 or len(line) < size)
-        if is_cut and (line or self.has_begun):
-            raise http.client.IncompleteRead(line)
-        self.has_begun = True
-        return line
-
-
-class _Response(http.client.HTTPResponse):
-    """Reads whole lines, and skips all interim answers: `http.client` knows only 100 and takes 103 for the answer."""
-
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self.fp = _WholeLines(self.fp.detach())
-
-    def _read_status(self) -> tuple[str, int, str]:
-        while True:
-            version, status, reason = super()._read_status()  # type: ignore[misc]
-            if not 101 < status < 200:
-                return version, status, reason
-            http.client.parse_headers(self.fp)
-
-
 class Route(Record):
     """How a server is reached: through a proxy or not, and whether its certificate is looked at."""
 
@@ -125,7 +97,7 @@ class Route(Record):
 class _Connection(http.client.HTTPConnection):
     """A connection to a server or its proxy, made within a deadline by trying each address of the host."""
 
-    response_class = _Response
+    response_class = Response
 
     def __init__(self, url: Url, proxy: Url | None, context: ssl.SSLContext | None) -> None:
         super().__init__((proxy or url).host, (proxy or url).port)
@@ -166,7 +138,7 @@ class _Connection(http.client.HTTPConnection):
         sock.settimeout(self.line.remaining_s())
         if self._tunnel_host:  # type: ignore[attr-defined]
             self._tunnel()  # type: ignore[attr-defined]
-        return self._context.wrap_socket(sock, server_hostname=self._server_name)
+        return self._context.wrap_socket(sock, server_hostname=self._server_name, suppress_ragged_eofs=False)
 
     @property
     def is_usable(self) -> bool:
@@ -284,7 +256,10 @@ def _connect(connection: _Connection, outgoing: Outgoing) -> None:
         reason = f"the certificate of {host} is not trusted ({error.verify_message})"
         raise TransportError(reason, is_final=True) from None
     except (OSError, UnicodeError) as error:
-        raise TransportError(f"no connection to {host} ({_reason(error)})") from None
+        reason = _reason(error)
+        if reason == NO_TLS:
+            reason += "; it does not speak TLS at this port: is it an address with http://?"
+        raise TransportError(f"no connection to {host} ({reason})") from None
 
 
 def _converse(
@@ -316,10 +291,11 @@ def _converse(
         raise TransportError(f"{host} closed the connection without an answer") from None
     except http.client.IncompleteRead:
         raise TransportError(f"{host} cut its answer off") from None
-    except (OSError, http.client.HTTPException, ValueError, AttributeError) as error:
-        # ValueError and AttributeError: what http.client makes of a broken chunk or of a socket closed under it.
-        cause = f"what {host} sent is not HTTP" if isinstance(error, ValueError) else f"{host} broke the connection off"
-        raise TransportError(f"{cause} ({_reason(error)})") from None
+    except http.client.HTTPException as error:
+        raise TransportError(f"what {host} sent is not HTTP: {_rule(error)}") from None
+    except (OSError, ValueError, AttributeError) as error:
+        # ValueError and AttributeError: what http.client makes of a socket that is closed under it.
+        raise TransportError(f"{host} broke the connection off ({_reason(error)})") from None
 
 
 def _send(connection: _Connection, outgoing: Outgoing, line: Line, proxy: Url | None) -> None:
@@ -383,9 +359,20 @@ def _headers(response: http.client.HTTPResponse) -> dict[str, str]:
     return headers
 
 
+def _rule(error: http.client.HTTPException) -> str:
+    """Which rule was broken."""
+    if isinstance(error, NotHttp):
+        return str(error)
+    if isinstance(error, http.client.BadStatusLine):
+        return f"it begins with {str(error).rstrip()[:40]!r}"
+    if isinstance(error, http.client.LineTooLong):
+        return "a line of its head is too long"
+    return str(error) or "it cannot be read"  # "got more than 100 headers"
+
+
 def _reason(error: Any) -> str:
     text = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return str(text).lower() if isinstance(error, OSError) else str(text)
+    return str(text).lower().replace("_", " ") if isinstance(error, OSError) else str(text)
 
 
 def _shut(sock: socket.socket) -> None:

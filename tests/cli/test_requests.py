@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime, parsedate_to_datetime
 from pathlib import Path
 
 import pytest
 
 from tests.cli.shell import Shell
-from tests.connectors.http_server import Server, answer, json_answer
+from tests.connectors.http_faults import CHUNKED, ENDS, HEAD, FaultyServer
+from tests.connectors.http_server import Server, answer, json_answer, reset
 
 Serve = Callable[..., Server]
 
@@ -111,3 +114,47 @@ def test_what_retry_asks_for_again_carries_the_key_of_the_first_time(shell: Shel
     assert [event["data"].get("key_step") for event in json.loads(log) if event["type"] == "RequestMade"] == [
         None, None, None, None, 1, 2, 3, None,
     ]  # fmt: skip
+
+
+def test_whatever_a_server_does_a_job_has_one_result_or_one_clear_error(shell: Shell) -> None:
+    server = FaultyServer()
+    try:
+        acts = {
+            "network": [
+                reset,
+                *(end(HEAD + b"Content-Length: 9\r\n\r\nabc") for end in ENDS.values()),
+                CHUNKED + b"-1\r\n",
+                b"SSH-2.0-x\r\n",
+            ],
+            "timeout": [server.stall_after(HEAD), server.stall_after(b"")],
+            "http": [answer(503, "busy"), answer(404), answer(302, Location="/0")],
+            "parse": [json_answer("{oops"), answer(200, "x", Content_Encoding="gzip")],
+        }
+        for act in (answer(302, Location="/0"), *(act for several in acts.values() for act in several)):
+            server.add(act)  # the first one leads to itself
+        last = len(server.acts) - 1
+        script = f"""
+          range 0 {last} | each --parallel 20 {{ result {{ GET {server.url}/$it --timeout 400ms --retry 0 }} }} \
+            | each {{ {{kind: .error.kind, message: .error.message, ok: .ok}} }}
+        """
+        done = shell.run("--json", "-c", script)
+    finally:
+        server.close()
+    found = json.loads(done.out)
+    assert done.status == 0 and "Traceback" not in done.err, done
+    assert not any(one["ok"] for one in found)
+    wanted = ["http", *(kind for kind, several in acts.items() for _ in several)]
+    assert [one["kind"] for one in found] == wanted, found
+    assert all(one["message"].startswith("GET http://") and "\n" not in one["message"] for one in found), found
+
+
+def test_retry_after_is_heeded_in_both_forms(shell: Shell, serve: Serve) -> None:
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
+    server = serve(answer(503, Retry_After="0"), answer(429, Retry_After=soon), json_answer("7"))
+    done = shell.run("-c", f"POST {server.url}/x {{a: 1}} --retry 3")
+    assert done.out == "7\n", done
+    assert len({seen.headers["idempotency-key"] for seen in server.seen}) == 1 and len(server.seen) == 3
+    events = json.loads(shell.run("jobs", "log", "last", "--json").out)
+    failed = [event for event in events if event["type"] == "AttemptFailed"]
+    at_once, later = (event["data"]["next_at_ms"] for event in failed)
+    assert later >= parsedate_to_datetime(soon).timestamp() * 1000 > at_once, failed

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from fmsh.connectors.base import AttemptId, Done, Failed, Outcome
 from fmsh.connectors.http_request import HttpConnector
+from fmsh.connectors.http_transport import Transport
 from fmsh.values import Secret, SecretReference, raised
 from tests.connectors.http_server import Server
 from tests.connectors.loop import Loop, attempt_of
@@ -34,9 +35,9 @@ def seal(text: str) -> Secret:
 class Client:
     """A connector in a loop of its own; `ask` makes one attempt and waits for its outcome."""
 
-    def __init__(self) -> None:
+    def __init__(self, transport: Transport | None = None) -> None:
         self.loop = Loop()
-        self.connector = HttpConnector(reveal, lambda: seal)
+        self.connector = HttpConnector(reveal, lambda: seal, transport)
         self._steps = itertools.count(1)
 
     def start(
@@ -64,3 +65,7 @@ class Client:
         outcome = self.ask(method, url, **arguments)
         assert isinstance(outcome, Failed), outcome
         return outcome
+
+    def close(self) -> None:
+        self.connector.close()
+        self.loop.close()

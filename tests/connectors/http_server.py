@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Act = Callable[[socket.socket], None]
+Act = "Callable[[socket.socket], None]"
 
 
 class Seen(NamedTuple):
@@ -23,10 +23,14 @@ class Seen(NamedTuple):
 
 
 class Server:
-    """Answers the n-th request with the n-th of `answers` (the last one for all that follow): bytes, or what to do."""
+    """Answers the n-th request with the n-th of `answers` (the last one for all that follow): bytes, or what to do.
 
-    def __init__(self, *answers: bytes | Act) -> None:
+    `secure` makes of an accepted connection one with TLS.
+    """
+
+    def __init__(self, *answers: bytes | Act, secure: Callable[[socket.socket], socket.socket] | None = None) -> None:
         self.answers: list[bytes | Act] = list(answers)
+        self._secure = secure
         self.seen: list[Seen] = []
         self.arrived = threading.Semaphore(0)
         self._lock = threading.Lock()
@@ -37,13 +41,16 @@ class Server:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self._secure else ''}://127.0.0.1:{self.port}"
 
     def close(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for connection in self._connections:
             connection.close()
+
+    def answer_to(self, seen: Seen) -> bytes | Act:
+        return self.answers[min(len(self.seen), len(self.answers) - 1)]
 
     def _accept(self) -> None:
         while True:
@@ -56,11 +63,13 @@ class Server:
             threading.Thread(target=self._serve, args=(connection, len(self._connections)), daemon=True).start()
 
     def _serve(self, connection: socket.socket, number: int) -> None:
-        reader = connection.makefile("rb")
         try:
+            if self._secure is not None:
+                connection = self._secure(connection)
+            reader = connection.makefile("rb")
             while (seen := _read(reader, number)) is not None:
                 with self._lock:
-                    answer = self.answers[min(len(self.seen), len(self.answers) - 1)]
+                    answer = self.answer_to(seen)
                     self.seen.append(seen)
                 self.arrived.release()
                 if callable(answer):

@@ -5,7 +5,7 @@ import socket
 import ssl
 import threading
 import zlib
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from email.utils import format_datetime
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from fmsh.connectors.base import Cancelled, Done, Failed
 from fmsh.connectors.http_message import parse_url
 from fmsh.connectors.http_proxy import proxy_for
 from fmsh.values import Duration, Secret, SecretReference
+from tests.connectors.certificates import self_signed
 from tests.connectors.http_client import Client, Serve, seal
 from tests.connectors.http_server import answer, cut_after, drip, json_answer, reset, stall
 
@@ -526,7 +527,7 @@ def test_more_requests_than_workers_all_get_their_answer(client: Client, serve: 
 
 def test_a_certificate_that_is_not_trusted_is_refused_for_good(client: Client, tmp_path: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(_self_signed(tmp_path))
+    context.load_cert_chain(self_signed(tmp_path))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         id = client.start("GET", f"https://127.0.0.1:{listener.getsockname()[1]}/")
         connection, _ = listener.accept()
@@ -539,7 +540,7 @@ def test_a_certificate_that_is_not_trusted_is_refused_for_good(client: Client, t
 
 def test_insecure_looks_at_no_certificate(client: Client, tmp_path: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(_self_signed(tmp_path))
+    context.load_cert_chain(self_signed(tmp_path))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         id = client.start("GET", f"https://127.0.0.1:{listener.getsockname()[1]}/", insecure=True)
         connection, _ = listener.accept()
@@ -547,22 +548,3 @@ def test_insecure_looks_at_no_certificate(client: Client, tmp_path: Path) -> Non
             assert secured.recv(4096).startswith(b"GET / HTTP/1.1")
             secured.sendall(json_answer("1"))
             assert client.loop.outcome_of(id) == Done(1)
-
-
-def _self_signed(directory: Path) -> str:
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    builder = builder.serial_number(1).not_valid_before(now).not_valid_after(now + timedelta(days=1))
-    certificate = builder.sign(key, hashes.SHA256())
-    form = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    path = directory / "server.pem"
-    path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, *form) + certificate.public_bytes(serialization.Encoding.PEM)
-    )
-    return str(path)
