@@ -11,6 +11,7 @@ reused. A user's record whose first key could be mistaken for a tag is wrapped: 
     $range    [start, end exclusive, step]                      $record   a record with a key that begins with $
 
     $block    [code id, scope id]: in snapshots only, whose reader puts code and scope in
+    $blob_text  the hash of a text that is kept beside: in events only, whose reader puts the text in
 
 Why a writer of our own beside msgspec: importing msgspec or json costs 13 to 35 ms of the budget of `fmsh -c true`; and
 msgspec writes nan as null, and json ints beyond 64 bits as they are, where other readers would lose digits.
@@ -22,6 +23,7 @@ from __future__ import annotations
 import sys
 from _json import encode_basestring
 
+from fmsh.record import Record
 from fmsh.values import Block, Duration, ErrorValue, Handle, Secret, SecretReference
 
 TYPE_CHECKING = False
@@ -33,6 +35,12 @@ if TYPE_CHECKING:
 
 INT_MAX = 2**63 - 1
 INT_MIN = -(2**63)
+
+
+class Aside(Record):
+    """Stands for a text that is kept beside what is written, by its hash."""
+
+    hash: str
 
 
 def encode(value: Value) -> str:
@@ -185,6 +193,7 @@ _WRITERS: dict[type, Callable[[Any], str]] = {
     ErrorValue: lambda value: f'{{"$error":{_encode_record(value.fields)}}}',
     Handle: lambda value: f'{{"$handle":{_encode_list([value.kind, value.id, value.fields_])}}}',
     Block: lambda value: f'{{"$block":[{value.code.id},{value.scope.id}]}}',
+    Aside: lambda value: f'{{"$blob_text":"{value.hash}"}}',
     range: lambda value: f'{{"$range":[{value.start},{value.stop},{value.step}]}}',
 }
 

@@ -1,7 +1,9 @@
 """Between events and what the store keeps of them: the wire form, and blobs for what is large.
 
-An event whose data is over `INLINE_MAX` is kept as `{"$blob": hash}`, and its data as a blob of the same commit. No
-event has a field that begins with `$`, so the two cannot be mistaken for each other.
+A text over `INLINE_MAX` that is a field of an event, or a field of such a field, is a blob of the same commit as it is,
+and the event has `{"$blob_text": hash}` in its place. An event whose data is over `INLINE_MAX` even so is kept as
+`{"$blob": hash}`, and all its data as a blob. No event has a field that begins with `$`, and the wire form writes no
+such record of a user's, so neither can be mistaken for anything else.
 """
 
 from __future__ import annotations
@@ -24,7 +26,10 @@ if TYPE_CHECKING:
 
 INLINE_MAX = 64 * 1024  # characters; ARCHITECTURE 8.5
 BLOB_PREFIX = '{"$blob":"'
+TEXT_PREFIX = '{"$blob_text":"'
+REFERENCE_END = '"}'
 HASH_BYTES = 32
+HASH_DIGITS = 2 * HASH_BYTES
 
 
 class Recording:
@@ -38,7 +43,7 @@ class Recording:
 
     def add(self, event: Event, *, at_ms: int, step: int | None = None) -> None:
         """Adds an event at the end."""
-        self._add(type(event).__name__, events.encode(event), at_ms, step)
+        self._add(type(event).__name__, event, at_ms, step)
 
     def begin_with(self, event: Event, *, at_ms: int) -> None:
         """Puts an event before all others; it must be a small one."""
@@ -46,16 +51,35 @@ class Recording:
 
     def add_request(self, request: Request, *, at_ms: int) -> None:
         """Adds the RequestMade of a request; its fields are the same, so the hot path makes no second record."""
-        self._add("RequestMade", events.encode(request), at_ms, request.step)  # type: ignore[arg-type]
+        self._add("RequestMade", request, at_ms, request.step)
 
-    def _add(self, type_name: str, data_json: str, at_ms: int, step: int | None) -> None:
+    def _add(self, type_name: str, event: Event | Request, at_ms: int, step: int | None) -> None:
+        data = events.data_of(event)
+        for name, value in data.items():
+            if type(value) is str:
+                if len(value) > INLINE_MAX:
+                    data[name] = self._put_aside(value)
+            elif type(value) is dict:
+                for item in value.values():
+                    if type(item) is str and len(item) > INLINE_MAX:
+                        data[name] = {key: self._put_aside(each) for key, each in value.items()}
+                        break
+        data_json = wire.encode(data)
         if len(data_json) > INLINE_MAX:
-            data_json = f'{BLOB_PREFIX}{self.add_blob(data_json)}"}}'
+            data_json = f"{BLOB_PREFIX}{self.add_blob(events.encode(event).encode())}{REFERENCE_END}"
         self.events.append(NewEvent(type_name, at_ms, data_json, step))
 
-    def add_blob(self, text: str) -> str:
+    def _put_aside(self, value: Value) -> Value:
+        """Makes a blob of a large text, and gives what stands for it. Everything else stays as it is."""
+        if type(value) is not str or len(value) <= INLINE_MAX:
+            return value
+        try:
+            return wire.Aside(self.add_blob(value.encode()))
+        except UnicodeEncodeError:  # bytes that are not UTF-8: as the wire form writes them
+            return value
+
+    def add_blob(self, data: bytes) -> str:
         """Adds a blob and gives its hash."""
-        data = text.encode()
         blob_hash = hash_of(data)
         self.blobs.append((blob_hash, data))
         return blob_hash
@@ -69,13 +93,32 @@ def hash_of(data: bytes) -> str:
 def read(store: EventStore, stored: StoredEvent) -> Event:
     """Reads an event back, with its blob. Raises: StoreMissing: the blob has expired."""
     data_json = stored.data_json
-    if data_json.startswith(BLOB_PREFIX):
-        data_json = store.blob(data_json[len(BLOB_PREFIX) : -2]).decode()
+    whole = whole_blob(data_json)
+    if whole is not None:
+        data_json = store.blob(whole).decode()
+    elif TEXT_PREFIX in data_json:
+        first, *rest = data_json.split(TEXT_PREFIX)
+        texts = [wire.encode(store.blob(part[:HASH_DIGITS]).decode()) for part in rest]
+        after = [part[HASH_DIGITS + len(REFERENCE_END) :] for part in rest]
+        data_json = first + "".join(text + part for text, part in zip(texts, after, strict=True))
     return events.decode(stored.type, stored.step, data_json)
+
+
+def whole_blob(data_json: str) -> str | None:
+    """Names the blob that holds all data of an event, if one does."""
+    return data_json[len(BLOB_PREFIX) : -len(REFERENCE_END)] if data_json.startswith(BLOB_PREFIX) else None
+
+
+def blobs_named(data_json: str) -> list[str]:
+    """Names the blobs without which an event cannot be read."""
+    whole = whole_blob(data_json)
+    return [part[:HASH_DIGITS] for part in data_json.split(TEXT_PREFIX)[1:]] if whole is None else [whole]
 
 
 def value_json(value: Value) -> str | None:
     """Writes a job's value for its row; None if it is large: then only the JobEnded event has it."""
+    if type(value) is str and len(value) > INLINE_MAX:
+        return None
     written = wire.encode(value)
     return written if len(written) <= INLINE_MAX else None
 

@@ -316,8 +316,8 @@ class _Output:
 
     def _blobs_of(self, stored: StoredEvent) -> Iterator[lines.Line]:
         """The values that an event names. Those that have expired are not needed any more, or not to be had."""
-        if stored.data_json.startswith(recording.BLOB_PREFIX):
-            yield from self._blob(stored.data_json[len(recording.BLOB_PREFIX) : -2], seq=stored.seq)
+        for hash in recording.blobs_named(stored.data_json):
+            yield from self._blob(hash, seq=stored.seq)
         if stored.type == "JobStarted":
             event = read_event(self._store, stored)
             if isinstance(event, JobStarted):

@@ -179,7 +179,7 @@ class Wanted:
     def __init__(self) -> None:
         self._after = 0
         self.environment = ""
-        self._of_blobs: dict[str, set[str]] = {}
+        self._with_secrets: dict[str, str] = {}  # blobs that may refer to some, if they are in the wire form
         self._values = Values()
         self._names: set[str] = set()
 
@@ -191,7 +191,7 @@ class Wanted:
     def see_blob(self, line: lines.BlobLine) -> None:
         list(self._values.see(line, ""))
         if line.text is not None and '"$secret"' in line.text:
-            self._of_blobs[line.hash] = needed_secrets.names_in(line.text)
+            self._with_secrets[line.hash] = line.text
 
     def see_event(self, line: lines.EventLine) -> None:
         text = lines.text_of(line.data)
@@ -201,10 +201,13 @@ class Wanted:
         if line.seq <= self._after:
             return
         self._names |= needed_secrets.names_in(text)
-        self._names |= self._of_blobs.get(_named_by(line) or "", set())
+        self._names |= self._names_in_blob(recording.whole_blob(text))
 
     def names(self) -> frozenset[str]:
-        return frozenset(self._names | self._of_blobs.get(self.environment, set()))
+        return frozenset(self._names | self._names_in_blob(self.environment))
+
+    def _names_in_blob(self, hash: str | None) -> set[str]:
+        return needed_secrets.names_in(self._with_secrets.get(hash or "", ""))
 
 
 class Values:
@@ -223,27 +226,22 @@ class Values:
 
     def started(self, line: lines.EventLine) -> JobStarted:
         """Reads the first event, which is written anew."""
-        hash = _named_by(line)
-        text = lines.text_of(line.data) if hash is None else self._waiting.pop(hash).decode()
+        text = lines.text_of(line.data)
+        hash = recording.whole_blob(text)
+        text = text if hash is None else self._waiting.pop(hash).decode()
         event = events.decode(line.type, line.step, text)
         assert isinstance(event, JobStarted)
         return event
 
     def used_by(self, line: lines.EventLine) -> Iterator[KeptBlob | BlobUse]:
-        """Gives the value that an event names, or that it is used once more. One that has expired is not there."""
-        hash = _named_by(line)
+        """Gives the values that an event names, or that one is used once more. One that has expired is not there."""
         data, self._waiting = self._waiting, {}
-        if hash in self._kept:
-            yield BlobUse(str(hash), line.seq)
-        elif hash in data:
-            self._kept.add(str(hash))
-            yield KeptBlob(str(hash), data[hash], line.seq)
-
-
-def _named_by(line: lines.EventLine) -> str | None:
-    """Names the value that holds the data of an event, if they are too large for it."""
-    text = lines.text_of(line.data)
-    return text[len(recording.BLOB_PREFIX) : -2] if text.startswith(recording.BLOB_PREFIX) else None
+        for hash in recording.blobs_named(lines.text_of(line.data)):
+            if hash in self._kept:
+                yield BlobUse(hash, line.seq)
+            elif hash in data:
+                self._kept.add(hash)
+                yield KeptBlob(hash, data[hash], line.seq)
 
 
 def _require_program(desk: Desk, program: NewProgram) -> None:

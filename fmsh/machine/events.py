@@ -18,6 +18,7 @@ from fmsh.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from fmsh.machine.effects import Request
     from fmsh.values import ErrorValue, Value
 
 
@@ -155,15 +156,20 @@ TYPES: dict[str, type[Event]] = {
 }
 
 
-def encode(event: Event) -> str:
-    """Writes the data of an event in the wire form. Fields at their default are left out."""
+def data_of(event: Event | Request) -> dict[str, Value]:
+    """Gives the data of an event. Fields at their default are left out."""
     defaults = event.defaults
     data = {}
     for field in event.fields:
         value = getattr(event, field)
         if field != "step" and not (field in defaults and value is defaults[field]):
             data[field] = value
-    return wire.encode(data)
+    return data
+
+
+def encode(event: Event | Request) -> str:
+    """Writes the data of an event in the wire form."""
+    return wire.encode(data_of(event))
 
 
 def decode(kind: str, step: int | None, data_json: str) -> Event:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from fmsh.connectors.base import Done
+from fmsh.engine import recording
+from fmsh.machine.events import JobEnded
 from fmsh.values import error_value
 from tests.engine import programs as p
 from tests.engine.world import DyingStore, World, failed, history, last_event, types
@@ -208,24 +212,38 @@ def test_a_fault_of_the_machine_parks_its_job_and_no_other() -> None:
     process.step_until(lambda: process.state(bad) == "cancelled")
 
 
-def test_large_values_are_blobs_and_come_back() -> None:
+@pytest.mark.parametrize(
+    ("large", "stands_for_it"),
+    [
+        ("x" * 100_000 + '"\\\n\x00é{"$blob_text":"', '{"$blob_text":"'),
+        (["x" * 100_000, '{"$blob":"'], '{"$blob":"'),
+        ({"out": "x" * 100_000, "of": {"deep": 1}, "other": "y" * 100_000}, '{"$blob_text":"'),
+        ({"out": "x" * 100_000, "deep": ["y" * 100_000]}, '{"$blob":"'),
+        ("\udcff" * 100_000, '{"$blob":"'),
+        ({"$blob_text": "x" * 100_000, "more": None}, '{"$blob_text":"'),
+    ],
+)
+def test_large_values_are_blobs_and_come_back(large: object, stands_for_it: str) -> None:
     world = World()
     process = world.process()
-    large = "x" * 100_000
     a = p.Assembler()
     program = a.program(p.request("done", value=large), p.request("hold"), p.evaluate(0, lambda scope: scope.slots[1]))
     job_id = process.submit(program)
     process.settle()
-    assert '{"$blob":"' in history(process.store, job_id)[1][2]
+    assert '{"$blob' in history(process.store, job_id)[1][2]
     process.kill()
     heir = world.process()
     assert heir.engine.adopt(job_id)
     heir.settle()
+    assert world.effects.attempts[0].arguments["value"] == large
     heir.connector.finish(2, Done(large))
     heir.settle()
     job = heir.store.job(job_id)
     assert job is not None and job.state == "succeeded" and job.value_json is None
-    assert last_event(heir.store, job_id, "JobEnded").data_json.startswith('{"$blob":"')
+    ended = last_event(heir.store, job_id, "JobEnded")
+    assert stands_for_it in ended.data_json and len(ended.data_json) < 1000
+    event = recording.read(heir.store, ended)
+    assert isinstance(event, JobEnded) and event.value == large
 
 
 def test_a_failure_is_retried_with_growing_waits_and_the_same_key() -> None:

@@ -128,9 +128,10 @@ def without(document: dict[str, Any], *names: str) -> dict[str, Any]:
 def test_a_job_arrives_whole(here: Place, there: Place) -> None:
     Story(there.store)  # so that numbers differ
     made = story(here, key="k", name="n", env="prod")
-    large = "x" * 100_000
+    large = "x" * 100_000 + '{"$secret":[{"secret":"of nobody"}]}'
     here.store.open_callback(NewCallback(made.id, "7", TOKEN, None, ("PUT",), True, '{"reply":true}'))
     made.add_large(Displayed(large))
+    made.add_large(Displayed(large))  # whose value is kept once
     made.wait_for(PERSON)
     given_up(made)
     assert here.store.deliver_callback(TOKEN, '{"body":1}', dedupe_id="d", method="PUT", now_ms=1) is not None
@@ -146,7 +147,7 @@ def test_a_job_arrives_whole(here: Place, there: Place) -> None:
     after = there.screen.json("show", "2")
     assert without(after, "id", "owner", "detached") == without(before, "id", "owner", "detached")
     assert after["detached"] is True and after["waiting_for"] == [PERSON]
-    assert there.screen.run("output", "2") == 0 and there.screen.out == "one\n" + large
+    assert there.screen.run("output", "2") == 0 and there.screen.out == "one\n" + large + large
     taken = there.store.belongings(2)
     assert [found.dedupe_id for found in taken.delivered] == ["callback 7 d"] and taken.inbox[
         0
