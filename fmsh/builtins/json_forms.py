@@ -7,6 +7,7 @@ message.
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from fmsh.builtins.complaints import need_int, too_much, unreadable
@@ -37,10 +38,15 @@ def from_json(text: str) -> Value:
         from msgspec import MsgspecError
         from msgspec.json import decode
 
+        gc.disable()
         try:
             return decode(text)
         except (MsgspecError, UnicodeError, RecursionError):
             pass
+        finally:  # a document has no cycles: looking for them in a large one would take as long as reading it
+            gc.freeze()
+            gc.unfreeze()  # it is among the old objects now
+            gc.enable()
     return read_json(text)
 
 

@@ -31,8 +31,8 @@ def where(items: Items, predicate: Callable[[Value], Value]) -> Value:
     > [{name: a, up: true}, {name: b, up: false}] | where { .up } | get name
     a
     """
-    of_ints = for_whole_numbers(predicate, items, gives=bool)
-    return [item for item in items if truth(predicate(item))] if of_ints is None else of_ints(items)
+    found = at_once(predicate, items, gives=bool)
+    return [item for item in items if truth(predicate(item))] if found is None else found
 
 
 def each(items: Items, block: Callable[[Value], Value]) -> Value:
@@ -42,21 +42,17 @@ def each(items: Items, block: Callable[[Value], Value]) -> Value:
     10
     20
     """
-    of_ints = for_whole_numbers(block, items, gives=int)
-    return [block(item) for item in items] if of_ints is None else of_ints(items)
+    found = at_once(block, items, gives=int)
+    return [block(item) for item in items] if found is None else found
 
 
-def for_whole_numbers(
-    block: Callable[[Value], Value], items: Items, *, gives: type
-) -> Callable[[Items], list[Value]] | None:
-    """A faster way of all items through a block that `gives` a number (or that chooses: a bool), if it has one.
+def at_once(block: Callable[[Value], Value], items: Items, *, gives: type) -> list[Value] | None:
+    """Puts all items through a block that `gives` a number (or that chooses: a bool), in its faster form.
 
-    It has one for items that are all whole numbers.
+    None if the block has none, or not for these items.
     """
-    of_ints: Callable[[Items], list[Value]] | None = getattr(block, "of_ints", None)
-    if of_ints is None or block.ints_give is not gives or not items or type(items[0]) is not int:  # type: ignore[attr-defined]
-        return None
-    return of_ints if type(items) is range or set(map(type, items)) == {int} else None
+    lowered = getattr(block, "lowered", None)
+    return lowered.of(items) if lowered is not None and lowered.gives is gives else None
 
 
 def reduce(items: Items, block: Callable[[Value, Value], Value], **flags: Value) -> Value:

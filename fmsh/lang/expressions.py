@@ -326,7 +326,7 @@ def block_function(c: Compiler, b: AnyBody, node: s.BlockLiteral) -> _ast.expr:
         body += [*c.generator.needed([value]), g.assign(local, value, statement.id)]
     last = node.body.statements[-1:]
     value = expression(c, inner, last[0]) if last else g.constant(None, node.id)
-    decorators = [] if body or len(parameters) != 1 else _for_ints(c, value, parameters[0], node.id)
+    decorators = [] if body or len(parameters) != 1 else _lowered(c, value, parameters[0], node.id)
     body += [*c.generator.needed([value]), g.returned(value, node.id)]
     c.generator.blocks[made] = g.define(
         made, parameters, body, node.id, defaults=len(parameters), decorators=decorators
@@ -341,14 +341,15 @@ def checked_parameter(c: Compiler, parameter: s.Parameter, value: _ast.expr) -> 
     return g.call("check_argument", [value, *(g.constant(text, parameter.id) for text in texts)], parameter.id)
 
 
-def _for_ints(c: Compiler, value: _ast.expr, item: str, line: int) -> list[_ast.expr]:
-    from fmsh.lang.lowering import for_ints, with_ints
+def _lowered(c: Compiler, value: _ast.expr, item: str, line: int) -> list[_ast.expr]:
+    from fmsh.lang.lowering import lower, lowered
 
-    found = for_ints(value, item, line)
+    found = lower(value, item, line)
     if found is None:
         return []
-    mapped, kind = found
-    return [g.call(c.generator.bind("b", with_ints), [mapped, g.name(c.generator.bind("k", kind), line)], line)]
+    function, inputs, gives = found
+    known = [g.name(c.generator.bind("k", fact), line) for fact in (inputs, gives)]
+    return [g.call(c.generator.bind("b", lowered), [function, *known], line)]
 
 
 def _unpack(c: Compiler, inner: PythonBody, pattern: Node, local: str) -> list[_ast.stmt]:

@@ -1,8 +1,10 @@
-"""A computing block for whole numbers: the same in Python's own operators, over a whole list of nothing else.
+"""A computing block in Python's own operators, over a whole list whose items are of the kinds that it is made for.
 
-The operators of the language look at the kinds of both sides. Where a block says nothing but whole numbers and its
-item, these kinds are known as soon as the item's is, and Python's operators give the same. What could give an error or
-a number that is too large (`*`, `**`, a division by something that is not a literal) stays a call.
+The operators of the language look at the kinds of both sides. Where a block says nothing but literals, its item and the
+item's fields, what it needs of their kinds is known when it is compiled: `{ .age > 40 and .name == x }` needs a number
+and a text. For a list where every item has them Python's operators give the same; for any other list the block is what
+it always was. What could give an error or a number that is too large (`*`, `**`, a division by something that is not a
+literal) stays a call.
 """
 
 from __future__ import annotations
@@ -10,11 +12,22 @@ from __future__ import annotations
 import _ast
 
 from fmsh.lang import generated as g
+from fmsh.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+    from fmsh.values import Value
+
+    Kinds = frozenset[type]
+    Inputs = tuple[tuple[str | None, Kinds], ...]
+
+_INT: Kinds = frozenset({int})
+_NUMBER: Kinds = frozenset({int, float})
+_TEXT: Kinds = frozenset({str})
+_BOOL: Kinds = frozenset({bool})
 
 _ARITHMETIC: dict[str, type[_ast.operator]] = {"add": _ast.Add, "subtract": _ast.Sub}
 _DIVISIONS: dict[str, type[_ast.operator]] = {"modulo": _ast.Mod, "floor_divide": _ast.FloorDiv}
@@ -29,79 +42,151 @@ _COMPARISONS: dict[str, type[_ast.cmpop]] = {
 _CALLS = ("multiply", "negate", *_DIVISIONS)  # of whole numbers they give whole numbers
 
 
-def with_ints(of_ints: Callable[[Any], list[Any]], gives: type) -> Callable[[Any], Any]:
-    """The decorator of a block that has such a form. Commands find it as `of_ints`, and its kind as `ints_give`."""
+class Lowered(Record):
+    """What a block is for lists that have its `inputs`, each an item's field or (None) the item, with its kinds.
+
+    `function` takes the items, or tuples of an item and its fields where there are fields. Of a block that `gives` a
+    bool it chooses items, of one that gives a number it makes a list of these.
+    """
+
+    function: Callable[[Any], list[Any]]
+    inputs: Inputs
+    gives: type
+
+    def of(self, items: list[Value] | range) -> list[Value] | None:
+        """Puts all items through; None if they are not of the kinds that the block needs."""
+        columns: list[list[Value]] = []
+        for field, kinds in self.inputs:
+            if field is None:
+                column: list[Value] | range = items
+            else:
+                try:
+                    column = [item[field] for item in items]  # type: ignore[index]
+                except (TypeError, KeyError):
+                    return None
+                columns.append(column)
+            if type(column) is not range and not kinds.issuperset(map(type, column)):
+                return None
+        return self.function(zip(items, *columns, strict=True) if columns else items)
+
+
+def lowered(function: Callable[[Any], list[Any]], inputs: Inputs, gives: type) -> Callable[[Any], Any]:
+    """The decorator of a block that has such a form. Commands find it as `lowered`."""
 
     def decorate(block: Any) -> Any:
-        block.of_ints, block.ints_give = of_ints, gives
+        block.lowered = Lowered(function, inputs, gives)
         return block
 
     return decorate
 
 
-def for_ints(expression: _ast.expr, item: str, line: int) -> tuple[_ast.expr, type] | None:
-    """The form of a block for items that are all whole numbers, and the kind that the block gives.
+def lower(expression: _ast.expr, item: str, line: int) -> tuple[_ast.expr, Inputs, type] | None:
+    """The form of a block whose value is `expression`: its function as a lambda, its inputs, and what it gives.
 
-    Of one that gives a number it is `lambda items: [… for item in items]`; of one that gives a bool
-    `lambda items: [item for item in items if …]`. None if the kind of the items is not enough.
+    None if the block says more than could be known of its kinds.
     """
-    lowered = _lower(expression, item)
-    if lowered is None:
-        return None
-    value, gives = lowered
-    target = g.at(_ast.Name(id=item, ctx=_ast.Store()), line)
-    tests = [value] if gives is bool else []
-    loop = _ast.comprehension(target=target, iter=g.name("items", line), ifs=tests, is_async=0)
-    made = g.at(_ast.ListComp(elt=g.name(item, line) if gives is bool else value, generators=[loop]), line)
-    return g.function_of(["items"], made, line), gives
-
-
-def _lower(node: _ast.expr, item: str) -> tuple[_ast.expr, type] | None:
-    """The expression in Python's operators, with the kind that it gives."""
-    if isinstance(node, _ast.Constant):
-        return (node, type(node.value)) if type(node.value) in (int, bool) else None
-    if isinstance(node, _ast.Name):
-        return (node, int) if node.id == item else None
-    if isinstance(node, _ast.Call):
-        return _lower_call(node, item)
-    if isinstance(node, _ast.UnaryOp) and isinstance(node.op, _ast.Not):
-        operand = _lower_all([node.operand], bool, item)
-        return None if operand is None else (_at(_ast.UnaryOp(op=node.op, operand=operand[0]), node), bool)
-    if isinstance(node, _ast.BoolOp):
-        values = _lower_all(node.values, bool, item)
-        return None if values is None else (_at(_ast.BoolOp(op=node.op, values=values), node), bool)
+    for gives in (bool, int):
+        lowering = _Lowering(item)
+        value = lowering.condition(expression) if gives is bool else lowering.number(expression)
+        names = {field: name for field, (name, _) in lowering.inputs.items()}
+        if value is None or not names or (None in names and len(names) > 1):
+            continue
+        fields = [name for field, name in names.items() if field is not None]
+        target = g.at(_ast.Name(id=item, ctx=_ast.Store()), line)
+        if fields:
+            stored = [g.at(_ast.Name(id=name, ctx=_ast.Store()), line) for name in fields]
+            target = g.at(_ast.Tuple(elts=[target, *stored], ctx=_ast.Store()), line)
+        tests = [value] if gives is bool else []
+        loop = _ast.comprehension(target=target, iter=g.name("items", line), ifs=tests, is_async=0)
+        made = g.at(_ast.ListComp(elt=g.name(item, line) if gives is bool else value, generators=[loop]), line)
+        inputs = tuple((field, kinds) for field, (_, kinds) in lowering.inputs.items())
+        return g.function_of(["items"], made, line), inputs, gives
     return None
 
 
-def _lower_call(node: _ast.Call, item: str) -> tuple[_ast.expr, type] | None:
-    if not isinstance(node.func, _ast.Name) or node.keywords:
-        return None
-    function = node.func.id
-    if function == "truth":
-        inner = _lower_all(node.args, bool, item)
-        return None if inner is None else (inner[0], bool)
-    arguments = _lower_all(node.args, int, item)
-    if arguments is None:
-        return None
-    if function in _COMPARISONS:
-        left, right = arguments
-        return _at(_ast.Compare(left=left, ops=[_COMPARISONS[function]()], comparators=[right]), node), bool
-    operator = _ARITHMETIC.get(function)
-    if function in _DIVISIONS and isinstance(arguments[1], _ast.Constant) and arguments[1].value != 0:
-        operator = _DIVISIONS[function]
-    if operator is not None:
-        left, right = arguments
-        return _at(_ast.BinOp(left=left, op=operator(), right=right), node), int
-    if function in _CALLS:
-        return _at(_ast.Call(func=node.func, args=arguments, keywords=[]), node), int
-    return None
+class _Lowering:
+    """One expression in Python's operators. Every method gives None for what is not known to be of its kind."""
 
+    def __init__(self, item: str) -> None:
+        self._item = item
+        self.inputs: dict[str | None, tuple[str, Kinds]] = {}  # field → its variable, and what it must be
 
-def _lower_all(nodes: list[_ast.expr], kind: type, item: str) -> list[_ast.expr] | None:
-    found = [_lower(node, item) for node in nodes]
-    if any(each is None or each[1] is not kind for each in found):
-        return None
-    return [each[0] for each in found if each is not None]
+    def condition(self, node: _ast.expr) -> _ast.expr | None:
+        match node:
+            case _ast.Constant(value=bool()):
+                return node
+            case _ast.Call(func=_ast.Name(id="truth"), args=[inner]):
+                return self.condition(inner)
+            case _ast.Call(func=_ast.Name(id=function), args=[left, right]) if function in _COMPARISONS:
+                return self._comparison(node, _COMPARISONS[function](), left, right)
+            case _ast.UnaryOp(op=_ast.Not(), operand=operand):
+                inner_value = self.condition(operand)
+                return None if inner_value is None else _at(_ast.UnaryOp(op=node.op, operand=inner_value), node)
+            case _ast.BoolOp(op=operator, values=values):
+                inner_values = [self.condition(value) for value in values]
+                known = [value for value in inner_values if value is not None]
+                return _at(_ast.BoolOp(op=operator, values=known), node) if len(known) == len(values) else None
+        return self._input(node, _BOOL)
+
+    def _comparison(self, node: _ast.expr, operator: _ast.cmpop, left: _ast.expr, right: _ast.expr) -> _ast.expr | None:
+        is_text = any(isinstance(side, _ast.Constant) and type(side.value) is str for side in (left, right))
+        sides = [self._text(side) if is_text else self._operand(side) for side in (left, right)]
+        if sides[0] is None or sides[1] is None:
+            return None
+        return _at(_ast.Compare(left=sides[0], ops=[operator], comparators=[sides[1]]), node)
+
+    def _text(self, node: _ast.expr) -> _ast.expr | None:
+        if isinstance(node, _ast.Constant):
+            return node if type(node.value) is str else None
+        return self._input(node, _TEXT)
+
+    def _operand(self, node: _ast.expr) -> _ast.expr | None:
+        """A number of either kind, on a side of a comparison."""
+        if isinstance(node, _ast.Constant) and type(node.value) is float:
+            return node
+        return self._input(node, _NUMBER) or self.number(node)
+
+    def number(self, node: _ast.expr) -> _ast.expr | None:
+        """A whole number."""
+        if isinstance(node, _ast.Constant):
+            return node if type(node.value) is int else None
+        match node:
+            case _ast.Call(func=_ast.Name(id=function), args=arguments, keywords=[]):
+                if function in _CALLS or function in _ARITHMETIC:
+                    return self._arithmetic(node, function, arguments)
+        return self._input(node, _INT)
+
+    def _arithmetic(self, node: _ast.Call, function: str, arguments: list[_ast.expr]) -> _ast.expr | None:
+        found = [self.number(argument) for argument in arguments]
+        values = [value for value in found if value is not None]
+        if len(values) < len(found):
+            return None
+        operator = _ARITHMETIC.get(function)
+        if function in _DIVISIONS and isinstance(values[1], _ast.Constant) and values[1].value != 0:
+            operator = _DIVISIONS[function]
+        if operator is None:
+            return _at(_ast.Call(func=node.func, args=values, keywords=[]), node)
+        return _at(_ast.BinOp(left=values[0], op=operator(), right=values[1]), node)
+
+    def _input(self, node: _ast.expr, kinds: Kinds) -> _ast.expr | None:
+        """The item, or a field of it."""
+        match node:
+            case _ast.Name(id=self._item):
+                field = None
+            case _ast.Call(
+                func=_ast.Name(id="get_field"),
+                args=[_ast.Name(id=self._item), _ast.Constant(value=str(field)), _ast.Constant(value=False)],
+            ):
+                pass
+            case _:
+                return None
+        name, before = self.inputs.get(
+            field, (self._item if field is None else f"{self._item}_{len(self.inputs)}", kinds)
+        )
+        if not before & kinds:
+            return None
+        self.inputs[field] = (name, before & kinds)
+        return g.name(name, node.lineno)
 
 
 def _at(made: _ast.expr, node: _ast.expr) -> _ast.expr:
