@@ -15,6 +15,7 @@ from fmsh.errors import ConnectorError, SourceError, UsageError
 from fmsh.lang.compiler import compile_program
 from fmsh.lang.parser import parse
 from fmsh.lang.tree import from_data, to_data
+from fmsh.machine.effects import PLUGIN_PREFIX
 from fmsh.machine.library import Library
 from fmsh.secrets import OPERATIONS, Secrets
 from fmsh.spans import Source
@@ -221,20 +222,32 @@ def observe_plainly(operation: str, arguments: dict[str, Value]) -> Value:
 
 
 class Connectors:
-    """The connectors by name, each made when it is first asked for."""
+    """The connectors by name, each made when it is first asked for; `plug_in` makes those that others wrote."""
 
     def __init__(
-        self, makers: Mapping[str, Callable[[], Connector]], wrap: Callable[[str, Connector], Connector] | None
+        self,
+        makers: Mapping[str, Callable[[], Connector]],
+        plug_in: Callable[[str], Connector],
+        wrap: Callable[[str, Connector], Connector] | None,
     ) -> None:
         self._makers = makers
+        self._plug_in = plug_in
         self._wrap = wrap
         self._made: dict[str, Connector] = {}
 
     def get(self, name: str) -> Connector | None:
-        if name not in self._made and name in self._makers:
-            made = self._makers[name]()
+        if name not in self._made:
+            made = self._make(name)
+            if made is None:
+                return None
             self._made[name] = made if self._wrap is None else self._wrap(name, made)
-        return self._made.get(name)
+        return self._made[name]
+
+    def _make(self, name: str) -> Connector | None:
+        if name.startswith(PLUGIN_PREFIX):
+            return self._plug_in(name.removeprefix(PLUGIN_PREFIX))
+        maker = self._makers.get(name)
+        return None if maker is None else maker()
 
     def close(self) -> None:
         for connector in self._made.values():
@@ -289,7 +302,7 @@ class Assembly:
             "person": self._person,
             "file": self._file,
         }
-        self.connectors = Connectors(makers, wrap)
+        self.connectors = Connectors(makers, self._plugin, wrap)
         self.engine = Engine(
             self.store,
             self.connectors,  # type: ignore[arg-type]  # a mapping as far as `get`
@@ -383,6 +396,24 @@ class Assembly:
         from fmsh.connectors.files import FileConnector
 
         return FileConnector(self.secrets.reveal, self._umask)
+
+    def _plugin(self, name: str) -> Connector:
+        from fmsh.connectors.plugin import Plugin, World
+
+        loop = self.loop
+        world = World(self.secrets.reveal, lambda seconds, callback: loop.submit(loop.after, seconds, callback))
+        return Plugin(name, lambda: self._package_of(name), world, loop.submit)
+
+    def _package_of(self, name: str) -> str:
+        """What `config.toml` says now: a daemon need not start again for a new connector. Raises: UsageError."""
+        from fmsh import configuration
+
+        path = self.settings.config_directory + "/config.toml"
+        package = configuration.read(path).get(f"connectors.{name}")
+        if package is None:
+            hint = f'name its package in {path}: [connectors] {name} = "PACKAGE"'
+            raise UsageError(f"there is no connector {name}", hint=hint)
+        return package
 
     def _exchange(self, name: str, **acts: str) -> Callable[[], Connector]:
         """Gives the maker of a connector whose operations are functions of `fmsh.exchange`."""

@@ -1,6 +1,7 @@
 """The settings that people choose: one table, which the environment and `config.toml` fill, in that order.
 
-To add a setting write one line in `TABLE`; `Settings.value` gives it. A new kind of value is a reader in `KINDS`.
+To add a setting write one line in `TABLE`; `Settings.value` gives it. A new kind of value is a reader in `KINDS`. What
+people name themselves is a line in `FAMILIES`: `connectors.rows` is of the family `connectors`.
 Everything in the file is checked when it is read: a misspelt setting must not be taken for one that is not set.
 
 `tomllib` is imported where there is a file to read, and costs most of what reading it costs.
@@ -49,6 +50,19 @@ TABLE: Mapping[str, Setting] = {
 }
 
 
+FAMILIES: Mapping[str, Setting] = {
+    "connectors": Setting("package", None, "the Python package that has a connector, for `perform NAME …`"),
+}
+
+
+def setting_of(name: str) -> Setting | None:
+    """Gives what is known of a setting; None if there is none of that name."""
+    family, _, own = name.partition(".")
+    if own and family in FAMILIES:
+        return FAMILIES[family] if own.replace("-", "_").isidentifier() and own.isascii() else None
+    return TABLE.get(name)
+
+
 class Choice(Record):
     """What holds for a setting. `written`: as a person would write it. `origin`: a variable, a file, or `default`."""
 
@@ -68,7 +82,7 @@ def choices(path: str, environment: Mapping[str, str]) -> list[Choice]:
         elif name in chosen:
             written, origin = chosen[name], path
         found.append(Choice(name, written, origin))
-    return found
+    return found + [Choice(name, written, path) for name, written in chosen.items() if name not in TABLE]
 
 
 def value(chosen: Mapping[str, str], name: str) -> Any:
@@ -103,7 +117,7 @@ def flattened(tables: Mapping[str, Any], path: str, prefix: str = "") -> dict[st
     found: dict[str, str] = {}
     for key, entry in tables.items():
         name = prefix + key
-        if isinstance(entry, dict) and any(known.startswith(name + ".") for known in TABLE):
+        if isinstance(entry, dict) and (name in FAMILIES or any(known.startswith(name + ".") for known in TABLE)):
             found |= flattened(entry, path, name + ".")
         else:
             check(name, entry, where=path)
@@ -114,10 +128,11 @@ def flattened(tables: Mapping[str, Any], path: str, prefix: str = "") -> dict[st
 def check(name: str, written: object, *, where: str = "") -> None:
     """Sees that a setting exists and can be this. Raises: UsageError."""
     place = f"{where}: " if where else ""
-    if name not in TABLE:
+    setting = setting_of(name)
+    if setting is None:
         raise UsageError(f"{place}there is no setting {name}", hint=_advice(name))
     try:
-        KINDS[TABLE[name].kind](written)
+        KINDS[setting.kind](written)
     except ValueError as wanted:
         raise UsageError(f"{place}{name} must be {wanted}, this is {_shown(written)}") from None
 
@@ -125,6 +140,8 @@ def check(name: str, written: object, *, where: str = "") -> None:
 def _advice(name: str) -> str:
     import difflib
 
+    if name.partition(".")[0] in FAMILIES:
+        return "the name after the point is a word of letters, digits, _ and -"
     near = difflib.get_close_matches(name, TABLE, 1)
     return f"did you mean {near[0]}?" if near else "`fmsh config` lists the settings"
 
@@ -157,7 +174,18 @@ def _size_bytes(written: object) -> int:
     return int(number) * SIZES[unit]
 
 
-KINDS: Mapping[str, Callable[[Any], Any]] = {"duration": _duration_ms, "size": _size_bytes, "text": _text}
+def _package(written: object) -> str:
+    if not isinstance(written, str) or not all(part.isidentifier() for part in written.split(".")):
+        raise ValueError("the name of a Python package, such as fmsh_rows")
+    return written
+
+
+KINDS: Mapping[str, Callable[[Any], Any]] = {
+    "duration": _duration_ms,
+    "size": _size_bytes,
+    "text": _text,
+    "package": _package,
+}
 
 
 # ---- Changing the file -----------------------------------------------------------------------------------------------

@@ -5,10 +5,12 @@ from __future__ import annotations
 from fmsh.lang import generated as g
 from fmsh.lang import syntax as s
 from fmsh.lang.bodies import Body
+from fmsh.lang.calls import plain_text
 from fmsh.lang.expressions import spill
 from fmsh.lang.given import Form, Given, flag, nothing, positional, request
 from fmsh.lang.piped import Piped
 from fmsh.machine import code as op
+from fmsh.machine.effects import PLUGIN_PREFIX
 from fmsh.machine.signature import Signature
 
 TYPE_CHECKING = False
@@ -188,6 +190,34 @@ def _invoke(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: st
     return wait_for(c, b, node, handle.value, None if timeout is None else timeout)
 
 
+PERFORM = Signature(
+    "perform",
+    (
+        positional("connector", "string", help="its name in config.toml"),
+        positional("operation", "string", help="what it is to do"),
+        positional("value", is_required=False, help="what it needs for that, mostly a record"),
+    ),
+    help="Does something by a connector that was plugged in; gives its answer.",
+)
+
+
+def _perform(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str) -> Piped:
+    given = Given(c, b, PERFORM, node, piped)
+    names = []
+    for what in ("connector", "operation"):
+        written = given.node_of(what)
+        name = None if written is None else plain_text(written)
+        if written is not None and not name:
+            c.problem(
+                written,
+                f"the {what} is a plain word, so that it is known before anything runs",
+                f"usage: {PERFORM.usage()}",
+            )
+        names.append(name or "")
+    connector, operation = names
+    return request(c, b, node, PLUGIN_PREFIX + connector, operation, given.values("value"))
+
+
 RUN_SCRIPT = Signature(
     "run-script",
     (positional("script", "record", help="file, text, arguments, on"), positional("event", is_required=False)),
@@ -204,6 +234,7 @@ MESSAGE_FORMS = {
     "publish": Form(PUBLISH, _publish),
     "subscribe": Form(SUBSCRIBE, _subscribe),
     "invoke": Form(INVOKE, _invoke),
+    "perform": Form(PERFORM, _perform),
     "signal": Form(SIGNAL, _signal),
     "inbox": Form(INBOX, _inbox),
     "ask": Form(ASK, _ask),

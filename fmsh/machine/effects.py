@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from fmsh.values import ErrorValue, Value
 
 
+# Before the name of a connector that was plugged in: none of fmsh, of any version, is called so.
+PLUGIN_PREFIX = "plugin."
+
+
 class Request(Record):
     """An effect that the machine asks for. `step` counts the requests of a job from 1; `task` is the path of the task.
 

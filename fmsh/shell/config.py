@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from fmsh.configuration import Choice
+    from fmsh.configuration import Choice, Setting
 
 USAGE = "usage: fmsh config [get NAME | set NAME VALUE | path | token [--revoke]] [--json]"
 HELP = f"""{USAGE}
@@ -39,7 +39,9 @@ def main(arguments: list[str]) -> int:
     path = config_path(os.environ)
     match words:
         case ["--help" | "-h" | "help"]:
-            sys.stdout.write(HELP + "\n" + "".join(map(_help_line, configuration.TABLE)))
+            lines = [_help_line(name, setting) for name, setting in configuration.TABLE.items()]
+            lines += [_help_line(f"{family}.NAME", setting) for family, setting in configuration.FAMILIES.items()]
+            sys.stdout.write(HELP + "\n" + "".join(lines))
         case ["path"]:
             _print(path, path, is_json=is_json)
         case []:
@@ -78,9 +80,9 @@ def _token(*, is_revoked: bool, is_json: bool) -> None:
 
 
 def _find(choices: list[Choice], name: str) -> Choice:
-    if name not in configuration.TABLE:
+    if configuration.setting_of(name) is None:
         configuration.check(name, "")  # says what it may have been meant to be
-    return next(choice for choice in choices if choice.name == name)
+    return next((choice for choice in choices if choice.name == name), configuration.Choice(name, None, "default"))
 
 
 def _list(choices: list[Choice], *, is_json: bool) -> None:
@@ -93,19 +95,20 @@ def _list(choices: list[Choice], *, is_json: bool) -> None:
 
 
 def _document(choice: Choice) -> dict[str, Any]:
-    setting = configuration.TABLE[choice.name]
+    setting = configuration.setting_of(choice.name)
+    assert setting is not None, choice
     shown = {"name": choice.name, "value": choice.written, "origin": choice.origin}
     return shown | {"default": setting.default, "help": setting.help}
 
 
-def _help_line(name: str) -> str:
-    setting = configuration.TABLE[name]
-    default = f" (default {setting.default})" if setting.default else f" ({setting.variable})"
+def _help_line(name: str, setting: Setting) -> str:
+    default = f" (default {setting.default})" if setting.default else f" ({setting.variable})" * bool(setting.variable)
     return f"  {name:<{NAME_CELLS}} {setting.help}{default}\n"
 
 
 def _tell_of_variable(choice: Choice) -> None:
-    if choice.origin == configuration.TABLE[choice.name].variable:
+    setting = configuration.setting_of(choice.name)
+    if setting is not None and choice.origin == setting.variable:
         sys.stderr.write(f"fmsh: the variable {choice.origin} goes before the file, so that {choice.written} holds\n")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import time
 from collections.abc import Iterator
@@ -11,36 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from fmsh.connectors.base import Attempt, AttemptId, Connector
+from fmsh.conformance import ConnectorSuite, World
+from fmsh.connectors.base import Attempt, Connector
 from fmsh.connectors.files import FileConnector
 from fmsh.connectors.http_request import HttpConnector
 from fmsh.connectors.process import ProcessConnector
 from fmsh.connectors.timer import TimerConnector
 from fmsh.values import Duration, Secret
-from tests.conformance.connector_suite import ConnectorSuite
 from tests.connectors.http_server import Seen, Server, json_answer, stall
-from tests.connectors.loop import Loop, attempt_of, process_attempt
+from tests.connectors.loop import attempt_of, process_attempt
 
 
-class _World:
-    def __init__(self) -> None:
-        self.loop = Loop()
-        self._steps = itertools.count(1)
-
-    def next_id(self) -> AttemptId:
-        return AttemptId(1, next(self._steps), 1)
-
-    def await_begun(self, attempt: Attempt) -> None:
-        """Nothing has to reach the world before a cancel."""
-
-    def is_unknowable(self) -> bool:
-        return False
-
-    def close(self) -> None:
-        self.loop.close()
-
-
-class ProcessWorld(_World):
+class ProcessWorld(World):
     def __init__(self, directory: Path) -> None:
         super().__init__()
         self._directory = str(directory)
@@ -67,7 +48,7 @@ class ProcessWorld(_World):
         self.loop.run_until(lambda: os.path.exists(path), poll_s=0.01)
 
 
-class TimerWorld(_World):
+class TimerWorld(World):
     def open(self) -> Connector:
         return TimerConnector(self.loop.after, self)
 
@@ -87,7 +68,7 @@ class TimerWorld(_World):
         return []
 
 
-class HttpWorld(_World):
+class HttpWorld(World):
     def __init__(self) -> None:
         super().__init__()
         self._quick, self._slow = Server(json_answer("1")), Server(stall)
@@ -126,7 +107,7 @@ class HttpWorld(_World):
         self._slow.close()
 
 
-class FileWorld(_World):
+class FileWorld(World):
     """A named pipe that nobody reads is what does not end by itself."""
 
     def __init__(self, directory: Path) -> None:
