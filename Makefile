@@ -1,7 +1,7 @@
 # `make check` is what a change must pass. BIN is where the tools are: by default the checkout's own environment.
 BIN ?= .venv/bin
 
-.PHONY: install check format lint types layers test bench simulate torture torture-short
+.PHONY: install check format lint types layers test bench simulate torture torture-short fuzz
 
 install:
 	python3 -m venv .venv
@@ -41,3 +41,8 @@ torture:
 
 torture-short:
 	$(BIN)/python -m tests.torture --short $(ROWS)
+
+# Hostile texts for the parser and the check, for so many seconds.
+FUZZ_S ?= 60
+fuzz:
+	$(BIN)/python -m tests.lang.fuzz $(FUZZ_S)

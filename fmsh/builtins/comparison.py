@@ -117,7 +117,7 @@ def _as_condition(kind: str) -> str:
         "null": "`$x != null` tests for a value",
         "int": "`$x != 0` tests for zero",
         "float": "`$x != 0` tests for zero",
-        "string": '`$x != ""` tests for text',
+        "string": '`$x != ""` tests for text, `{ if test … { true } else { false } }` goes by an exit status',
         "list": "`($x | count) > 0` tests for items",
     }
     return tests.get(kind, "compare it with something")

@@ -118,3 +118,22 @@ def test_keys_go_to_the_followed_job(shell: Shell) -> None:
     attached.expect("undone")
     until(lambda: not attached.isalive(), "its end")
     assert attached.exitstatus == 130 and shell.job(1)["state"] == "cancelled"
+
+
+def test_several_terminals_follow_one_job_and_each_may_steer_it(shell: Shell) -> None:
+    shell.ok("-d", "-c", "undo { echo undone }; echo begun; await (inbox go) | print; echo more; sleep 1h")
+    shell.await_state(1, "waiting")
+    leaving, staying, cancelling = (shell.terminal("jobs", "attach", "1") for _ in range(3))
+    for terminal in (leaving, staying, cancelling):
+        terminal.expect("begun")
+    leaving.sendcontrol("z")
+    leaving.expect("detached from job 1")
+    until(lambda: not leaving.isalive(), "its end")
+    shell.ok("jobs", "signal", "1", "go", "7")
+    for terminal in (staying, cancelling):
+        terminal.expect("7\r\nmore")
+    cancelling.sendcontrol("c")
+    for terminal in (staying, cancelling):
+        terminal.expect("undone")
+        until(lambda terminal=terminal: not terminal.isalive(), "its end")  # type: ignore[misc]
+    assert [leaving.exitstatus, staying.exitstatus, cancelling.exitstatus] == [0, 130, 130]
