@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.cli.shell import Shell, until
+from tests.cli.shell import ROOT, Shell, until
+from tests.connectors.http_server import Server
 
 
 def children(shell: Shell, state: str = "succeeded") -> list[dict[str, object]]:
@@ -50,6 +51,22 @@ def test_jobs_that_hear_of_jobs_are_not_told_of_themselves(shell: Shell) -> None
     shell.ok("on", "rm", number)
     shell.await_state(int(number), "cancelled")
     assert len(children(shell)) == 1
+
+
+def test_the_example_tells_somebody_of_failed_and_parked_jobs_only(shell: Shell) -> None:
+    server = Server(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    try:
+        number = shell.ok("on", "jobs", f"{ROOT}/examples/page.fmsh", server.url + "/p").strip()
+        until(lambda: shell.job(number)["waiting_for"])
+        shell.ok("-c", "true")
+        assert shell.run("-c", "fail 'no disk'").status == 1
+        until(lambda: server.seen, "the page")
+        until(lambda: not [*children(shell, "running"), *children(shell, "waiting")], "all runs")
+        failed = next(job["id"] for job in shell.json("jobs", "list", "--all") if job["state"] == "failed")
+        text = f"job {failed} is failed: fail 'no disk' (fmsh jobs why {failed})"
+        assert [(seen.target, seen.body) for seen in server.seen] == [("/p", text.encode())]
+    finally:
+        server.close()
 
 
 def test_a_script_is_registered_for_times_too(shell: Shell) -> None:

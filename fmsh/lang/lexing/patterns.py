@@ -296,12 +296,17 @@ def _flag(lexer: Lexer) -> None:
         lexer.emit("FLAG", begin, end, lexer.text[begin:end])
 
 
+SHORT_FORM = "the short form of a flag is written `--name (-n)`"
+
+
 def _short(lexer: Lexer) -> None:
     """Takes the `(-v)` of a flag."""
     text, begin = lexer.text, lexer.pos
     end = name_end(text, begin + 1, COMMAND_CHARS)
     if text[begin + 1 : begin + 2] != "-" or text[end : end + 1] != ")":
-        lexer.unexpected(hint="the short form of a flag is written `--name (-n)`")
+        is_list = text[:begin].rstrip(" ").endswith("param")
+        hint = "one parameter follows `param`: `param name: string`, `param --flag`" if is_list else SHORT_FORM
+        lexer.unexpected(hint=hint)
         return
     lexer.emit("LPAR", begin, begin + 1)
     lexer.emit("FLAG", begin + 1, end, text[begin + 1 : end])
