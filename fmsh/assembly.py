@@ -299,6 +299,8 @@ class Assembly:
             "signal": self._exchange("signal", send="signal"),
             "topic": self._exchange("topic", publish="publish", subscribe="subscribe"),
             "function": self._exchange("function", call="call"),
+            "lock": self._exchange("lock", claim="claim_lock"),
+            "limit": self._exchange("limit", claim="claim_place", reserve="reserve"),
             "person": self._person,
             "file": self._file,
         }

@@ -10,17 +10,18 @@ import time
 from fmsh import wire
 from fmsh.errors import StoreError
 from fmsh.store.base import OVER_STATES
-from fmsh.store.outside import NewCall, Subscription
+from fmsh.store.outside import NewCall, NewClaim, Subscription
 from fmsh.values import Handle, kind_of, raised
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from fmsh.connectors.base import Attempt
     from fmsh.store.base import EventStore, Job
-    from fmsh.store.outside import TopicEvent
-    from fmsh.values import Value
+    from fmsh.store.outside import Claim, TopicEvent
+    from fmsh.values import Raised, Value
 
 TOPIC_CHARACTERS_MAX = 200
 RETRIES = 2  # of a call, as of a request
@@ -141,3 +142,43 @@ def call(store: EventStore, attempt: Attempt) -> Value:
     key = attempt.idempotency_key
     store.open_call(NewCall(key, attempt.id.job_id, id, name, value_json, retries + 1, expires_at_ms))
     return Handle("call", id, {"id": id, "label": name})
+
+
+# ---- Locks and limits ------------------------------------------------------------------------------------------------
+
+
+def claim_lock(store: EventStore, attempt: Attempt) -> Value:
+    """Queues up for a lock; gives the handle by which its grant is known. Raises: Raised, StoreError."""
+    return _claim(store, attempt, "lock")
+
+
+def claim_place(store: EventStore, attempt: Attempt) -> Value:
+    """Queues up for a place under a limit; gives the handle by which its grant is known. Raises: Raised, StoreError."""
+    return _claim(store, attempt, "limit")
+
+
+def _claim(store: EventStore, attempt: Attempt, kind: str) -> Value:
+    arguments, step = attempt.arguments, attempt.id.step
+    new = NewClaim(attempt.id.job_id, step, kind, arguments["name"], arguments["size"], tuple(arguments["inside"]))
+    place = store.claim(new, now_ms=time.time_ns() // 10**6)
+    if place.circle:
+        raise _waits_for_itself(new, place.circle)
+    return Handle(kind, str(step), {"id": str(step), "label": new.name, "is_granted": place.is_granted})
+
+
+def _waits_for_itself(new: NewClaim, circle: Sequence[Claim]) -> Raised:
+    told = [
+        f"job {claim.job_id} {'has' if claim.is_granted else 'waits for'} {claim.kind} {claim.name}" for claim in circle
+    ]
+    message = f"to wait for the {new.kind} {new.name} would be to wait for ever: {', '.join(told)}"
+    return raised(new.kind, message, hint="blocks inside of one another need the same order of names everywhere")
+
+
+def reserve(store: EventStore, attempt: Attempt, now_ns: Callable[[], int] = time.time_ns) -> Value:
+    """Reserves the next moment of a rate: null if that is now. A crash before that is recorded wastes one."""
+    from datetime import UTC, datetime, timedelta
+
+    interval_us = attempt.arguments["interval"].nanoseconds // 1000
+    now_us = now_ns() // 1000
+    at_us = store.reserve(attempt.arguments["name"], interval_us=interval_us, now_us=now_us)
+    return None if at_us <= now_us else datetime.fromtimestamp(0, UTC) + timedelta(microseconds=at_us)

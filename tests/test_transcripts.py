@@ -35,7 +35,7 @@ from typing import Any
 
 import pytest
 
-from fmsh import child_jobs, wire
+from fmsh import child_jobs, exchange, wire
 from fmsh.assembly import check, load_program, make_program
 from fmsh.connectors.base import Attempt
 from fmsh.connectors.callback import Address, CallbackConnector
@@ -192,6 +192,14 @@ class Run:
             "timer": TimerConnector(loop.after, _Clock()),
             "file": FileConnector(str),
             "job": MessageConnector("job", {"start": self._start_child, "cancel": self._cancel_children}),
+            "lock": MessageConnector("lock", {"claim": lambda attempt: exchange.claim_lock(self.store, attempt)}),
+            "limit": MessageConnector(
+                "limit",
+                {
+                    "claim": lambda attempt: exchange.claim_place(self.store, attempt),
+                    "reserve": lambda attempt: exchange.reserve(self.store, attempt),
+                },
+            ),
             "callback": CallbackConnector(self._open, lambda: "http://here", lambda count: bytes(count)),
         }
 

@@ -34,9 +34,13 @@ def next_append(worker: Worker, *, must: bool = False) -> Append | None:
     release = not is_over and (worker.is_faulty or (worker.is_leaving and not must_stay(worker)))
     recording, taken = worker.recording, worker.taken
     worker.recording, worker.taken = Recording(), []
+    unclaimed: list[int] = []
+    if not worker.is_faulty:  # else a replay leaves these blocks again
+        unclaimed, worker.machine.released = worker.machine.released, []
     worker.pending = Append(
         worker.lease, recording.events, summary.of(worker), taken, snapshot, recording.blobs, release,
         release and worker.is_detaching, news_for_parent(worker), _session_change(worker) if is_over else None,
+        unclaimed,
     )  # fmt: skip
     return worker.pending
 
@@ -53,6 +57,8 @@ def _must_commit(worker: Worker) -> bool:
     if worker.is_leaving and not must_stay(worker):
         return True
     recorded = worker.recording.events
+    if worker.machine.released and not worker.is_faulty:
+        return True
     if not recorded and not worker.taken:
         return False
     if not worker.is_between_slices or worker.starts or worker.taken:

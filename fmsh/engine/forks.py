@@ -6,7 +6,8 @@ come in the order in which they were recorded. At the first miss nothing more is
 a history of its own, which the new job begins with: its machine asks for the rest as soon as somebody runs it.
 
 Not all that is recorded can be taken over. A `cancel` was meant for the other job. The address of a callback, a child,
-a subscription and a call belong to it: they are taken over only with all that came of them, else they are a miss. And
+a subscription and a call belong to it: they are taken over only with all that came of them, else they are a miss. So
+is a lock, or a place under a limit, in whose block the program still is where the answers end. And
 the new job does not own an inherited `undo`: those of a task go when it gets an inherited answer (`disown`); one that
 was registered after the last of these belongs to what the new job does itself.
 """
@@ -17,6 +18,7 @@ from collections import deque
 
 from fmsh.engine import recording
 from fmsh.errors import FmshError
+from fmsh.machine.claims import held
 from fmsh.machine.effects import CancelRequest, Display, End, Observe, Request
 from fmsh.machine.events import Displayed, InboxTaken, ItemsRead, Observed, RequestCompleted, RequestMade
 from fmsh.machine.machine import Machine
@@ -144,7 +146,14 @@ def follow(
 
     `observe` answers what is observed and not recorded; it may raise KeyError: then that is a miss. Raises: EndlessRun.
     """
-    return _Following(Machine(program, facts, environment), answers, observe).run()
+    while True:
+        following = _Following(Machine(program, facts, environment), answers, observe)
+        followed = following.run()
+        borrowed = [answer for step, answer in following.claims.items() if step in held(followed.machine)]
+        if not borrowed or followed.end is not None:
+            return followed
+        for answer in borrowed:  # which the other job had, and this one has not
+            answer.is_whole = False
 
 
 class _Following:
@@ -164,6 +173,7 @@ class _Following:
         self._events: list[tuple[Event, int | None]] = []
         self._turn: list[tuple[Event, int | None]] = []
         self._reused: list[Request] = []
+        self.claims: dict[int, Answer] = {}  # of locks and limits, by the step that reuses it
         self._missed: Request | Observe | None = None
         self._end: End | None = None
 
@@ -190,6 +200,8 @@ class _Following:
         if isinstance(effect, Request):
             answer = self._find(effect)
             self._open[effect.step] = effect, answer
+            if answer is not None and effect.operation == "claim":
+                self.claims[effect.step] = answer
             made = RequestMade(**{field: getattr(effect, field) for field in effect.fields})
             self._turn.append((made, effect.step))
             if answer is None:

@@ -77,7 +77,20 @@ def whole_documents(store: EventStore, jobs: list[Job]) -> list[dict[str, Value]
     for job, document in zip(jobs, documents, strict=True):
         if has_large_value(job):
             document["value"] = _ended_value(store, job)
+        _name_holders(store, job, document)
     return documents
+
+
+def _name_holders(store: EventStore, job: Job, document: dict[str, Value]) -> None:
+    """Adds to each wait for a lock or a place who has it (`held_by`), and who is to have it before (`behind`)."""
+    for wait in document["waiting_for"]:
+        if wait["kind"] not in ("lock", "limit"):
+            continue
+        claims = store.claims(wait["kind"], wait["label"])
+        waiting = [claim.job_id for claim in claims if not claim.is_granted]
+        before = waiting[: waiting.index(job.id)] if job.id in waiting else []
+        wait["held_by"] = [claim.job_id for claim in claims if claim.is_granted]
+        wait["behind"] = before
 
 
 def has_large_value(job: Job) -> bool:

@@ -13,6 +13,7 @@ from fmsh.jobs.documents import error_of, is_damaged, move_text, places_of, whol
 from fmsh.jobs.finding import find_job
 from fmsh.jobs.histories import History, read_history
 from fmsh.render.cells import cut, visible
+from fmsh.render.jobs import holders_text
 from fmsh.render.times import local_time, span_text
 from fmsh.render.traces import milliseconds
 from fmsh.render.values import cell_text
@@ -204,10 +205,20 @@ class Explanation:
         what = _WAITS.get(kind, "{kind} {label}").format(kind=kind, label=visible(str(label)))
         if kind == "timer":
             what = self._timer(wait)
+        if wait.get("held_by") is not None:
+            what += f", while {self._holders(wait)}"
         when = f" until {self._at(until)}" if until is not None else ""
         begun = f", since {self._at(since)}" if since is not None else ""
         place = f" at {_where(wait['where'])}" if wait.get("where") else ""
         return _reason("wait", f"{head} {what}{when}{place}{begun}.", waits_for=kind, where=wait.get("where"))
+
+    def _holders(self, wait: Reason) -> str:
+        """Who has a lock or a place that is waited for; in which state, if it is one and does not run."""
+        text, held_by = holders_text(wait["held_by"], wait["behind"]), wait["held_by"]
+        holder = self._desk.store.job(held_by[0]) if len(held_by) == 1 else None
+        if holder is None or holder.state in ("running", "waiting"):
+            return text
+        return text.replace(f"job {holder.id} ", f"job {holder.id}, which is {holder.state}, ", 1)
 
     def _timer(self, wait: Reason) -> str:
         """What a wait by time is: a sleep, or the pause before a step is tried again."""

@@ -80,6 +80,11 @@ def _require_no_kin(store: EventStore, job: Job) -> None:
         )
     belongings = store.belongings(job.id)
     tied = [*(f"topic {name}" for name in belongings.topics), *(f"function {name}" for name in belongings.functions)]
+    if belongings.claims:
+        raise NotPossible(
+            f"job {job.id} has, or waits for, what the jobs of this store share: {', '.join(belongings.claims)}",
+            hint="Locks and limits cannot be moved. Export it when it has left their blocks.",
+        )
     if tied and not has_ended(job):
         raise NotPossible(
             f"job {job.id} waits for what comes into this store: {', '.join(tied)}",

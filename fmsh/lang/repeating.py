@@ -1,4 +1,4 @@
-"""The forms that run blocks again or together: `retry`, `poll`, `parallel`, `race`, `time`.
+"""The forms that run blocks again, together, or one at a time: `retry`, `poll`, `parallel`, `race`, `lock`, `time`, ….
 
 They are made of what there is: a turn is a `try`, a wait is a timer of the world, so all of them survive a crash.
 """
@@ -232,7 +232,42 @@ def _time(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str)
     return Piped(g.call("subtract", [g.slot_of(0, ended, line), g.slot_of(0, begun, line)], line), node)
 
 
+# ---- lock, limit -----------------------------------------------------------------------------------------------------
+
+LOCK = Signature(
+    "lock",
+    (
+        positional("name", "string"),
+        positional("block", "block"),
+        flag("timeout", "duration", "when to fail with `timeout`, if others still have it"),
+    ),
+    help="Runs a block while no other job of this store is in a block with this lock; first come, first served.",
+)
+LIMIT = Signature(
+    "limit",
+    (
+        positional("name", "string"),
+        positional("block", "block"),
+        flag("rate", "string", "how many blocks may begin in a time, evenly: 10/s, 100/m, 1/h"),
+        flag("concurrency", "int", "how many jobs may be in such a block at a time"),
+        flag("timeout", "duration", "when to fail with `timeout`, if others still have all places"),
+    ),
+    help="Runs a block as soon as a limit allows it that all jobs of this store share; first come, first served.",
+)
+
+
+def _claim(signature: Signature) -> Form:
+    def compile(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str) -> Piped:
+        from fmsh.lang.locking import compile_claim  # few programs have any
+
+        return compile_claim(c, b, Given(c, b, signature, node, piped), mode)
+
+    return Form(signature, compile)
+
+
 REPEATING_FORMS = {
+    "lock": _claim(LOCK),
+    "limit": _claim(LIMIT),
     "retry": Form(RETRY, _retry),
     "poll": Form(POLL, _poll),
     "parallel": Form(PARALLEL, _parallel),

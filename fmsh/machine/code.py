@@ -67,6 +67,7 @@ FOLD = 36  #            slot, fn, chain_fn                  a run of external co
 STREAM = 37  #          slot, fn, chain_fn                  the same as a stream, of which the frame is the owner
 STREAM_END = 38  #      slot                                slot = what the stream's request answered at last
 ENDED = 39  #           slot, fn, waits                     fn gives jobs; slot: [handle, error or null] of the ended
+HOLD = 40  #            slot, kind, fn                      fn gives what is claimed; slot: the handle of the claim
 
 OPERATIONS = tuple(name for name, value in list(globals().items()) if name.isupper() and type(value) is int)
 

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from fmsh.machine.state import Task
     from fmsh.values import Value
 
-HANDLES = ("callback", "job", "topic", "call")  # kinds of rows that name the handle for which they come
+HANDLES = (
+    "callback",
+    "job",
+    "topic",
+    "call",
+    "lock",
+    "limit",
+)  # of rows that name their handle
 LISTED_AS = {"call": "function"}  # where people know a kind of handle by another name
 
 

@@ -69,6 +69,7 @@ class Machine:
         self.ready: dict[str, Task] = {}  # an ordered set
         self.turn: tuple[Task, int] | None = None  # whose turn it is, and up to which instruction
         self.undo_errors: list[ErrorValue] = []
+        self.released: list[int] = []  # see `machine.claims`; the next commit takes them
         self.instructions = 0
         self.steps = 0
         self.observations = 0
@@ -276,7 +277,10 @@ class Machine:
         group.timer = None
         was_cancelled, group.timer_state = group.timer_state == "cancelled", "done"
         if not was_cancelled and not event.is_cancelled and group.running:
-            error = event.error or error_value("timeout", f"not done within {request.arguments['duration']}")
+            from fmsh.machine.claims import late_text
+
+            late = late_text(self.tasks[group.owner].frames[-1])
+            error = event.error or error_value("timeout", f"{late} within {request.arguments['duration']}")
             group.error = ("error", error)
             self.cancel_children(group)
         self.finish_group_if_over(group)

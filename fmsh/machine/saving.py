@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 # Connectors whose requests are answered by a handle with a mailbox.
-MAKERS = ("callback", "job", "topic", "person", "function")
+MAKERS = ("callback", "job", "topic", "person", "function", "lock", "limit")
 COUNTERS = ("instructions", "steps", "observations", "scopes", "serials", "groups_made", "channels_made")
 
 
@@ -164,6 +164,7 @@ def _save_frame(task: Task, index: int) -> dict[str, Any]:
         "is_once": frame.is_once,
         "stream": frame.stream,
         "outside": frame.outside,
+        **({} if frame.claim is None else {"claim": list(frame.claim)}),
         **({} if frame.sink is None else {"sink": frame.sink, "shown": frame.shown}),
     }
 
@@ -316,6 +317,7 @@ def _restore_frame(
     frame.group = saved["group"]
     frame.is_once = saved["is_once"]
     frame.stream = saved.get("stream")
+    frame.claim = (*saved["claim"],) if "claim" in saved else None
     frame.sink, frame.shown = saved.get("sink"), saved.get("shown", [])
     frame.outside = None if saved["outside"] is None else (saved["outside"][0], saved["outside"][1])
     return frame

@@ -49,6 +49,7 @@ class Frame:
 
     __slots__ = (
         "catch",
+        "claim",
         "cleanup",
         "code",
         "completion",
@@ -81,6 +82,7 @@ class Frame:
         self.completion: Completion | None = None  # set while the frame is being left
         self.group: int | None = None  # of what it spawned
         self.stream: int | None = None  # the step of the stream that it opened
+        self.claim: tuple[int, str, str] | None = None  # the step, kind and name of the lock or limit of its block
         self.is_once = False
         self.sink: dict[str, str] | None = None
         self.shown: list[list[str]] = []

@@ -380,6 +380,12 @@ def step_within(machine: Machine, task: Task, frame: Frame, instruction: Instruc
     )
 
 
+def step_hold(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    from fmsh.machine import claims  # few programs have any
+
+    claims.step_hold(machine, task, frame, instruction)
+
+
 def step_environment(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
     frame.scope.slots[instruction[2]] = machine.environment_of(task)
     frame.pc += 1
@@ -439,4 +445,5 @@ STEPS: dict[int, Callable[[Machine, Task, Frame, Instruction], None]] = {
     op.STREAM: step_stream,
     op.STREAM_END: step_stream_end,
     op.ENDED: step_ended,
+    op.HOLD: step_hold,
 }

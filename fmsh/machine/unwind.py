@@ -30,6 +30,8 @@ def complete(machine: Machine, task: Task, completion: Completion) -> None:
         completion = frame.completion
         undos = [] if is_failing(completion) else [entry for entry in frame.cleanup if entry[1] == "undo"]
         task.frames.pop()
+        if frame.claim is not None:
+            machine.released.append(frame.claim[0])
         if frame.outside is not None:
             task.environment, task.directory = frame.outside
         if not task.frames:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     Document = dict[str, Value]
 
 STEPS_SHOWN_MAX = 20  # of a job's page: the last ones
+HOLDERS_SHOWN_MAX = 5
 LABEL_CELLS = 10
 STATE_COLORS = {
     "running": "cyan",
@@ -122,6 +123,8 @@ def request_label(data: Document) -> str:
     if data["connector"] == "file" and "path" in arguments:
         verb = "append to" if arguments.get("append") else data["operation"]
         return f"{verb} {element_text(arguments['path'])}"
+    if data["connector"] in ("lock", "limit"):
+        return f"{data['connector']} {element_text(arguments['name'])}"
     name = f"{data['connector']} {data['operation']}"
     return name if data["connector"] != data["operation"] else data["operation"]
 
@@ -165,7 +168,18 @@ def _wait(wait: Document, now_ms: int) -> str:
     label = f" {wait['label']}" if wait.get("label") and wait["label"] != wait["kind"] else ""
     until = f" until {_local(wait['until'])}" if wait.get("until") else ""
     where = _where(wait.get("where"))
-    return f"{wait['kind']}{label}{until}" + (f" at {where}" if where else "")
+    held_by = wait.get("held_by")
+    held = f" ({holders_text(held_by, wait['behind'])})" if held_by is not None else ""
+    return f"{wait['kind']}{label}{held}{until}" + (f" at {where}" if where else "")
+
+
+def holders_text(held_by: Sequence[int], behind: Sequence[int]) -> str:
+    """Says who has a lock, or the places under a limit, and how many are to have it before the one that waits."""
+    several = len(held_by) > 1
+    shown = ", ".join(map(str, held_by[:HOLDERS_SHOWN_MAX])) + (", …" if len(held_by) > HOLDERS_SHOWN_MAX else "")
+    who = f"job{'s' if several else ''} {shown} {'have' if several else 'has'} it" if held_by else "nobody has it"
+    others = f", and {len(behind)} other{'s' if len(behind) > 1 else ''} wait{'' if len(behind) > 1 else 's'} before it"
+    return who + (others if behind else "")
 
 
 def _advice(job: Document) -> str:

@@ -70,6 +70,8 @@ def describe(connector: str, operation: str, arguments: Mapping[str, Value]) -> 
         text = f"sleep {arguments.get('duration') or arguments.get('until')}"
     elif connector == "file":
         text = f"{'append to' if arguments.get('append') else operation} {arguments['path']}"
+    elif connector in ("lock", "limit"):
+        text = f"{connector} {arguments['name']}"
     else:
         text = f"{connector} {operation}"
     text = visible(text)

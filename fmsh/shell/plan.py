@@ -141,6 +141,9 @@ def _answer(request: Request) -> Value:
         return Handle("callback", f"callback {request.step}", fields)
     if request.connector == "job":
         return Handle("job", "0", {"id": 0})
+    if request.connector in ("lock", "limit"):  # free at once
+        step = str(request.step)
+        return None if request.operation == "reserve" else Handle(request.connector, step, {"is_granted": True})
     if request.connector == "person":
         return Handle("person", str(request.step), {"question": request.arguments["question"]})
     if request.connector in ("signal", "topic", "function") and request.operation != "publish":

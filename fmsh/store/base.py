@@ -235,6 +235,7 @@ class Append(Record):
     detach: bool = False  # also marks the job as detached (its terminal is gone)
     deliveries: tuple[NewInboxRow, ...] | list[NewInboxRow] = ()  # a job that is gone or over takes none
     session: SessionChange | None = None  # what the line of a session leaves behind at its end
+    unclaimed: tuple[int, ...] | list[int] = ()  # the steps whose locks and limits it gives back
 
 
 class NewInboxRow(Record):

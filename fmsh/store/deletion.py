@@ -41,6 +41,7 @@ OF_A_JOB = {
     "reply": "request_id",
     "subscription": "handle_id",
     "call": "id",
+    "claim": "id",
 }
 
 OLD_DELIVERIES = "SELECT job_id, dedupe_id FROM delivered WHERE at_ms < ?1 LIMIT ?2"
@@ -48,6 +49,7 @@ OLD_CALLBACKS = """
 SELECT rowid FROM callback WHERE (used_at_ms < ?1 AND NOT is_many) OR expires_at_ms < ?1 LIMIT ?2
 """
 OLD_EVENTS = "SELECT seq FROM topic_event WHERE at_ms < ?1 LIMIT ?2"
+OLD_PACES = "SELECT name FROM pace WHERE next_at_us < ?1 * 1000 LIMIT ?2"
 OLD_REPLIES = "SELECT request_id FROM reply WHERE at_ms < ?1 LIMIT ?2"
 
 
@@ -223,9 +225,10 @@ def forget_deliveries(database: Database, before_ms: int) -> int:
         cursor.execute(f"DELETE FROM callback WHERE rowid IN ({OLD_CALLBACKS})", (before_ms, room.rows))
         cursor.execute(f"DELETE FROM reply WHERE request_id IN ({OLD_REPLIES})", (before_ms, room.rows))
         cursor.execute(f"DELETE FROM topic_event WHERE seq IN ({OLD_EVENTS})", (before_ms, room.rows))
+        cursor.execute(f"DELETE FROM pace WHERE name IN ({OLD_PACES})", (before_ms, room.rows))
         return cursor.connection.total_changes() == before
 
-    looks = (OLD_DELIVERIES, OLD_CALLBACKS, OLD_REPLIES, OLD_EVENTS)
+    looks = (OLD_DELIVERIES, OLD_CALLBACKS, OLD_REPLIES, OLD_EVENTS, OLD_PACES)
     return _in_turns(database, work) if any(database.read(look, (before_ms, 1)) for look in looks) else 0
 
 

@@ -7,6 +7,8 @@ else of that append is then written. The triggers of the schema check each event
 
 from __future__ import annotations
 
+import time
+
 import apsw
 
 from fmsh.errors import InternalError, StoreError, StoreFenced, StoreMissing
@@ -41,6 +43,7 @@ INSERT_BLOB = "INSERT OR IGNORE INTO blob (hash, data, sum) VALUES (?, ?, ?)"
 DROP_SNAPSHOT = """
 DELETE FROM snapshot WHERE job_id = ?1 AND seq = ?2 AND seq > (SELECT trimmed_seq FROM job WHERE id = ?1)
 """
+HAS_CLAIMS = "SELECT 1 FROM claim WHERE job_id = ? LIMIT 1"
 USE_BLOB = """
 INSERT INTO blob_use SELECT ?1, id, ?2 FROM blob WHERE hash = ?3
 ON CONFLICT DO UPDATE SET until_seq = excluded.until_seq WHERE until_seq < excluded.until_seq
@@ -155,17 +158,27 @@ def _append(cursor: Cursor, key: bytes, plans: list[Plan]) -> list[Plan]:
     if freed:
         leases.free(cursor, freed)
     for plan in plans:
-        if plan.append.summary.state in ENDED_STATES:
+        has_ended = plan.append.summary.state in ENDED_STATES
+        if has_ended:
             leases.end(cursor, key, plan.append.lease.job_id, plan.append.summary)
+        if plan.append.unclaimed or (has_ended and cursor.execute(HAS_CLAIMS, (plan.append.lease.job_id,)).fetchall()):
+            plan.knocks = _unclaim(cursor, key, plan.append, is_all=has_ended)
         if plan.append.deliveries:
             from fmsh.store import inbox  # a short line delivers nothing
 
-            plan.knocks = [inbox.deliver_if_active(cursor, key, row) for row in plan.append.deliveries]
+            plan.knocks = plan.knocks + [inbox.deliver_if_active(cursor, key, row) for row in plan.append.deliveries]
         if plan.append.session is not None:
             from fmsh.store import sessions  # most jobs have none
 
             sessions.change(cursor, plan.append.session)
     return plans
+
+
+def _unclaim(cursor: Cursor, key: bytes, append: Append, *, is_all: bool) -> list[Knock]:
+    from fmsh.store import claims  # most jobs have none
+
+    now_ms = append.events[-1].at_ms if append.events else time.time_ns() // 10**6
+    return claims.unclaim(cursor, key, append.lease.job_id, None if is_all else append.unclaimed, now_ms)
 
 
 def _update_jobs(cursor: Cursor, plans: list[Plan]) -> list[Plan]:
@@ -222,7 +235,7 @@ def abandon(
     cursor: Cursor, key: bytes, owner_id: str, job_id: int, summary: Summary, deliveries: Sequence[NewInboxRow]
 ) -> list[Knock] | None:
     """Ends a job without an event, unless another process holds it. None: it was not to be ended."""
-    from fmsh.store import inbox
+    from fmsh.store import claims, inbox
 
     rows = cursor.execute(
         """UPDATE job SET state = ?, value_json = NULL, error_json = ?, exit_status = ?, ended_at_ms = ?,
@@ -234,7 +247,8 @@ def abandon(
         return None
     cursor.execute("DELETE FROM inbox WHERE job_id = ?", (job_id,))
     leases.end(cursor, key, job_id, summary)
-    return [inbox.deliver_if_active(cursor, key, row) for row in deliveries]
+    told = claims.unclaim(cursor, key, job_id, None, summary.ended_at_ms or 0)
+    return told + [inbox.deliver_if_active(cursor, key, row) for row in deliveries]
 
 
 def _is_settled(database: Reader, plans: list[Plan]) -> bool:

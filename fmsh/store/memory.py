@@ -13,6 +13,7 @@ from fmsh.errors import InternalError, StoreCorrupt, StoreError, StoreFenced, St
 from fmsh.store import chain, faults
 from fmsh.store.base import (
     ACTIVE_STATES,
+    ENDED_STATES,
     MOVED,
     OVER_STATES,
     RENEWAL_TTL_S,
@@ -165,6 +166,8 @@ class MemoryStore(MemoryCallers, Mover):
             for append, refusal in zip(appends, answers, strict=True):
                 if refusal is None:
                     apply(disk, append)
+                    has_ended = append.summary.state in ENDED_STATES
+                    self._unclaim(append.lease.job_id, None if has_ended else append.unclaimed)
                     self._deliver_rows(append.deliveries)
                     if append.session is not None:
                         disk.change_session(append.session)
@@ -264,6 +267,7 @@ class MemoryStore(MemoryCallers, Mover):
             kept.set(exit_status=summary.exit_status, ended_at_ms=summary.ended_at_ms, owner_id=None)
             kept.set(waiting_for_json="[]")
             kept.inbox = {}
+            self._unclaim(job_id, None)
             self._deliver_rows(deliveries)
             self.tell_of_states()
         return True
@@ -321,6 +325,7 @@ class MemoryStore(MemoryCallers, Mover):
             disk.callbacks = {at: found for at, found in disk.callbacks.items() if not found.was_over(before_ms)}
             disk.replies = {id: found for id, found in disk.replies.items() if found[1] >= before_ms}
             disk.events = {seq: event for seq, event in disk.events.items() if event.at_ms >= before_ms}
+            disk.paces = {name: at_us for name, at_us in disk.paces.items() if at_us >= before_ms * 1000}
         return 0
 
     def existed(self, job_id: int) -> bool:

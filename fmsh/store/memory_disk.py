@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         Snapshot,
         Summary,
     )
-    from fmsh.store.outside import NewCall, Subscription, TopicEvent
+    from fmsh.store.outside import Claim, NewCall, Subscription, TopicEvent
 
 KEY = b"the key of stores in memory"
 SUMMARY_FIELDS = (
@@ -125,6 +125,8 @@ class MemoryDisk:
         self.topic_groups: dict[tuple[str, str], int] = {}
         self.told_states: dict[int, str] = {}
         self.calls: dict[str, CallOnDisk] = {}
+        self.claims: list[Claim] = []  # in the order in which they came
+        self.paces: dict[str, int] = {}
         self.settings: dict[str, str] = {}
         self.secrets: dict[str, bytes] = {}
         self.sessions: dict[str, Session] = {}  # in order of their last use

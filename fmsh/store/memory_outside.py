@@ -5,24 +5,27 @@ from __future__ import annotations
 import time
 
 from fmsh import wire
-from fmsh.errors import StoreMissing, StoreTaken
+from fmsh.errors import StoreFenced, StoreMissing, StoreTaken
 from fmsh.store.base import MOVED, Delivery
 from fmsh.store.calls import given_up
+from fmsh.store.claims import GRANTED, circle_of, delivery_id, grantable
 from fmsh.store.inbox import callback_json
 from fmsh.store.memory_disk import CallbackOnDisk, CallOnDisk
 from fmsh.store.memory_drawer import Drawer, Writing
-from fmsh.store.outside import JOBS, Call, LeasedCall, TopicEvent
+from fmsh.store.outside import JOBS, Call, Claim, LeasedCall, Place, TopicEvent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fmsh.store.base import NewCallback
+    from fmsh.store.base import NewCallback, Owner
     from fmsh.store.memory_disk import KeptJob, MemoryDisk
-    from fmsh.store.outside import CallOutcome, NewCall, Subscription
+    from fmsh.store.outside import CallOutcome, NewCall, NewClaim, Subscription
 
 
 class MemoryCallers(Drawer):
+    owner: Owner
+
     def _kept(self, job_id: int) -> KeptJob:
         raise NotImplementedError
 
@@ -213,3 +216,48 @@ class MemoryCallers(Drawer):
             else:
                 self._close(call, outcome.data_json)
             return True
+
+    # -- locks and limits
+
+    def claim(self, new: NewClaim, *, now_ms: int) -> Place:
+        with Writing(self) as disk:
+            for found in disk.claims:
+                if (found.job_id, found.step) == (new.job_id, new.step):
+                    return Place(found.is_granted)
+            if self._kept(new.job_id).job.owner_id != self.owner.id:
+                raise StoreFenced(f"the lease of job {new.job_id} was taken over")
+            claim = Claim(**{field: getattr(new, field) for field in new.fields}, is_granted=False, since_ms=now_ms)
+            circle = circle_of(claim, self._queue, lambda of: [each for each in disk.claims if each.job_id == of])
+            if circle:
+                return Place(False, circle)
+            disk.claims.append(claim)
+            return Place(claim in self._grant(new.kind, new.name, now_ms))
+
+    def _queue(self, kind: str, name: str) -> list[Claim]:
+        return [claim for claim in self.disk.claims if (claim.kind, claim.name) == (kind, name)]
+
+    def _grant(self, kind: str, name: str, now_ms: int) -> list[Claim]:
+        granted = grantable(self._queue(kind, name))
+        for claim in granted:
+            at = self.disk.claims.index(claim)
+            self.disk.claims[at] = claim.replace(is_granted=True, since_ms=now_ms)
+        return granted
+
+    def _unclaim(self, job_id: int, steps: Sequence[int] | None) -> None:
+        """Takes claims out of their queues (None: all of a job), and tells those who are next; in a transaction."""
+        disk = self.disk
+        gone = [each for each in disk.claims if each.job_id == job_id and (steps is None or each.step in steps)]
+        disk.claims = [each for each in disk.claims if each not in gone]
+        for kind, name in dict.fromkeys((each.kind, each.name) for each in gone):
+            for granted in self._grant(kind, name, time.time_ns() // 10**6):
+                data_json = callback_json(str(granted.step), GRANTED)
+                self.deliver(granted.job_id, granted.kind, data_json, dedupe_id=delivery_id(granted))
+
+    def claims(self, kind: str, name: str) -> list[Claim]:
+        return sorted(self._queue(kind, name), key=lambda claim: not claim.is_granted)
+
+    def reserve(self, name: str, *, interval_us: int, now_us: int) -> int:
+        with Writing(self) as disk:
+            at_us = max(disk.paces.get(name, 0), now_us)
+            disk.paces[name] = at_us + interval_us
+            return at_us

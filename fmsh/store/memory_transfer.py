@@ -77,6 +77,7 @@ def _belongings(disk: MemoryDisk, kept: KeptJob) -> Belongings:
         tuple(sorted(other.job.id for other in disk.jobs.values() if other.job.parent_id == job_id)),
         tuple(sorted({new.topic for (of, _), (new, _) in disk.subscriptions.items() if of == job_id})),
         tuple(sorted({call.new.name for call in disk.calls.values() if call.is_open and call.new.job_id == job_id})),
+        tuple(sorted({f"{claim.kind} {claim.name}" for claim in disk.claims if claim.job_id == job_id})),
     )
 
 

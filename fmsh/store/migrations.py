@@ -141,6 +141,29 @@ CREATE INDEX call_by_job ON call (job_id);
 """
 # From 6: nothing but what an older fmsh would not understand, an event that names the blob of one of its texts.
 NAME_TEXTS = ""
+# From 7: locks and limits.
+ADD_CLAIMS = """
+CREATE TABLE claim (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    job_id INTEGER NOT NULL,
+    step INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    inside TEXT NOT NULL,
+    is_granted INTEGER NOT NULL,
+    since_ms INTEGER NOT NULL,
+    sum BLOB NOT NULL,
+    UNIQUE (job_id, step)
+) STRICT;
+
+CREATE INDEX claim_by_name ON claim (kind, name, id);
+
+CREATE TABLE pace (
+    name TEXT PRIMARY KEY,
+    next_at_us INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
 
 
 class Schema(Record):
@@ -157,8 +180,9 @@ STEPS = {
     4: ADD_REPLIES,
     5: ADD_TOPICS,
     6: NAME_TEXTS,
+    7: ADD_CLAIMS,
 }
-CURRENT = Schema(7, STEPS)
+CURRENT = Schema(8, STEPS)
 
 
 def bring_up_to_date(

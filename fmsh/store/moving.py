@@ -29,7 +29,8 @@ class KeptCallback(Record):
 class Belongings(Record):
     """What a job has beside its row, its history and its values. `state`: of a moved job the one in which it left.
 
-    `topics`: those that it has subscribed to; `functions`: those of its calls that are open. Neither can be moved.
+    `topics`: those that it has subscribed to; `functions`: those of its calls that are open; `claims`: the locks and
+    limits that it has or waits for, such as `lock deploy`. None of them can be moved.
     """
 
     state: str
@@ -39,6 +40,7 @@ class Belongings(Record):
     children: tuple[int, ...]
     topics: tuple[str, ...] = ()
     functions: tuple[str, ...] = ()
+    claims: tuple[str, ...] = ()
 
 
 class Arrival(Record):

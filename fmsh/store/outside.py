@@ -78,6 +78,40 @@ class CallOutcome(Record):
     retry_after_ms: int = 0
 
 
+class NewClaim(Record):
+    """That a step of a job wants a lock or a place under a limit. `size`: how many may have one at a time.
+
+    `inside`: the steps of the job's claims within whose blocks it asks: they last until this one is over.
+    """
+
+    job_id: int
+    step: int
+    kind: str  # lock, limit
+    name: str
+    size: int
+    inside: tuple[int, ...] = ()
+
+
+class Claim(Record):
+    """`since_ms`: when it was asked for, or granted. `inside`: as in `NewClaim`."""
+
+    job_id: int
+    step: int
+    kind: str
+    name: str
+    size: int
+    inside: tuple[int, ...]
+    is_granted: bool
+    since_ms: int
+
+
+class Place(Record):
+    """What became of a claim. `circle`: it was refused, for these, one after the other, would wait for it."""
+
+    is_granted: bool
+    circle: tuple[Claim, ...] = ()
+
+
 class Outside(Protocol):
     # -- callbacks
     def open_callback(self, new: NewCallback) -> None:
@@ -141,4 +175,22 @@ class Outside(Protocol):
 
         False: the call is over, or another worker has it.
         """
+        ...
+
+    # -- locks and limits: who has what is known here and nowhere else
+    def claim(self, new: NewClaim, *, now_ms: int) -> Place:
+        """Lets a job that this process holds queue up, first come first served; asking again changes nothing.
+
+        What is not granted at once is told later, by a row of the claim's kind in the inbox of the job, with the data
+        `{"handle": STEP, "delivery": {"body": true}}`. A claim lasts until an append names it in `unclaimed`, or the
+        job is over: whoever is next has it in the same transaction. Raises: StoreFenced: another process holds the job.
+        """
+        ...
+
+    def claims(self, kind: str, name: str) -> list[Claim]:
+        """Those who have a lock or a place, and then those who wait for it, in their order."""
+        ...
+
+    def reserve(self, name: str, *, interval_us: int, now_us: int) -> int:
+        """Gives the next free moment of a rate, in microseconds since 1970, and keeps others away for an interval."""
         ...

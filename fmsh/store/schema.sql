@@ -270,6 +270,32 @@ CREATE TABLE call (
 CREATE INDEX call_open ON call (name, free_at_ms) WHERE is_open;
 CREATE INDEX call_by_job ON call (job_id);
 
+-- Locks, and places under a limit: who has one, and who waits for it in which order. It belongs to the job, whichever
+-- process runs it, until the commit that leaves its block, or that ends the job; there the next one gets it.
+
+CREATE TABLE claim (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    job_id INTEGER NOT NULL,
+    step INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    inside TEXT NOT NULL,
+    is_granted INTEGER NOT NULL,
+    since_ms INTEGER NOT NULL,
+    sum BLOB NOT NULL,
+    UNIQUE (job_id, step)
+) STRICT;
+
+CREATE INDEX claim_by_name ON claim (kind, name, id);
+
+-- Of a rate, the next moment that nobody has reserved.
+
+CREATE TABLE pace (
+    name TEXT PRIMARY KEY,
+    next_at_us INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- What belongs to the store itself: its keys and kept settings, and secrets, which arrive here already encrypted.
 
 CREATE TABLE setting (

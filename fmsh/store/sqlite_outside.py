@@ -8,16 +8,27 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fmsh.store.base import Delivery, NewCallback
+    from fmsh.store.base import Delivery, NewCallback, Owner
     from fmsh.store.database import Cursor, Database
     from fmsh.store.inbox import Knock
-    from fmsh.store.outside import Call, CallOutcome, LeasedCall, NewCall, Subscription, TopicEvent
+    from fmsh.store.outside import (
+        Call,
+        CallOutcome,
+        Claim,
+        LeasedCall,
+        NewCall,
+        NewClaim,
+        Place,
+        Subscription,
+        TopicEvent,
+    )
 
 
 class Callers:
     """What SqliteStore has for callers. What it tells a job it tells the job's holder, too."""
 
     _database: Database
+    owner: Owner
 
     def _poke_holder(self, knock: Knock) -> None:
         raise NotImplementedError
@@ -135,3 +146,21 @@ class Callers:
         is_taken, knocks = self._database.write(lambda cursor: calls.finish_call(cursor, key, outcome, now_ms))
         self._poke_holders(knocks)
         return is_taken
+
+    # -- locks and limits
+
+    def claim(self, new: NewClaim, *, now_ms: int) -> Place:
+        from fmsh.store import claims
+
+        key, owner_id = self._database.key, self.owner.id
+        return self._database.write(lambda cursor: claims.claim(cursor, key, owner_id, new, now_ms))
+
+    def claims(self, kind: str, name: str) -> list[Claim]:
+        from fmsh.store import claims
+
+        return claims.claims(self._database, kind, name)
+
+    def reserve(self, name: str, *, interval_us: int, now_us: int) -> int:
+        from fmsh.store import claims
+
+        return self._database.write(lambda cursor: claims.reserve(cursor, name, interval_us, now_us))

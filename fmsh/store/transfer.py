@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 
 SUBSCRIBED = "SELECT DISTINCT topic FROM subscription WHERE job_id = ? ORDER BY topic"
 CALLED = "SELECT DISTINCT name FROM call WHERE job_id = ? AND is_open ORDER BY name"
+CLAIMED = "SELECT DISTINCT kind || ' ' || name FROM claim WHERE job_id = ? ORDER BY 1"
 MOVE_OUT = f"""
 UPDATE job SET ended_as = '{MOVED}', ended_at_ms = ?, ended_sum = ?, owner_id = NULL, due_at_ms = NULL
 WHERE id = ? AND owner_id = ? AND epoch = ? AND head = ? AND ended_as IS NULL
     AND NOT EXISTS (SELECT 1 FROM inbox WHERE job_id = job.id AND inbox.id > ?)
+    AND NOT EXISTS (SELECT 1 FROM claim WHERE job_id = job.id)
 """
 MOVE_BACK = f"""
 UPDATE job SET ended_as = NULL, ended_sum = NULL, ended_at_ms = NULL WHERE id = ? AND ended_as = '{MOVED}' RETURNING id
@@ -58,6 +60,7 @@ def belongings(database: Database, job_id: int) -> Belongings:
         tuple(row[0] for row in children),
         tuple(row[0] for row in database.read(SUBSCRIBED, (job_id,))),
         tuple(row[0] for row in database.read(CALLED, (job_id,))),
+        tuple(row[0] for row in database.read(CLAIMED, (job_id,))),
     )
 
 

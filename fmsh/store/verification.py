@@ -33,6 +33,7 @@ OF_A_JOB = {
     "reply": "answers to calls",
     "subscription": "subscriptions",
     "call": "calls of functions",
+    "claim": "locks and limits",
     "blob_use": "uses of large values",
 }
 

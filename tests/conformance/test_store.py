@@ -24,7 +24,7 @@ from fmsh.store.base import (
     Snapshot,
     Summary,
 )
-from fmsh.store.outside import JOBS, Call, CallOutcome, LeasedCall, NewCall, Subscription
+from fmsh.store.outside import JOBS, Call, CallOutcome, LeasedCall, NewCall, NewClaim, Place, Subscription
 from tests.conformance.worlds import (
     PROGRAM,
     RUNNING,
@@ -1047,3 +1047,106 @@ def test_a_call_of_a_job_that_is_over_or_that_came_too_late_is_nobodys(store: Ev
     assert outcomes_of(store, lease.job_id) == []
     store.remove_jobs([ended.job_id], now_ms=1)
     assert not store.finish_call(CallOutcome("a", 0, "{}"), now_ms=1)
+
+
+# -- locks and limits
+
+
+def claim(store: EventStore, lease: Lease, step: int = 1, **options: Any) -> Place:
+    kind, name, size = options.get("kind", "lock"), options.get("name", "a"), options.get("size", 1)
+    new = NewClaim(lease.job_id, step, kind, name, size, options.get("inside", ()))
+    return store.claim(new, now_ms=options.get("now_ms", 7))
+
+
+def unclaim(store: EventStore, lease: Lease, *steps: int) -> None:
+    assert store.commit([Append(lease, [event("Observed")], RUNNING, unclaimed=steps)]) == [None]
+
+
+def granted(store: EventStore, job_id: int) -> list[Any]:
+    return [
+        (row.kind, json.loads(row.data_json)["handle"])
+        for row in store.inbox(job_id)
+        if row.kind in ("lock", "limit") and json.loads(row.data_json)["delivery"] == {"body": True}
+    ]
+
+
+def queue(store: EventStore, kind: str = "lock", name: str = "a") -> list[tuple[int, bool]]:
+    return [(claim.job_id, claim.is_granted) for claim in store.claims(kind, name)]
+
+
+def test_a_lock_goes_to_one_job_after_the_other_in_the_order_in_which_they_came(store: EventStore) -> None:
+    first, second, third = (start(store, uid) for uid in ("u1", "u2", "u3"))
+    assert claim(store, first) == Place(True) and claim(store, second) == claim(store, third) == Place(False)
+    assert claim(store, first) == Place(True) and claim(store, second) == Place(False), "asking again changes nothing"
+    assert claim(store, second, 2, name="b") == Place(True) and claim(store, second, 3, kind="limit") == Place(True)
+    assert queue(store) == [(first.job_id, True), (second.job_id, False), (third.job_id, False)]
+    unclaim(store, first, 1)
+    assert granted(store, second.job_id) == [("lock", "1")] and granted(store, third.job_id) == []
+    assert claim(store, second) == Place(True), "who asks again after a crash hears of it, too"
+    unclaim(store, first, 1)
+    assert queue(store) == [(second.job_id, True), (third.job_id, False)]
+    assert [damage.text for damage in store.verify()] == []
+
+
+def test_a_job_that_is_over_however_it_ended_gives_back_what_it_has_and_waits_for(store: EventStore) -> None:
+    first, second, third = (start(store, uid) for uid in ("u1", "u2", "u3"))
+    for lease in (first, second, third):
+        claim(store, lease)
+    store.commit([Append(second, [event("JobEnded")], SUCCEEDED)])
+    assert queue(store) == [(first.job_id, True), (third.job_id, False)]
+    store.release(first, wake_at_ms=None)
+    assert queue(store)[0] == (first.job_id, True), "it is the job's, whoever runs it"
+    assert store.abandon(first.job_id, Summary("cancelled", exit_status=130, ended_at_ms=5))
+    assert queue(store) == [(third.job_id, True)] and granted(store, third.job_id) == [("lock", "1")]
+
+
+def test_a_holder_that_was_killed_still_holds_and_who_takes_it_over_gives_back(world: World, store: EventStore) -> None:
+    other = world.open()
+    first, second = start(store, "u1"), start(other, "u2")
+    assert claim(store, first).is_granted and not claim(other, second).is_granted
+    world.kill(store)
+    assert queue(other) == [(first.job_id, True), (second.job_id, False)]
+    taken = other.acquire(first.job_id)
+    assert taken is not None and claim(other, taken) == Place(True)
+    assert other.commit([Append(taken, [event("Observed")], RUNNING, unclaimed=[1])]) == [None]
+    assert granted(other, second.job_id) == [("lock", "1")]
+
+
+def test_a_process_that_lost_a_job_claims_nothing_for_it(world: World, store: EventStore) -> None:
+    lease, other = start(store), world.open()
+    store.release(lease, wake_at_ms=None)
+    assert other.acquire(lease.job_id) is not None
+    with pytest.raises(StoreFenced):
+        claim(store, lease)
+    assert queue(other) == [] and claim(other, lease) == Place(True)
+
+
+def test_under_a_limit_several_have_a_place_and_nobody_is_passed_over(store: EventStore) -> None:
+    leases = [start(store, f"u{n}") for n in range(4)]
+    places = [claim(store, lease, kind="limit", size=size) for lease, size in zip(leases, (2, 2, 2, 9), strict=True)]
+    assert places == [Place(True), Place(True), Place(False), Place(False)], "not even one that would take more"
+    unclaim(store, leases[1], 1)
+    assert granted(store, leases[2].job_id) == granted(store, leases[3].job_id) == [("limit", "1")]
+
+
+def test_who_would_wait_for_itself_in_the_end_is_refused_and_told_by_whom(store: EventStore) -> None:
+    first, second, third = (start(store, uid) for uid in ("u1", "u2", "u3"))
+    for lease, name in ((first, "a"), (second, "b"), (third, "c")):
+        assert claim(store, lease, 1, name=name).is_granted
+    assert claim(store, first, 2, name="b", inside=(1,)) == Place(False)
+    assert claim(store, second, 2, name="c", inside=(1,)) == Place(False)
+    circle = claim(store, third, 2, name="a", inside=(1,)).circle
+    assert [(each.job_id, each.name) for each in circle] == [
+        (first.job_id, "a"), (second.job_id, "b"), (third.job_id, "c")
+    ]  # fmt: skip
+    assert queue(store, name="a") == [(first.job_id, True)], "it does not wait"
+    assert claim(store, third, 3, name="a") == Place(False), "from outside of its block it may wait"
+
+
+def test_each_moment_of_a_rate_is_given_once_and_old_rates_are_forgotten(store: EventStore) -> None:
+    moments = [store.reserve("r", interval_us=100, now_us=now_us) for now_us in (5000, 5000, 5050, 9000)]
+    assert moments == [5000, 5100, 5200, 9000] and store.reserve("other", interval_us=5, now_us=5000) == 5000
+    store.forget_deliveries(before_ms=9)
+    assert store.reserve("r", interval_us=100, now_us=9000) == 9100
+    store.forget_deliveries(before_ms=10)
+    assert store.reserve("r", interval_us=100, now_us=9000) == 9000

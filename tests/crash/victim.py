@@ -20,7 +20,7 @@ from fmsh.store.sqlite import SqliteStore
 if TYPE_CHECKING:
     from fmsh.connectors.base import Attempt, AttemptId, Connector, Outcome, Post
 
-WRITES = ("create_job", "commit", "acquire", "deliver", "deliver_callback", "open_callback")
+WRITES = ("create_job", "commit", "acquire", "deliver", "deliver_callback", "open_callback", "claim")
 
 
 class Boundaries:

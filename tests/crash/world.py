@@ -34,7 +34,7 @@ let kind = try {
 } catch e { $e.kind }
 echo "then $kind"
 for x in sh -c 'echo source >> "$0"; seq 2' $case { sh -c 'echo "item-$1" >> "$0"' $case $x }
-let b = GET $url/b
+let b = lock shared { GET $url/b }
 {a: $a, text: $text, got: $got, kind: $kind, b: $b}
 """
 VALUE = {"a": {"path": "a"}, "text": "text", "got": {"answer": 42}, "kind": "http", "b": {"path": "b"}}
@@ -152,6 +152,7 @@ class World:
         shown = "".join(event.text for event in _read(history, events.Displayed) if event.stream == "out")
         assert shown == DISPLAYED, (case, shown)
         lines = (self.shell.file(case) or "").split()
+        assert self.store.claims("lock", "shared") == [], f"{case}: the lock was not given back"
         assert lines == PROCESS_EFFECTS, f"{case}: a process was lost or repeated: {lines}"
         self._judge_requests(case, history, asked)
         return True

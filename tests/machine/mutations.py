@@ -129,6 +129,11 @@ def _completed(request: Request, draw: random.Random) -> RequestCompleted:
         value = Handle("callback", str(request.step), {"id": str(request.step), "url": "http://x"})
     elif request.connector == "job":
         value = Handle("job", "2", {"id": 2})
+    elif request.operation == "claim":
+        fields = {"id": str(request.step), "label": "a", "is_granted": draw.random() < 0.7}
+        value = Handle(request.connector, str(request.step), fields)
+    elif request.operation == "reserve":
+        value = draw.choice([None, datetime(2026, 1, 1, tzinfo=UTC)])
     elif request.connector == "timer":
         known = request.arguments.keys() <= {"duration", "until"}
         assert known and isinstance(request.arguments.get("duration", Duration(0)), Duration)

@@ -14,6 +14,7 @@ from fmsh.store.base import RENEWAL_TTL_S, Append, Delivery, Job, Lease, NewCall
 from fmsh.store.memory import MemoryStore
 from fmsh.store.memory_disk import MemoryDisk
 from fmsh.store.migrations import CURRENT
+from fmsh.store.outside import NewClaim, Place
 from fmsh.store.presence import Presence
 from fmsh.store.sqlite import SqliteStore
 from fmsh.store.watch import Watch
@@ -125,6 +126,17 @@ class Seam:
             lambda: work(token_hash, data_json, dedupe_id=dedupe_id, method=method, now_ms=now_ms)
         )
         return found
+
+    def claim(self, new: NewClaim, *, now_ms: int) -> Place:
+        work = super().claim  # type: ignore[misc]
+        place: Place = self._write(lambda: work(new, now_ms=now_ms))
+        self.sim.after_write()
+        return place
+
+    def reserve(self, name: str, *, interval_us: int, now_us: int) -> int:
+        work = super().reserve  # type: ignore[misc]
+        at_us: int = self._write(lambda: work(name, interval_us=interval_us, now_us=now_us))
+        return at_us
 
     def _write(self, work: Callable[[], Any]) -> Any:
         """Runs one transaction. What a store does inside of one of its own is no second one."""

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 ATTEMPTS_MAX = 3  # of an HTTP request, as `fmsh.connectors.http_answer` has it by default
+# The addresses that only blocks of a lock or a limit ask, with its kind, name and size.
+GUARDED = {"http://world/lock": ("lock", "deploy", 1), "http://world/place": ("limit", "place", 2)}
 KILL_S = 0.2  # until a command has died of a signal
 
 
@@ -59,9 +61,28 @@ class Ledger:
             return "its outcome is recorded already"
         if story.holder is not owner:
             return f"the lease is {story.holder.name if story.holder else 'nobody'}'s"
+        if attempt.arguments.get("url") in GUARDED:
+            return self._wrong_guard(owner, attempt)
         if connector != "timer":
             return self._wrong_again(owner, attempt, story.epoch)
         return ""
+
+    def _wrong_guard(self, owner: Owner, attempt: Attempt) -> str:
+        """An effect in the block of a lock or a limit: as many jobs at most have one there, and each has its claim."""
+        url: Any = attempt.arguments["url"]
+        kind, name, size = GUARDED[url]
+        inside = {
+            story.job_id
+            for story in self._world.journal.stories.values()
+            for step, request in story.requests.items()
+            if not story.has_ended and step not in story.completed and _url(request) == url
+        }
+        if len(inside | {attempt.id.job_id}) > size:
+            return f"jobs {sorted(inside)} are inside of {kind} {name}"
+        holders = [claim.job_id for claim in owner.store.claims(kind, name) if claim.is_granted]
+        if len(holders) > size or attempt.id.job_id not in holders:
+            return f"{kind} {name} is held by {holders}"
+        return self._wrong_again(owner, attempt, self._world.journal.stories[attempt.id.job_id].epoch)
 
     def _wrong_again(self, owner: Owner, attempt: Attempt, epoch: int) -> str:
         before = self.started.get(attempt.id, [])
@@ -92,6 +113,10 @@ class Ledger:
         self.done[id] = self.done.get(id, 0) + 1
         if attempt.is_once and self.done[id] > 1:
             self._world.violate(f"step {id.step}.{id.attempt} of job {id.job_id} is done twice inside `once`")
+
+
+def _url(request: dict[str, Any]) -> object:
+    return request["arguments"].get("url")
 
 
 def _what(attempt: Attempt) -> str:

@@ -141,7 +141,7 @@ def _judge_inbox(world: World, reader: Runner, job_id: int, events: list[Event])
     taken = Counter(
         event.data.get("n") or event.data.get("delivery", {}).get("n")
         for event in events
-        if isinstance(event, InboxTaken) and event.kind != "job"
+        if isinstance(event, InboxTaken) and event.kind not in ("job", "lock", "limit")
     )
     twice = [number for number, times in taken.items() if times > 1]
     _require(not twice, f"taken twice from the inbox: {twice}")

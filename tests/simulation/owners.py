@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from fmsh import child_jobs
+from fmsh import child_jobs, exchange
 from fmsh.connectors.base import Attempt
 from fmsh.connectors.callback import Address, CallbackConnector
 from fmsh.connectors.messages import MessageConnector
@@ -142,6 +142,16 @@ class Runner(Owner):
                         self.engine, attempt, lambda: f"uid-{world.new_number()}"
                     ),
                     "cancel": lambda attempt: child_jobs.cancel(self.store, attempt),
+                },
+            ),
+            "lock": MessageConnector("lock", {"claim": lambda attempt: exchange.claim_lock(self.store, attempt)}),
+            "limit": MessageConnector(
+                "limit",
+                {
+                    "claim": lambda attempt: exchange.claim_place(self.store, attempt),
+                    "reserve": lambda attempt: exchange.reserve(
+                        self.store, attempt, lambda: world.time.wall_ms() * 10**6
+                    ),
                 },
             ),
         }

@@ -12,6 +12,7 @@ from fmsh.engine.holding import Holding
 from fmsh.engine.worker import Worker
 from fmsh.errors import StoreFenced
 from fmsh.machine.events import Displayed, ItemsRead
+from fmsh.store import memory_outside
 from fmsh.store.memory import MemoryStore
 from fmsh.store.memory_disk import apply
 
@@ -88,6 +89,9 @@ FAULTS: dict[str, list[tuple[Any, str, Any]]] = {
     "a stream begins again after a crash": [
         (replay.Replay, "_items_read", lambda self, event, stored: self._input(event)),
         (replay, "_APPLY", {**replay._APPLY, ItemsRead: lambda self, event, stored: self._input(event)}),
+    ],
+    "a lock is granted to all who wait for it": [
+        (memory_outside, "grantable", lambda queue: [claim for claim in queue if not claim.is_granted])
     ],
     "what came while the disk was full is forgotten": [(Engine, "_catch_up", lambda self, worker: None)],
 }

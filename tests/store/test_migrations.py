@@ -190,7 +190,8 @@ def to_the_first_schema(state: str) -> None:
     connection = raw(state)
     connection.execute(
         """DROP TRIGGER job_is_new_to_others; DROP TRIGGER job_state_is_told;
-        DROP TABLE topic_event; DROP TABLE topic_group; DROP TABLE subscription; DROP TABLE call;
+        DROP TABLE topic_event; DROP TABLE topic_group; DROP TABLE subscription; DROP TABLE call; DROP TABLE claim;
+        DROP TABLE pace;
         DROP TABLE reply; ALTER TABLE callback DROP COLUMN options_json;
         DROP TABLE session; DROP TABLE session_variable;
         ALTER TABLE delivered DROP COLUMN at_ms; ALTER TABLE callback DROP COLUMN used_at_ms;
