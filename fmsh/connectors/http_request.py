@@ -5,24 +5,25 @@ all its redirects; 30 s; where a file is moved the time in which nothing does), 
 `follow` (true), `pages`, `auth`, `ok` (statuses that raise nothing), `insecure`, `secret` (the paths of the answer
 that are secret, or true: all of it), `save` (a path that the body of a good answer goes to); and of the body `body`
 (any value), `form`, `multipart` (records), `attach` (a record of paths) or `file` (a path). Only `method` and `url`
-must be there. Proxies are those that the environment of the attempt names.
+must be there. Proxies are those that the environment of the attempt names. With `output`, "fold" or "stream", the
+answer is read as a stream of values (`http_stream`).
 
 Each attempt runs on one of at most 64 worker threads. A watchdog thread answers an attempt whose time is up, and
 `cancel` a cancelled one, even where its worker is stuck (looking up a name cannot be interrupted). Who answers first
-wins; a worker that comes too late finds that out. All threads are daemons: nothing keeps the process from exiting.
+wins; a worker that comes too late finds that out. A stream has a thread of its own, for it may last for days. All
+threads are daemons: nothing keeps the process from exiting.
 """
 
 from __future__ import annotations
 
-import heapq
-import queue
 import time
-from threading import Condition, Lock, Thread
+from threading import Lock, Thread
 
 from fmsh.connectors import http_answer, http_message
-from fmsh.connectors.base import AttemptId, Cancelled, Done, Failed
+from fmsh.connectors.base import AttemptId, Cancelled, Done, Failed, Items
 from fmsh.connectors.http_proxy import proxy_for
-from fmsh.connectors.http_transport import Line, Route, Transport, TransportError
+from fmsh.connectors.http_threads import Watchdog, Workers
+from fmsh.connectors.http_transport import Enough, Line, Route, Transport, TransportError
 from fmsh.connectors.sealing import hide_echoes, seal_all, seal_paths
 from fmsh.values import Duration, Raised, raised
 
@@ -34,19 +35,17 @@ if TYPE_CHECKING:
     from fmsh.connectors.http_answer import Answer, Policy
     from fmsh.connectors.http_message import Outgoing
     from fmsh.connectors.http_save import Download
+    from fmsh.connectors.http_stream import ValueStream
     from fmsh.connectors.sealing import Seal
     from fmsh.values import Secret, Value
 
-WORKERS_MAX = 64
 REDIRECTS_MAX = 10
 PAGES_MAX = 1000
-# The worker's own time-out knows more, so it goes first.
-WATCHDOG_GRACE_S = 0.25
 TIMEOUT_DEFAULT = Duration(30 * 10**9)
 REDIRECT_STATUSES = frozenset((301, 302, 303, 307, 308))
 
 
-class _Exchange:
+class Exchange:
     """One attempt. `answer` hands over its outcome: the first one counts, and says so."""
 
     __slots__ = (
@@ -63,6 +62,7 @@ class _Exchange:
         "post",
         "seal",
         "secret_paths",
+        "stream",
         "timeout",
     )
 
@@ -78,11 +78,22 @@ class _Exchange:
         self.is_insecure = bool(arguments.get("insecure"))
         self.secret_paths = arguments.get("secret")  # True: all of the answer
         self.download: Download | None = None
+        self.stream: ValueStream | None = None
         self.seal: Seal | None = None  # set where the answer may hold a secret
         self.environment: dict[str, str] = {}  # what it says of proxies
         self.line = Line(float("inf"))
         self._is_answered = False
         self._lock = Lock()
+
+    def begin(self) -> None:
+        """Its time begins; where a file is moved it is that in which nothing does."""
+        self.line.silence_s = self.timeout.seconds if self.streams else 0.0
+        self.line.deadline = time.monotonic() + self.timeout.seconds
+
+    def hand_over(self, items: Items) -> None:
+        if not self.is_answered:
+            made = items.items if self.seal is None else hide_echoes(items.items, self.outgoing.secrets, self.seal)
+            self.post(self.id, Items(made, items.position))
 
     def answer(self, outcome: Outcome | None) -> bool:
         """`None`: dropped without an outcome."""
@@ -117,10 +128,10 @@ class HttpConnector:
         self._reveal = reveal
         self._sealer = sealer
         self._transport = transport or Transport()
-        self._exchanges: dict[AttemptId, _Exchange] = {}
+        self._exchanges: dict[AttemptId, Exchange] = {}
         self._lock = Lock()
-        self._work = _Workers(self._run)
-        self._watchdog = _Watchdog(self._time_is_up)
+        self._work = Workers(self._run)
+        self._watchdog = Watchdog(self._time_is_up)
 
     def start(self, attempt: Attempt, post: Post) -> None:
         assert attempt.operation == "request", attempt.operation
@@ -134,18 +145,36 @@ class HttpConnector:
         if attempt.is_resumed and attempt.is_once:
             reason = "fmsh ended while it was in flight, so it is not known whether it was done, and it stands in once"
             return post(attempt.id, http_answer.failed_for_good(outgoing, "lost", reason))
-        exchange = _Exchange(attempt, post, outgoing, policy)
+        exchange = Exchange(attempt, post, outgoing, policy)
         exchange.environment, exchange.download = proxies, download
         if outgoing.secrets or exchange.secret_paths is not None:
             exchange.seal = self._sealer()
+        if attempt.make_chain is not None:
+            exchange.stream = _stream(attempt, exchange)
         with self._lock:
             self._exchanges[attempt.id] = exchange
+        if exchange.stream is not None:
+            return Thread(target=self._run_stream, args=(exchange,), name="fmsh-http-stream", daemon=True).start()
         return self._work.put(exchange)
 
-    def cancel(self, id: AttemptId) -> None:
+    def read(self, id: AttemptId, position: Value) -> None:
+        """Asks a stream for its next items, which are those after its position."""
         with self._lock:
             exchange = self._exchanges.get(id)
-        if exchange is not None and self._finish(exchange, Cancelled()):
+        if exchange is not None and exchange.stream is not None:
+            exchange.stream.ask()
+
+    def forget(self, id: AttemptId) -> None:
+        """Leaves a stream to somebody else."""
+        self._end(id, None)
+
+    def cancel(self, id: AttemptId) -> None:
+        self._end(id, Cancelled())
+
+    def _end(self, id: AttemptId, outcome: Outcome | None) -> None:
+        with self._lock:
+            exchange = self._exchanges.get(id)
+        if exchange is not None and self._finish(exchange, outcome):
             self._cut(exchange)
 
     def close(self) -> None:
@@ -158,29 +187,29 @@ class HttpConnector:
         self._watchdog.close()
         self._transport.close()
 
-    def _finish(self, exchange: _Exchange, outcome: Outcome | None) -> bool:
+    def _finish(self, exchange: Exchange, outcome: Outcome | None) -> bool:
         """Answers an attempt, if nobody did so yet."""
         with self._lock:
             if self._exchanges.get(exchange.id) is exchange:
                 del self._exchanges[exchange.id]
         return exchange.answer(outcome)
 
-    def _cut(self, exchange: _Exchange) -> None:
+    def _cut(self, exchange: Exchange) -> None:
         """Frees the worker of an answered attempt; one that is stuck in a name look-up is not counted any more."""
         exchange.line.cut()
+        if exchange.stream is not None:
+            exchange.stream.wake()
         self._work.abandon(exchange)
 
-    def _time_is_up(self, exchange: _Exchange) -> None:
+    def _time_is_up(self, exchange: Exchange) -> None:
         if not exchange.is_answered and self._finish(exchange, _timed_out(exchange)):
             self._cut(exchange)
 
-    def _run(self, exchange: _Exchange) -> None:
+    def _run(self, exchange: Exchange) -> None:
         """What a worker does with an attempt."""
         if exchange.is_answered:
             return
-        exchange.line.deadline = time.monotonic() + exchange.timeout.seconds
-        if exchange.streams:
-            exchange.line.silence_s = exchange.timeout.seconds
+        exchange.begin()
         self._watchdog.add(exchange)
         try:
             outcome = _without_secrets(exchange, _saved(exchange, self._outcome(exchange)))
@@ -191,7 +220,33 @@ class HttpConnector:
                 exchange.download.abandon()
         self._finish(exchange, outcome)
 
-    def _outcome(self, exchange: _Exchange) -> Outcome:
+    def _run_stream(self, exchange: Exchange) -> None:
+        """What the thread of a stream does: one answer after another."""
+        stream = exchange.stream
+        assert stream is not None
+        try:
+            outcome = stream.before_all()
+            while outcome is None and not exchange.is_answered:
+                exchange.begin()
+                self._watchdog.add(exchange)
+                outcome = stream.ended(*self._stretch(exchange, stream.next_request()))
+            outcome = outcome and _without_secrets(exchange, outcome)
+        except Exception as error:  # the border, as above
+            outcome = http_answer.failed_for_good(exchange.outgoing, "network", f"{type(error).__name__}: {error}")
+        self._finish(exchange, outcome)
+
+    def _stretch(self, exchange: Exchange, outgoing: Outgoing) -> tuple[Outcome | None, int | None]:
+        """One answer of a stream, as far as it came or was wanted: what it would come to by itself, and its status."""
+        try:
+            outgoing, answer = self._final_answer(exchange, outgoing)
+        except _NoAnswer as failure:
+            return failure.outcome, None
+        except Enough:
+            return None, None
+        outcome = http_answer.outcome_of(outgoing, answer, exchange.policy, elapsed_ns=0, now_s=time.time())
+        return outcome, answer.status
+
+    def _outcome(self, exchange: Exchange) -> Outcome:
         started_ns = time.monotonic_ns()
         policy = exchange.policy
         try:
@@ -204,13 +259,17 @@ class HttpConnector:
         except _NoAnswer as failure:
             return failure.outcome
 
-    def _final_answer(self, exchange: _Exchange, outgoing: Outgoing) -> tuple[Outgoing, Answer]:
+    def _final_answer(self, exchange: Exchange, outgoing: Outgoing) -> tuple[Outgoing, Answer]:
         """The answer after all redirects, and the request that got it. Raises: _NoAnswer."""
         for _ in range(REDIRECTS_MAX + 1):
             try:
                 route = Route(proxy_for(outgoing.url, exchange.environment), exchange.is_insecure)
                 answer = self._transport.exchange(
-                    outgoing, route, exchange.line, is_fresh=exchange.policy.is_once, download=exchange.download
+                    outgoing,
+                    route,
+                    exchange.line,
+                    is_fresh=exchange.policy.is_once,
+                    sink=exchange.stream or exchange.download,
                 )
                 following = _redirect(outgoing, answer) if exchange.follows else None
             except TransportError as error:
@@ -223,7 +282,7 @@ class HttpConnector:
         reason = f"redirected more than {REDIRECTS_MAX} times (REDIRECTS_MAX), last to {outgoing.shown_url}"
         raise _NoAnswer(http_answer.failed_for_good(exchange.outgoing, "http", reason))
 
-    def _with_pages(self, exchange: _Exchange, outgoing: Outgoing, answer: Answer, first: Done) -> Outcome:
+    def _with_pages(self, exchange: Exchange, outgoing: Outgoing, answer: Answer, first: Done) -> Outcome:
         """Joins the first page with those after it. Each has the whole time-out. Raises: _NoAnswer."""
         policy = exchange.policy
         bodies = [http_answer.body_of(first.value, policy)]
@@ -269,7 +328,20 @@ def _download(attempt: Attempt) -> Download | None:
     return Download(attempt)
 
 
-def _saved(exchange: _Exchange, outcome: Outcome) -> Outcome:
+def _stream(attempt: Attempt, exchange: Exchange) -> ValueStream:
+    from fmsh.connectors.http_stream import ValueStream  # few requests are read so
+
+    return ValueStream(
+        attempt,
+        exchange.outgoing,
+        exchange.policy,
+        exchange.line,
+        hand_over=exchange.hand_over,
+        is_wanted=lambda: not exchange.is_answered,
+    )
+
+
+def _saved(exchange: Exchange, outcome: Outcome) -> Outcome:
     """Puts the file in its place after a good answer, unless somebody else has answered meanwhile."""
     if exchange.download is None or not isinstance(outcome, Done) or exchange.is_answered:
         return outcome
@@ -297,7 +369,7 @@ def _redirect(outgoing: Outgoing, answer: Answer) -> Outgoing | None:
     return http_message.redirected(outgoing, answer.status, url)
 
 
-def _without_secrets(exchange: _Exchange, outcome: Outcome) -> Outcome:
+def _without_secrets(exchange: Exchange, outcome: Outcome) -> Outcome:
     """The outcome with references in the place of what is secret in it."""
     seal, outgoing = exchange.seal, exchange.outgoing
     if seal is None:
@@ -322,7 +394,7 @@ def _seal_body(body: Value, paths: Value, seal: Seal) -> Value:
     return seal_paths(body, [paths] if isinstance(paths, str) else paths, seal)
 
 
-def _failure(exchange: _Exchange, outgoing: Outgoing, error: TransportError) -> Failed:
+def _failure(exchange: Exchange, outgoing: Outgoing, error: TransportError) -> Failed:
     if error.is_final:
         return http_answer.failed_for_good(outgoing, "network", error.reason)
     if error.is_timeout:
@@ -330,107 +402,7 @@ def _failure(exchange: _Exchange, outgoing: Outgoing, error: TransportError) -> 
     return http_answer.no_answer(outgoing, exchange.policy, exchange.line, kind="network", reason=error.reason)
 
 
-def _timed_out(exchange: _Exchange) -> Failed:
+def _timed_out(exchange: Exchange) -> Failed:
     what = "no whole answer" if exchange.line.was_sent else "no connection"
     reason = f"{what} within {exchange.timeout}; if it needs longer, give it --timeout"
     return http_answer.no_answer(exchange.outgoing, exchange.policy, exchange.line, kind="timeout", reason=reason)
-
-
-class _Workers:
-    """Threads that start when there is work and no idle one, up to `WORKERS_MAX`; then work queues."""
-
-    def __init__(self, run: Callable[[_Exchange], None]) -> None:
-        self._run = run
-        self._queue: queue.SimpleQueue[_Exchange | None] = queue.SimpleQueue()
-        self._lock = Lock()
-        self._idle = self._alive = 0
-        self._busy: set[_Exchange] = set()
-
-    def put(self, exchange: _Exchange) -> None:
-        with self._lock:
-            is_needed = self._idle <= self._queue.qsize() and self._alive < WORKERS_MAX
-            self._alive += is_needed
-        self._queue.put(exchange)
-        if is_needed:
-            Thread(target=self._work, name="fmsh-http", daemon=True).start()
-
-    def abandon(self, exchange: _Exchange) -> None:
-        """Counts a worker that may be stuck no more: another may start in its place, and it ends when it comes back."""
-        with self._lock:
-            if exchange in self._busy:
-                self._busy.remove(exchange)
-                self._alive -= 1
-
-    def close(self) -> None:
-        with self._lock:
-            for _ in range(self._alive):
-                self._queue.put(None)
-
-    def _work(self) -> None:
-        while True:
-            with self._lock:
-                self._idle += 1
-            exchange = self._queue.get()
-            with self._lock:
-                self._idle -= 1
-                if exchange is None:
-                    self._alive -= 1
-                    return
-                self._busy.add(exchange)
-            self._run(exchange)
-            with self._lock:
-                if exchange not in self._busy:
-                    return
-                self._busy.remove(exchange)
-
-
-class _Watchdog:
-    """A thread that calls back at each exchange's deadline. It starts with the first one."""
-
-    def __init__(self, callback: Callable[[_Exchange], None]) -> None:
-        self._callback = callback
-        self._changed = Condition()
-        self._heap: list[tuple[float, int, _Exchange]] = []
-        self._count = 0
-        self._thread: Thread | None = None
-        self._is_closed = False
-
-    def add(self, exchange: _Exchange) -> None:
-        with self._changed:
-            self._push(exchange)
-            if self._heap[0][2] is exchange:
-                self._changed.notify()
-            if self._thread is None:
-                self._thread = Thread(target=self._watch, name="fmsh-http-watchdog", daemon=True)
-                self._thread.start()
-
-    def _push(self, exchange: _Exchange) -> None:
-        self._count += 1
-        heapq.heappush(self._heap, (exchange.line.deadline + WATCHDOG_GRACE_S, self._count, exchange))
-
-    def close(self) -> None:
-        with self._changed:
-            self._is_closed = True
-            self._changed.notify()
-
-    def _watch(self) -> None:
-        while True:
-            exchange = self._next_due()
-            if exchange is None:
-                return
-            self._callback(exchange)
-
-    def _next_due(self) -> _Exchange | None:
-        with self._changed:
-            while not self._is_closed:
-                while self._heap and self._heap[0][2].is_answered:
-                    heapq.heappop(self._heap)
-                wait_s = self._heap[0][0] - time.monotonic() if self._heap else None
-                if wait_s is not None and wait_s <= 0:
-                    exchange = heapq.heappop(self._heap)[2]
-                    if exchange.line.deadline + WATCHDOG_GRACE_S <= time.monotonic():
-                        return exchange
-                    self._push(exchange)  # its deadline moved, with its data
-                    continue
-                self._changed.wait(wait_s)
-            return None

@@ -23,6 +23,8 @@ PIECE_BYTES_MAX = 1024 * 1024
 class Download:
     """The file of one attempt. It is opened with the first answer that is to be saved. All methods raise Raised."""
 
+    is_live = False  # for the transport: large pieces are best
+
     def __init__(self, attempt: Attempt) -> None:
         self._shown = str(attempt.arguments["save"])
         self._path = os.path.realpath(os.path.join(attempt.directory, os.path.expanduser(self._shown)))

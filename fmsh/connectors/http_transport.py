@@ -27,11 +27,13 @@ from fmsh.record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import Any
+    from typing import Any, TypeAlias
 
     from fmsh.connectors.http_message import Url
     from fmsh.connectors.http_save import Download
+    from fmsh.connectors.http_stream import ValueStream
 
+    Sink: TypeAlias = Download | ValueStream  # where the body of a good answer goes
     Key = tuple[tuple[str, str, int], Url | None, bool]
 
 CHUNK_BYTES = 65536
@@ -49,6 +51,10 @@ class TransportError(Exception):
         self.reason = reason
         self.is_timeout = is_timeout
         self.is_final = is_final
+
+
+class Enough(Exception):
+    """Who takes the body wants no more of it."""
 
 
 class Line(Progress):
@@ -73,6 +79,13 @@ class Line(Progress):
             self.is_cut = True
             if self._socket is not None:
                 _shut(self._socket)
+
+    def arm(self) -> None:
+        """Gives the socket as long as there is. Raises: TimeoutError when nothing remains."""
+        remaining_s = self.remaining_s()
+        with self._lock:
+            if self._socket is not None and self._socket.fileno() >= 0:  # else all is read already
+                self._socket.settimeout(remaining_s)
 
     def moved(self) -> None:
         """Notes that data went or came."""
@@ -160,11 +173,11 @@ class Transport:
         self._lock = Lock()
 
     def exchange(
-        self, outgoing: Outgoing, route: Route, line: Line, *, is_fresh: bool, download: Download | None = None
+        self, outgoing: Outgoing, route: Route, line: Line, *, is_fresh: bool, sink: Sink | None = None
     ) -> Answer:
         """Sends a request and reads its whole answer. `is_fresh`: over a new connection.
 
-        The body of a good answer goes into `download`, if there is one.
+        The body of a good answer goes into `sink`, if there is one; what that raises passes.
 
         Raises: TransportError; Raised when the answer is too large.
         """
@@ -172,13 +185,13 @@ class Transport:
         connection = None if is_fresh else self._take(key)
         if connection is not None:
             try:
-                return self._exchange_on(connection, key, outgoing, line, download)
+                return self._exchange_on(connection, key, outgoing, line, sink)
             except TransportError as error:
                 # A kept connection that fails before its first byte was closed under us: not a failure of the server.
                 is_stale = line.status is None and not error.is_timeout and not line.is_cut
                 if not is_stale or outgoing.method not in REPEATABLE_UNSEEN:
                     raise
-        return self._exchange_on(self._make(outgoing.url, route), key, outgoing, line, download)
+        return self._exchange_on(self._make(outgoing.url, route), key, outgoing, line, sink)
 
     def close(self) -> None:
         with self._lock:
@@ -188,14 +201,14 @@ class Transport:
             self._kept.clear()
 
     def _exchange_on(
-        self, connection: _Connection, key: Key, outgoing: Outgoing, line: Line, download: Download | None
+        self, connection: _Connection, key: Key, outgoing: Outgoing, line: Line, sink: Sink | None
     ) -> Answer:
         connection.line = line
         is_kept = False
         try:
             line.use(connection.sock)
             _connect(connection, outgoing)
-            answer, is_kept = _converse(connection, outgoing, line, key[1], download)
+            answer, is_kept = _converse(connection, outgoing, line, key[1], sink)
             return answer
         finally:
             line.use(None)
@@ -263,23 +276,24 @@ def _connect(connection: _Connection, outgoing: Outgoing) -> None:
 
 
 def _converse(
-    connection: _Connection, outgoing: Outgoing, line: Line, proxy: Url | None, download: Download | None
+    connection: _Connection, outgoing: Outgoing, line: Line, proxy: Url | None, sink: Sink | None
 ) -> tuple[Answer, bool]:
     """Sends and reads: the answer, and whether the connection can be used again. Raises: TransportError, Raised."""
     line.was_sent, line.status = True, None
     host = outgoing.url.authority
     try:
         _send(connection, outgoing, line, proxy)
-        connection.sock.settimeout(line.remaining_s())
+        line.arm()
         response = connection.getresponse()
+        assert isinstance(response, Response)
         line.status = response.status
         headers = _headers(response)
-        is_saved = download is not None and 200 <= response.status < 300
-        if download is not None and is_saved:
-            download.begin(headers)
-            body = _save_body(response, connection, line, download)
+        is_saved = sink is not None and 200 <= response.status < 300
+        if sink is not None and is_saved:
+            sink.begin(headers)
+            body = _pass_on(response, line, sink)
         else:
-            body = _read_body(response, connection, line)
+            body = _read_body(response, line)
         if response.length:
             raise http.client.IncompleteRead(b"", response.length)
         return Answer(response.status, headers, body, is_saved), not response.will_close
@@ -299,7 +313,7 @@ def _converse(
 
 
 def _send(connection: _Connection, outgoing: Outgoing, line: Line, proxy: Url | None) -> None:
-    connection.sock.settimeout(line.remaining_s())
+    line.arm()
     is_relayed = proxy is not None and outgoing.url.scheme == "http"
     target = str(outgoing.url) if is_relayed else outgoing.url.target
     connection.putrequest(outgoing.method, target, skip_host=True, skip_accept_encoding=True)
@@ -313,7 +327,7 @@ def _send(connection: _Connection, outgoing: Outgoing, line: Line, proxy: Url | 
         connection.endheaders(whole)
         if body is not None and whole is None:
             for chunk in body.chunks():
-                connection.sock.settimeout(line.remaining_s())
+                line.arm()
                 connection.send(chunk)
                 line.moved()
     except (BrokenPipeError, ConnectionResetError):
@@ -321,10 +335,10 @@ def _send(connection: _Connection, outgoing: Outgoing, line: Line, proxy: Url | 
         pass
 
 
-def _read_body(response: http.client.HTTPResponse, connection: _Connection, line: Line) -> bytes:
+def _read_body(response: Response, line: Line) -> bytes:
     pieces: list[bytes] = []
     total = 0
-    for piece in _pieces(response, connection, line):
+    for piece in _pieces(response, line):
         total += len(piece)
         if total > RESPONSE_BYTES_MAX:
             raise too_large()
@@ -332,17 +346,19 @@ def _read_body(response: http.client.HTTPResponse, connection: _Connection, line
     return b"".join(pieces)
 
 
-def _save_body(response: http.client.HTTPResponse, connection: _Connection, line: Line, download: Download) -> bytes:
-    for piece in _pieces(response, connection, line):
-        download.write(piece)
+def _pass_on(response: Response, line: Line, sink: Sink) -> bytes:
+    for piece in _pieces(response, line, is_live=sink.is_live):
+        sink.write(piece)
     return b""
 
 
-def _pieces(response: http.client.HTTPResponse, connection: _Connection, line: Line) -> Iterator[bytes]:
+def _pieces(response: Response, line: Line, *, is_live: bool = False) -> Iterator[bytes]:
+    """The body bit by bit. `is_live`: each piece as soon as it is there; the connection is then of no further use."""
+    response.will_close = response.will_close or is_live
+    read = response.read1 if is_live else response.read
     while True:
-        if connection.sock is not None:
-            connection.sock.settimeout(line.remaining_s())
-        piece = response.read(CHUNK_BYTES)
+        line.arm()
+        piece = read(CHUNK_BYTES)
         if not piece:
             return
         line.moved()

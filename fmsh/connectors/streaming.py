@@ -178,7 +178,7 @@ class ProcessStream:
             self._collected += made
             self._release(position)
         if self._failure is not None or self._chain.is_done:
-            self._want_no_more()
+            made += self._want_no_more()
         self._give(made)
 
     def _made_before(self, state: Any, lines: list[str]) -> tuple[list[Value], int]:
@@ -221,19 +221,23 @@ class ProcessStream:
         else:
             self._give(made)
 
-    def _want_no_more(self) -> None:
-        """The chain has all it needs, or has failed: the process is of no use any more."""
+    def _want_no_more(self) -> list[Value]:
+        """The chain has all it needs, or has failed: the process is of no use. Gives what is left for a stream."""
+        rest: list[Value] = []
         if not self._is_over and self._failure is None:
             try:
-                self._collected += self._chain.finish() if self._is_fold else []
+                rest = self._chain.finish()
             except Raised as problem:
                 self._failure = problem
+        if self._is_fold:
+            self._collected += rest
         self._is_over = True
         if not self.has_ended:
             self._is_enough = True
             self._end_gently()
         elif self._is_fold:
             self._settle()
+        return [] if self._is_fold else rest
 
     def _fail(self, problem: Raised) -> None:
         self._failure = problem

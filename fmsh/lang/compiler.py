@@ -11,7 +11,7 @@ from __future__ import annotations
 from fmsh.errors import Diagnostic, SourceError
 from fmsh.lang import pipelines, processes, statements
 from fmsh.lang import syntax as s
-from fmsh.lang.bodies import Body, Label
+from fmsh.lang.bodies import Body, Label, PythonBody
 from fmsh.lang.context import Compiler, Parts
 from fmsh.lang.generated import Placeholder
 from fmsh.lang.tree import walk
@@ -71,6 +71,14 @@ def _loop_over_stream(c: Compiler, b: Body, node: s.For, compile_turn: Callable[
     return streams.loop_over_stream(c, b, node, compile_turn)
 
 
+def _is_streamed_request(c: Compiler, b: Body | PythonBody, stage: s.Stage) -> bool:
+    if not isinstance(stage, s.Command) or not any(isinstance(part, s.Flag) for part in stage.arguments):
+        return False  # most stages
+    from fmsh.lang import requests
+
+    return requests.is_streamed(c, b, stage)
+
+
 def _announce_function(c: Compiler, b: Body, node: s.Def) -> None:
     from fmsh.lang import functions
 
@@ -111,6 +119,7 @@ PARTS = Parts(
     _redirected,
     _streamed,
     _loop_over_stream,
+    _is_streamed_request,
     statements.set_environment,
     _announce_function,
     _define_function,

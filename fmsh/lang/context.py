@@ -41,6 +41,7 @@ class Parts(Record):
     redirected: Callable[..., Piped]
     streamed: Callable[..., tuple[Piped, int] | None]
     loop_over_stream: Callable[..., bool]
+    is_streamed_request: Callable[..., bool]
     set_environment: Callable[..., None]
     announce_function: Callable[..., None]
     define_function: Callable[..., None]

@@ -258,6 +258,12 @@ def stages(c: Compiler, b: AnyBody, all_stages: tuple[s.Stage, ...], *, mode: st
             piped = processes(c, b, run, piped, mode=mode if index == len(all_stages) else "capture")
             continue
         index += 1
+        if c.parts.is_streamed_request(c, b, stage):
+            streamed = c.parts.streamed(c, b, [stage], all_stages[index:], piped, mode)
+            assert streamed is not None
+            piped, taken = streamed
+            index += taken
+            continue
         is_last = index == len(all_stages)
         piped = stage_piped(c, b, stage, piped, mode if is_last and mode != "condition" else "capture")
     assert piped is not None

@@ -18,9 +18,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _ast
 
-    from fmsh.lang.bodies import Body
+    from fmsh.lang.bodies import Body, PythonBody
     from fmsh.lang.context import Compiler
     from fmsh.lang.syntax import Node
+
+    AnyBody = Body | PythonBody
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 
@@ -41,6 +43,7 @@ _OPTIONS = (
     flag("file", "path", "a file to send as the body"),
     flag("save", "path", "the file that the answer goes to, replaced when it is whole"),
     Parameter("pages", "flag", "bool", False, False, "", "follows the links to further pages; their lists become one"),
+    Parameter("stream", "flag", "bool", False, False, "", "gives events or lines of JSON one by one, as they come"),
     flag("secret", "any", "the field of the answer that is a secret, such as access_token; or a list of such"),
 )
 
@@ -60,6 +63,23 @@ HTTP = Signature(
 
 
 def _request(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str) -> Piped:
+    if is_streamed(c, b, node):
+        streamed = c.parts.streamed(c, b, [node], (), piped, "capture")
+        assert streamed is not None
+        return streamed[0]
+    return request_with(c, b, node, "http", "request", request_arguments(c, b, node, piped))
+
+
+def is_streamed(c: Compiler, b: AnyBody, stage: Node) -> bool:
+    """Whether a stage is a request whose answer is read as a stream of values."""
+    if not isinstance(stage, s.Command) or stage.is_external or c.literal_name(stage) not in REQUEST_FORMS:
+        return False
+    has_flag = any(isinstance(argument, s.Flag) and argument.name == "--stream" for argument in stage.arguments)
+    return has_flag and c.literal_name(stage) != "api" and c.find_function(b, stage) is None
+
+
+def request_arguments(c: Compiler, b: Body, node: s.Command, piped: Piped | None) -> _ast.expr:
+    """The record of what is asked of the connector; of a stream also which connector that is."""
     name = c.literal_name(node)
     signature = HTTP if name == "http" else REQUEST_FORMS[name].signature
     given = Given(c, b, signature, node, None)
@@ -74,7 +94,10 @@ def _request(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: s
         fixed["body"] = spill(c, b, piped.node, piped.value)
     if given.has("save") and given.has("pages"):
         c.problem(node, "--pages gives one list, and --save keeps one answer", "leave one out")
-    options = [parameter.name for parameter in _OPTIONS]
+    if given.has("stream"):
+        _check_stream(c, node, given)
+        fixed["source"] = g.list_of([g.constant("http", node.id), g.constant("request", node.id)], node.id)
+    options = [parameter.name for parameter in _OPTIONS if parameter.name != "stream"]
     values = fixed | _renamed(given.values("method", "url", "body", *options))
     if "no_follow" in values:
         del values["no_follow"]
@@ -86,7 +109,15 @@ def _request(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: s
     if api_name:
         api = expression(c, b, _variable(node, f"api {api_name}"))
         arguments = g.call("through_api", [api, g.constant(api_name, node.id), arguments], node.id)
-    return request_with(c, b, node, "http", "request", arguments)
+    return arguments
+
+
+def _check_stream(c: Compiler, node: s.Command, given: Given) -> None:
+    for other in ("save", "pages", "secret"):
+        if given.has(other):
+            c.problem(node, f"--stream gives what comes as it comes, and --{other} needs it whole", "leave one out")
+    if node.id in c.secret_sources:
+        c.problem(node, "--stream gives what comes as it comes, and a secret is whole", "leave out --stream")
 
 
 def _read_as_address(given: Given) -> None:

@@ -1,14 +1,15 @@
-"""Pipelines whose first stages are external commands that are read as a stream.
+"""Pipelines whose first stages are external commands, or a request, that are read as a stream.
 
-What follows such a run as long as it works item by item and only computes goes into its request, as a chain of stages
-(`machine.library.Streaming`). If all that ends in one value, or in a list that the next stage takes as a whole, the run
-with its chain is one step, a fold. Where a `for` or an `each` with effects comes next, it is a stream, whose items are
-taken one at a time.
+What follows such a source as long as it works item by item and only computes goes into its request, as a chain of
+stages (`machine.library.Streaming`). If all that ends in one value, or in a list that the next stage takes as a whole,
+the source with its chain is one step, a fold. Where a `for` or an `each` with effects comes next, it is a stream, whose
+items are taken one at a time; so is a request whose values are displayed, for each is to be seen when it comes.
 """
 
 from __future__ import annotations
 
 from fmsh.lang import generated as g
+from fmsh.lang import requests
 from fmsh.lang import syntax as s
 from fmsh.lang.bodies import EACH, Body, Label
 from fmsh.lang.calls import bind_arguments, plain_text
@@ -17,6 +18,7 @@ from fmsh.lang.piped import Piped
 from fmsh.lang.pipelines import argument_values, is_external
 from fmsh.lang.processes import constant_or_function, request_arguments
 from fmsh.lang.purity import is_pure
+from fmsh.lang.requests import is_streamed
 from fmsh.lang.runtime import SIGPIPE_STATUS, process_error
 from fmsh.machine import code as op
 from fmsh.values import Raised
@@ -37,32 +39,47 @@ NAME_START = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_"
 def streamed(
     c: Compiler, b: Body, run: list[s.Command], rest: Sequence[s.Stage], piped: Piped | None, mode: str
 ) -> tuple[Piped, int] | None:
-    """Compiles a run and as many of the stages after it as take it as a stream, and says how many these are.
+    """Compiles a source and as many of the stages after it as take it as a stream, and says how many these are.
 
-    None: the next stage takes all that the run writes as one text.
+    None: the next stage takes all that a run writes as one text.
     """
-    if run[0].id in c.secret_sources:
+    is_request = is_streamed(c, b, run[0])
+    if run[0].id in c.secret_sources and not is_request:
         return None
-    chain = _streamable(c, b, rest)
+    chain = _streamable(c, b, rest, gives_lines=not is_request)
     following = rest[len(chain)] if len(chain) < len(rest) else None
     ends_in_fold = bool(chain) and _is_fold(c, chain[-1])
     if following is not None and not ends_in_fold and _is_each_with_effects(c, b, following):
         assert isinstance(following, s.Command)
         last = len(chain) + 1 == len(rest)
         return _each(c, b, run, chain, following, piped, mode if last else "capture"), len(chain) + 1
-    return (_fold(c, b, run, chain, piped), len(chain)) if chain else None
+    if is_request and following is None and not ends_in_fold and mode == "tail":
+        last_stage = chain[-1] if chain else run[0]
+        value = _loop(c, b, last_stage, run, chain, piped, lambda inner: _turn_as_it_is(c, inner, last_stage), mode)
+        return Piped(value, last_stage, displays="never"), len(chain)
+    return (_fold(c, b, run, chain, piped), len(chain)) if chain or is_request else None
+
+
+def _turn_as_it_is(c: Compiler, b: Body, node: Node) -> int:
+    """The turn of a loop whose value is the item."""
+    body = Body(-node.id, EACH, b)  # an id of its own: nothing is written for it
+    item = body.slot(f"item@{node.id}")
+    body.code.parameters = [item]
+    body.emit(op.EVAL, node, 0, c.generator.function(g.slot_of(0, item, node.id), node.id))
+    return c.add(body)
 
 
 def loop_over_stream(c: Compiler, b: Body, node: s.For, compile_turn: Callable[[Body], int]) -> bool:
-    """Compiles a `for` over a run of external commands; False if its source is anything else."""
+    """Compiles a `for` over a run of external commands, or a request as a stream; False for any other source."""
     stages = _only_pipeline(node.source)
-    run = 0
-    while run < len(stages) and _is_run(c, b, stages[run]):
+    is_request = bool(stages) and is_streamed(c, b, stages[0])
+    run = int(is_request)
+    while run < len(stages) and not is_request and _is_run(c, b, stages[run]):
         run += 1
-    chain = _streamable(c, b, stages[run:])
+    chain = _streamable(c, b, stages[run:], gives_lines=not is_request)
     if run == 0 or run + len(chain) < len(stages) or (chain and _is_fold(c, chain[-1])):
         return False
-    if not chain and isinstance(node.source.first.stages[0], s.ExpressionStage):
+    if not chain and not is_request and isinstance(node.source.first.stages[0], s.ExpressionStage):
         return False  # `(cmd)` is a text, over which no loop goes
     _loop(c, b, node, list(stages[:run]), chain, None, compile_turn, "drop")  # type: ignore[arg-type]
     return True
@@ -87,11 +104,12 @@ def _is_run(c: Compiler, b: Body, stage: s.Stage) -> bool:
 # ---- Which stages ----------------------------------------------------------------------------------------------------
 
 
-def _streamable(c: Compiler, b: Body, rest: Sequence[s.Stage]) -> list[s.Command]:
-    """The stages, from the first on, that go into the chain."""
+def _streamable(c: Compiler, b: Body, rest: Sequence[s.Stage], *, gives_lines: bool) -> list[s.Command]:
+    """The stages, from the first on, that go into the chain. `gives_lines`: what the source gives is text."""
     chain: list[s.Command] = []
     for stage in rest:
-        if not isinstance(stage, s.Command) or not _goes_into_chain(c, b, stage, is_first=not chain):
+        takes_lines = gives_lines and not chain
+        if not isinstance(stage, s.Command) or not _goes_into_chain(c, b, stage, takes_lines=takes_lines):
             break
         chain.append(stage)
         if _is_fold(c, stage):
@@ -99,7 +117,7 @@ def _streamable(c: Compiler, b: Body, rest: Sequence[s.Stage]) -> list[s.Command
     return chain
 
 
-def _goes_into_chain(c: Compiler, b: Body, stage: s.Command, *, is_first: bool) -> bool:
+def _goes_into_chain(c: Compiler, b: Body, stage: s.Command, *, takes_lines: bool) -> bool:
     if is_external(c, b, stage) or c.literal_name(stage) in c.aliases or not is_pure(c, b, stage):
         return False
     found = c.find_builtin(stage)
@@ -107,8 +125,8 @@ def _goes_into_chain(c: Compiler, b: Body, stage: s.Command, *, is_first: bool) 
     if found is None or found[0].signature.name not in streaming.stages:
         return False
     signature = found[0].signature
-    if signature.name in streaming.text_stages or (is_first and signature.input != "list"):
-        return is_first and signature.name in streaming.text_stages
+    if signature.name in streaming.text_stages or (takes_lines and signature.input != "list"):
+        return takes_lines and signature.name in streaming.text_stages
     if signature.name == "get":
         path = plain_text(stage.arguments[0]) if stage.arguments else None
         return path is not None and path[0] in NAME_START  # an index is that of the whole list
@@ -150,11 +168,18 @@ def _chain_function(c: Compiler, b: Body, chain: list[s.Command], node: Node) ->
 
 def _fold(c: Compiler, b: Body, run: list[s.Command], chain: list[s.Command], piped: Piped | None) -> Piped:
     first = run[0]
-    arguments, names = request_arguments(c, b, run, piped)
+    arguments, names = _source_arguments(c, b, run, piped)
     slot, done = b.hide(first), b.hide(first)
     b.emit(op.FOLD, first, slot, constant_or_function(c, arguments, first.id), _chain_function(c, b, chain, first))
     b.emit(op.EVAL, first, done, lambda scope: folded_value(scope.slots[slot], names))
-    return Piped(g.slot_of(0, done, first.id), chain[-1])
+    return Piped(g.slot_of(0, done, first.id), chain[-1] if chain else first)
+
+
+def _source_arguments(c: Compiler, b: Body, run: list[s.Command], piped: Piped | None) -> tuple[_ast.expr, list[str]]:
+    """The arguments of the request, and the names of the external commands, if it is one of these."""
+    if is_streamed(c, b, run[0]):
+        return requests.request_arguments(c, b, run[0], piped), []
+    return request_arguments(c, b, run, piped)
 
 
 def _each(
@@ -178,7 +203,7 @@ def _loop(
 ) -> _ast.expr:
     """Compiles a loop over a stream, in a frame that owns it; gives the list of an `each`, if it is wanted."""
     first, is_each = run[0], isinstance(node, s.Command)
-    arguments, names = request_arguments(c, b, run, piped)
+    arguments, names = _source_arguments(c, b, run, piped)
     given = g.own_slot(spill(c, b, first, arguments))
     inner = Body(node.id, "body", b)
     source, turn, made, ended, end = *(inner.hide(node) for _ in range(4)), Label()

@@ -63,7 +63,8 @@ CHANNEL = 32  #         slot, fn                            fn gives how many it
 SEND = 33  #            fn                                  fn gives (channel, value)
 CLOSE = 34  #           fn                                  fn gives the channel
 RACE = 35  #            slot, code, fn                      fn gives how many run; each takes its number, from 0
-FOLD = 36  #            slot, fn, chain_fn                  a run of external commands, and what its output comes to
+FOLD = 36  #            slot, fn, chain_fn                  a run of external commands, and what its output comes to, or
+#                                                           with `source` among the arguments that connector, operation
 STREAM = 37  #          slot, fn, chain_fn                  the same as a stream, of which the frame is the owner
 STREAM_END = 38  #      slot                                slot = what the stream's request answered at last
 ENDED = 39  #           slot, fn, waits                     fn gives jobs; slot: [handle, error or null] of the ended

@@ -74,7 +74,12 @@ def step_fold(machine: Machine, task: Task, frame: Frame, instruction: Instructi
 
 def _ask_for_stream(machine: Machine, task: Task, instruction: Instruction, *, how: str) -> None:
     _op, node, _slot, fn, _chain = instruction
-    arguments = {**fn(task.frames[-1].scope), **outputs_of_process(machine, task, is_displayed=False), "output": how}
+    arguments = {**fn(task.frames[-1].scope), "output": how}
+    if "source" in arguments:
+        connector, operation = arguments.pop("source")
+        machine.ask(task, connector, operation, arguments, node)
+        return
+    arguments |= {**outputs_of_process(machine, task, is_displayed=False), "output": how}
     machine.ask(task, "process", "run", arguments, node)
 
 

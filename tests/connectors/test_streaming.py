@@ -136,3 +136,8 @@ def _whole(text: str) -> int:
     found = find("int")
     assert found is not None
     return found.function(text)  # type: ignore[no-any-return]
+
+
+def test_what_a_stage_still_holds_at_an_early_end_comes_too(shell: Shell) -> None:
+    attempt = started(shell, "yes", output="stream", make_chain=chain(("first", 3), ("chunk", 2)))
+    assert all_of(shell, attempt)[0] == [["y", "y"], ["y"]]

@@ -17,6 +17,7 @@ from fmsh.engine.dispatcher import idempotency_key
 from fmsh.store.base import Job, StoredEvent
 from fmsh.store.sqlite import SqliteStore
 
+EVENTS = 2
 CALL_AGAIN_S = 0.05
 CALL_FOR_S = 60.0
 
@@ -82,6 +83,9 @@ class Service:
             threading.Thread(target=_call_back, args=(body["url"],), daemon=True).start()
         answer = json.dumps({"path": path}).encode()
         try:
+            if path == "events":
+                _send_events(handler)
+                return
             handler.send_response(500 if path == "fail" else 200)
             handler.send_header("Content-Type", "application/json")
             handler.send_header("Content-Length", str(len(answer)))
@@ -92,6 +96,17 @@ class Service:
 
     def of(self, case: str) -> list[Asked]:
         return [asked for asked in self.log if asked.case == case]
+
+
+def _send_events(handler: BaseHTTPRequestHandler) -> None:
+    """Sends the next of two events, after the one that the client had last, and breaks off."""
+    number = int(handler.headers.get("Last-Event-ID", 0)) + 1
+    handler.send_response(200 if number <= EVENTS else 204)
+    handler.send_header("Content-Type", "text/event-stream")
+    handler.end_headers()
+    if number <= EVENTS:
+        handler.wfile.write(f"retry: 1\nid: {number}\ndata: {number}\n\n".encode())
+    handler.close_connection = True
 
 
 def job_of(store: SqliteStore, case: str) -> Job | None:

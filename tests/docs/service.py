@@ -14,6 +14,14 @@ BUILDS = [
 ]
 
 
+CHANGES = [
+    {"build": 7, "status": "running"},
+    {"build": 8, "status": "running"},
+    {"build": 7, "status": "passed"},
+    {"build": 8, "status": "failed"},
+]
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -25,12 +33,23 @@ class _Handler(BaseHTTPRequestHandler):
         elif path.startswith("/builds/"):
             found = [build for build in BUILDS if str(build["id"]) == path.removeprefix("/builds/")]
             self._answer(200, found[0]) if found else self._answer(404, {"message": "no such build"})
+        elif path == "/changes":
+            self._send_changes(int(self.headers.get("last-event-id", 0)))
         else:
             self._answer(404, {"message": f"nothing at {path}"})
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         self._answer(201, {"id": 10, "status": "queued", **json.loads(body or b"{}")})
+
+    def _send_changes(self, after: int) -> None:
+        """Server-sent events; the connection ends after two of them, as one that a balancer closes."""
+        self.send_response(200 if after < len(CHANGES) else 204)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("connection", "close")
+        self.end_headers()
+        for number, change in list(enumerate(CHANGES, 1))[after : after + 2]:
+            self.wfile.write(f"retry: 1\nid: {number}\ndata: {json.dumps(change)}\n\n".encode())
 
     def _answer(self, status: int, value: Any) -> None:
         body = json.dumps(value).encode()

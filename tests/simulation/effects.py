@@ -161,11 +161,11 @@ class Witness:
     def read(self, id: AttemptId, position: Any) -> None:
         self._owner.world.log(f"{self._owner.name} reads on {id.job_id}.{id.step}.{id.attempt} after {position}")
         self._owner.world.ledger.read(id, position)
-        assert isinstance(self._connector, Commands)
+        assert isinstance(self._connector, Commands | HttpRequests)
         self._connector.read(id, position)
 
     def forget(self, id: AttemptId) -> None:
-        assert isinstance(self._connector, Commands)
+        assert isinstance(self._connector, Commands | HttpRequests)
         self._connector.forget(id)
 
     def close(self) -> None:
@@ -186,18 +186,25 @@ class Fate:
 
 
 class HttpRequests:
-    """Requests to the server, over a network that delays. What is sent may arrive although its sender is gone."""
+    """Requests to the server, over a network that delays. What is sent may arrive although its sender is gone.
+
+    What is read as a stream has batches of items, by the job's fate, which go through the stages of the attempt.
+    """
 
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
         self._world = owner.world
         self._open: dict[AttemptId, Post] = {}
+        self._streams: dict[AttemptId, ReadStream] = {}
+        self._ends: dict[AttemptId, Outcome] = {}  # of streams whose answer has begun
 
     def start(self, attempt: Attempt, post: Post) -> None:
         if attempt.is_resumed and attempt.is_once:
             post(attempt.id, Failed(error_value("lost", "it may have been done")))
             return
         self._open[attempt.id] = post
+        if attempt.make_chain is not None:
+            self._streams[attempt.id] = ReadStream(self._world, attempt)
         self._world.time.after(self._world.latency_s(), lambda: self._arrive(attempt))
 
     def _arrive(self, attempt: Attempt) -> None:
@@ -205,9 +212,34 @@ class HttpRequests:
         if not is_wanted and self._world.random.random() < 0.5:
             return  # it was not on its way yet
         outcome = _http_outcome(self._world, attempt)
-        if not (isinstance(outcome, Failed) and outcome.should_retry):
+        is_done = not (isinstance(outcome, Failed) and outcome.should_retry)
+        if is_done:
             self._world.ledger.happen(attempt)
+        stream = self._streams.get(attempt.id)
+        if stream is not None and is_done:
+            outcome = stream.outcome(Done({"statuses": []}) if isinstance(outcome, Done) else outcome)
+            if attempt.arguments["output"] == "stream":
+                self._ends[attempt.id] = outcome
+                return
         self._world.time.after(self._world.latency_s(), lambda: self._answer(attempt.id, outcome))
+
+    def read(self, id: AttemptId, position: Any) -> None:
+        self._world.time.after(self._world.latency_s(), lambda: self._read(id))
+
+    def _read(self, id: AttemptId) -> None:
+        if id not in self._open or self._owner.is_dead:
+            return
+        if id not in self._ends:  # its answer has not begun
+            self.read(id, None)
+            return
+        items = self._streams[id].next()
+        if items is not None:
+            self._open[id](id, items)
+        else:
+            self._answer(id, self._ends[id])
+
+    def forget(self, id: AttemptId) -> None:
+        self._open.pop(id, None)
 
     def _answer(self, id: AttemptId, outcome: Outcome) -> None:
         post = self._open.pop(id, None)
@@ -252,14 +284,14 @@ class Commands:
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
         self._world = owner.world
-        self._streams: dict[AttemptId, CommandStream] = {}
+        self._streams: dict[AttemptId, ReadStream] = {}
         self._asked: dict[AttemptId, tuple[Attempt, Post]] = {}
         self._unwanted: set[AttemptId] = set()
 
     def start(self, attempt: Attempt, post: Post) -> None:
         self._asked[attempt.id] = (attempt, post)
         if attempt.make_chain is not None:
-            self._streams[attempt.id] = CommandStream(self._world, attempt)
+            self._streams[attempt.id] = ReadStream(self._world, attempt)
         run = self._world.runs.get(attempt.id)
         if run is None:
             run = self._world.runs[attempt.id] = Run()
@@ -316,8 +348,8 @@ class Commands:
         self._asked.clear()
 
 
-class CommandStream:
-    """What one owner reads of a run that is read as a stream. A fold is read at once."""
+class ReadStream:
+    """What one owner reads of a run, or an answer, that is read as a stream. A fold is read at once."""
 
     def __init__(self, world: World, attempt: Attempt) -> None:
         assert attempt.make_chain is not None
@@ -354,9 +386,14 @@ class CommandStream:
 
 
 def stream_batches(world: World, id: AttemptId, arguments: dict[str, Any]) -> list[list[Any]]:
-    """What a command that is read as a stream writes, by the fate of its job."""
-    drawn = world.fate_of(id.job_id).of(world.task_of(id), *arguments["stages"][0]["argv"], "items")
+    """What a command or an answer that is read as a stream consists of, by the fate of its job."""
+    drawn = world.fate_of(id.job_id).of(world.task_of(id), *source_of(arguments), "items")
     return [[drawn.randint(0, 5) for _ in range(drawn.choice([1, 1, 2, 4]))] for _ in range(drawn.randint(0, 3))]
+
+
+def source_of(arguments: dict[str, Any]) -> list[str]:
+    """The command, or the address, that is read as a stream."""
+    return [arguments["url"]] if "url" in arguments else arguments["stages"][0]["argv"]  # type: ignore[no-any-return]
 
 
 def _end(run: Run, outcome: Outcome) -> None:

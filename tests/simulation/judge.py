@@ -39,7 +39,7 @@ from tests.machine.fuzz import _end as plain_end
 from tests.machine.model import Model
 from tests.machine.world import Broken
 from tests.machine.world import World as Account
-from tests.simulation.effects import stream_batches
+from tests.simulation.effects import source_of, stream_batches
 from tests.simulation.owners import Runner
 
 if TYPE_CHECKING:
@@ -119,12 +119,12 @@ def _judge_steps(world: World, job_id: int, stored: list[StoredEvent], events: l
 
 
 def _judge_items(world: World, job_id: int, events: list[Event]) -> None:
-    """What was read of a stream is what its command wrote, each item once; and all of it where it came to its end."""
+    """What was read of a stream is what its source gave, each item once; and all of it where it came to its end."""
     was_answered = any(knock.kind == "answer" and knock.job_id == job_id for knock in world.knocks.accepted.values())
     for event in events:
         if not isinstance(event, RequestMade) or event.arguments.get("output") != "stream":
             continue
-        if event.arguments["stages"][0]["argv"][0] != "feed":
+        if not source_of(event.arguments)[0].endswith("feed"):
             continue  # there are stages between what it writes and what is read
         batches = stream_batches(world, AttemptId(job_id, event.step, 1), event.arguments)
         written = [item for batch in batches for item in batch]

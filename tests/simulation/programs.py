@@ -61,6 +61,7 @@ TEXTS = {
         ^go 3 1
     """,
     "streams": """
+        for x in GET http://world/feed --stream { ^go 7 $x; let a = POST http://world/8 {x: $x}; print "$x $a" }
         for x in ^feed 1 1 { let a = POST http://world/2 {x: $x}; print "$x $a" }
         ^numbers 3 1 | skip 1 | enumerate | each { |x|
           let b = POST http://world/4 {x: $x.item}
@@ -68,6 +69,8 @@ TEXTS = {
         }
         for x in ^numbers 5 1 | chunk 2 | first 2 { sleep 1s; print $x }
         print (^numbers 6 1 | where { $it > 1 } | sum)
+        GET http://world/9 --stream | enumerate | chunk 2 | first 2 | each { |x| sleep 1s; print $x }
+        print (GET http://world/10 --stream | where { $it > 1 } | count)
     """,
     "detached": """
         def f(n) { let a = POST http://world/1 {x: $n}; sleep 2s; let b = ^go 2 $n; "$n $a $b" }
