@@ -52,6 +52,8 @@ def adopt(engine: Engine, job_id: int) -> Worker | None:
             _put_aside(engine, job, lease, fault)
         return None
     engine.workers[job_id] = worker
+    if worker.machine.facts.variables:
+        engine.hear_of_others(worker)
     engine.look_for(worker)
     engine.make_ready(worker)
     return worker

@@ -118,6 +118,8 @@ class Engine:
         if worker.lease is None:
             self._forget(worker)
             return job, True
+        if run.options.get("variables"):
+            self.hear_of_others(worker)
         self._act(worker)
         if worker.is_between_slices:  # in a long run, or before its first turn
             self._turn([worker])
@@ -352,6 +354,12 @@ class Engine:
     @property
     def surroundings(self) -> Surroundings:
         return self._surroundings
+
+    def hear_of_others(self, worker: Worker) -> None:
+        """Has a job told of the jobs whose handles it was given."""
+        from fmsh.engine import hearing  # most jobs are given none
+
+        hearing.ask_for_ends(self.store, worker)
 
     def look(self) -> None:
         """Takes what has come into the inboxes of the jobs that are here."""

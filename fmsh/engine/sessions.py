@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from fmsh.values import Value
 
 NOT_OF_A_SESSION = ("args", "job", "in")  # what every job has of its own
-OF_A_JOB = ("task", "channel")  # handles of what ends with its job
+# Handles of what ends with its job; what is left are services (`api`) and jobs, which live on their own.
+OF_A_JOB = ("task", "channel", "callback", "topic", "call", "inbox", "person", "stream")
 
 
 class SessionLine(Record):
@@ -54,7 +55,7 @@ def change_of(worker: Worker) -> SessionChange | None:
 
 
 def is_kept(value: Value) -> bool:
-    """Whether a value outlives its line: a block, a task or a channel does not, and neither does what holds one."""
+    """Whether a value outlives its line: a block, a task or an address does not, and neither does what holds one."""
     waiting = [value]
     while waiting:
         item = waiting.pop()

@@ -102,7 +102,7 @@ class Session:
         self._look_at_end(number, ended, program, options)
         self._stored = self.store.session(self._stored.id) or self._stored
         if ended is not None and ended.state == "succeeded":
-            self._tell_what_is_not_kept(program)
+            self._tell_what_is_not_kept(program, source)
         self._go_to_directory()
         return self.status
 
@@ -153,12 +153,16 @@ class Session:
             environment |= {name: os.environ[name] for name in OF_THE_TERMINAL if name in os.environ}
         return environment
 
-    def _tell_what_is_not_kept(self, program: Program) -> None:
+    def _tell_what_is_not_kept(self, program: Program, source: Source) -> None:
         kept = set(self.names())
+        for name in NOT_OF_A_SESSION:
+            if f"let {name}" in source.text and _declares(source, name):
+                sys.stderr.write(f"fmsh: ${name} ends with its line, for every line has its own: choose another name\n")
         for name in program.codes[program.main].variables:
             if name not in kept and name not in NOT_OF_A_SESSION and " " not in name:
                 sys.stderr.write(
-                    f"fmsh: ${name} ends with its line: it holds a block or a task; `def` keeps a function\n"
+                    f"fmsh: ${name} ends with its line, like the task, address or channel that it holds, or the block"
+                    " (`def` keeps a function)\n"
                 )
 
     def _go_to_directory(self) -> None:
@@ -168,3 +172,13 @@ class Session:
         except OSError as problem:
             reason = os.strerror(problem.errno or 0).lower()
             sys.stderr.write(f"fmsh: cannot go to {self._stored.directory}: {reason}\n")
+
+
+def _declares(source: Source, name: str) -> bool:
+    """Whether a `let` of a source, outside of its functions, declares a name."""
+    from fmsh.lang import syntax as s
+    from fmsh.lang.parser import parse
+    from fmsh.lang.tree import walk
+
+    lets = (node for node in walk(parse(source)) if isinstance(node, s.Let))
+    return any(getattr(part, "name", None) == name for let in lets for part in walk(let.pattern))

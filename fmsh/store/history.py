@@ -166,7 +166,9 @@ def _append(cursor: Cursor, key: bytes, plans: list[Plan]) -> list[Plan]:
         if plan.append.deliveries:
             from fmsh.store import inbox  # a short line delivers nothing
 
-            plan.knocks = plan.knocks + [inbox.deliver_if_active(cursor, key, row) for row in plan.append.deliveries]
+            plan.knocks = plan.knocks + [
+                knock for row in plan.append.deliveries for knock in inbox.deliver_news(cursor, key, row)
+            ]
         if plan.append.session is not None:
             from fmsh.store import sessions  # most jobs have none
 
@@ -248,7 +250,7 @@ def abandon(
     cursor.execute("DELETE FROM inbox WHERE job_id = ?", (job_id,))
     leases.end(cursor, key, job_id, summary)
     told = claims.unclaim(cursor, key, job_id, None, summary.ended_at_ms or 0)
-    return told + [inbox.deliver_if_active(cursor, key, row) for row in deliveries]
+    return told + [knock for row in deliveries for knock in inbox.deliver_news(cursor, key, row)]
 
 
 def _is_settled(database: Reader, plans: list[Plan]) -> bool:

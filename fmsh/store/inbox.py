@@ -58,6 +58,30 @@ def deliver_if_active(cursor: Cursor, key: bytes, row: NewInboxRow) -> Knock:
     return deliver(cursor, key, row.job_id, row.kind, row.data_json, row.dedupe_id)
 
 
+def deliver_news(cursor: Cursor, key: bytes, row: NewInboxRow) -> list[Knock]:
+    """Tells a job something; the end of a job also all that are to hear of it (`hear_of_end`)."""
+    told = {row.job_id: row}
+    if row.kind == "job":
+        sql = "SELECT job_id FROM subscription WHERE topic = ?"
+        for (job_id,) in cursor.execute(sql, (topic_of_end(row.dedupe_id),)).fetchall():
+            told[job_id] = row.replace(job_id=job_id)
+    return [deliver_if_active(cursor, key, each) for each in told.values()]
+
+
+def topic_of_end(dedupe_id: str) -> str:
+    """The topic under which jobs are noted that hear of an end; `dedupe_id`: of the row that tells of it."""
+    return f"fmsh.end of {dedupe_id}"
+
+
+def hear_of_end(cursor: Cursor, job_id: int, of: int) -> bool:
+    """Notes that a job is to hear of the end of another. False: that is over, or gone."""
+    rows = cursor.execute("SELECT 1 FROM job WHERE id = ? AND ended_as IS NULL", (of,)).fetchall()
+    if rows:
+        values = (job_id, f"job {of}", topic_of_end(f"job {of}"))
+        cursor.execute("INSERT OR IGNORE INTO subscription VALUES (?, ?, ?, NULL, 0)", values)
+    return bool(rows)
+
+
 def callback_json(handle_id: str, data_json: str) -> str:
     """The data of a delivery's row: which handle was called, and what came."""
     return f'{{"handle":{encode_basestring(handle_id)},"delivery":{data_json}}}'

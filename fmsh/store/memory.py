@@ -25,6 +25,7 @@ from fmsh.store.base import (
     Owner,
     StoredEvent,
 )
+from fmsh.store.inbox import topic_of_end
 from fmsh.store.memory_disk import KEY, KeptJob, MemoryDisk, apply, damaged_values, kept_job
 from fmsh.store.memory_drawer import Writing
 from fmsh.store.memory_outside import MemoryCallers
@@ -177,10 +178,17 @@ class MemoryStore(MemoryCallers, Mover):
         return answers
 
     def _deliver_rows(self, rows: Sequence[NewInboxRow]) -> None:
-        for row in rows:
+        for row in (each for news in rows for each in self._all_told(news)):
             kept = self.disk.jobs.get(row.job_id)
             if kept is not None and not kept.has_ended:
                 self.deliver(row.job_id, row.kind, row.data_json, dedupe_id=row.dedupe_id)
+
+    def _all_told(self, row: NewInboxRow) -> Iterator[NewInboxRow]:
+        yield row
+        if row.kind == "job":
+            topic = topic_of_end(row.dedupe_id)
+            hearers = [job_id for (job_id, _), (new, _) in self.disk.subscriptions.items() if new.topic == topic]
+            yield from (row.replace(job_id=job_id) for job_id in hearers if job_id != row.job_id)
 
     def _refusal(self, append: Append) -> StoreError | None:
         lease, kept = append.lease, self.disk.jobs.get(append.lease.job_id)

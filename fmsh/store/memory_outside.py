@@ -9,10 +9,10 @@ from fmsh.errors import StoreFenced, StoreMissing, StoreTaken
 from fmsh.store.base import MOVED, Delivery
 from fmsh.store.calls import given_up
 from fmsh.store.claims import GRANTED, circle_of, delivery_id, grantable
-from fmsh.store.inbox import callback_json
+from fmsh.store.inbox import callback_json, topic_of_end
 from fmsh.store.memory_disk import CallbackOnDisk, CallOnDisk
 from fmsh.store.memory_drawer import Drawer, Writing
-from fmsh.store.outside import JOBS, Call, Claim, LeasedCall, Place, TopicEvent
+from fmsh.store.outside import JOBS, Call, Claim, LeasedCall, Place, Subscription, TopicEvent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from fmsh.store.base import NewCallback, Owner
     from fmsh.store.memory_disk import KeptJob, MemoryDisk
-    from fmsh.store.outside import CallOutcome, NewCall, NewClaim, Subscription
+    from fmsh.store.outside import CallOutcome, NewCall, NewClaim
 
 
 class MemoryCallers(Drawer):
@@ -164,6 +164,15 @@ class MemoryCallers(Drawer):
                 disk.topic_groups.setdefault((new.topic, new.group), position)
             disk.subscriptions.setdefault((new.job_id, new.handle_id), (new, position))
             self._hand_on(new.topic)
+
+    def hear_of_end(self, job_id: int, of: int) -> bool:
+        with Writing(self) as disk:
+            kept = disk.jobs.get(of)
+            if kept is None or kept.has_ended:
+                return False
+            new = Subscription(job_id, f"job {of}", topic_of_end(f"job {of}"), after=0)
+            disk.subscriptions.setdefault((job_id, new.handle_id), (new, 0))
+            return True
 
     def topic_events(self, topic: str | None, *, after: int, limit: int) -> list[TopicEvent]:
         found = [event for event in self.disk.events.values() if event.seq > after and topic in (None, event.topic)]

@@ -158,6 +158,13 @@ class Outside(Protocol):
         ...
 
     def subscribe(self, new: Subscription) -> None: ...
+    def hear_of_end(self, job_id: int, of: int) -> bool:
+        """From here on a job gets the row of kind `job` that tells the parent of another job of its end.
+
+        It comes in the commit of that end. False: that job is over, or gone, and nothing will come.
+        """
+        ...
+
     def topic_events(self, topic: str | None, *, after: int, limit: int) -> list[TopicEvent]: ...
 
     # -- calls

@@ -99,6 +99,11 @@ class Callers:
 
         self._poke_holders(self._database.write(work))
 
+    def hear_of_end(self, job_id: int, of: int) -> bool:
+        from fmsh.store import inbox
+
+        return self._database.write(lambda cursor: inbox.hear_of_end(cursor, job_id, of))
+
     def topic_events(self, topic: str | None, *, after: int, limit: int) -> list[TopicEvent]:
         from fmsh.store import topics
 

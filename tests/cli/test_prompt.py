@@ -126,6 +126,34 @@ def test_a_block_is_not_kept_and_that_is_said(shell: Shell) -> None:
     assert "there is no variable $g" in at.enter("$g")
 
 
+def test_a_job_of_an_earlier_line_is_awaited_also_by_a_session_that_is_resumed(shell: Shell) -> None:
+    at = Prompt(shell)
+    program = "while test ! -e %s; do sleep 0.01; done; exit %d"
+    at.enter(f"let t = start {{ sh -c '{program % ('one', 0)}'; 5 }}")
+    at.enter(f"let u = (sh -c '{program % ('two', 3)}' &)")
+    at.child.sendline("await [$t]")
+    until(lambda: any(job["command"] == "await [$t]" for job in shell.json("jobs", "list")))
+    (shell.directory / "one").touch()
+    assert "5" in at._await_prompt()
+    assert at.enter("await $t").splitlines()[-1] == "5"  # over already
+    at.leave()
+    again = Prompt(shell, "--resume")
+    again.child.sendline("await $u")
+    until(lambda: any(job["command"] == "await $u" for job in shell.json("jobs", "list")))
+    again.child.sendcontrol("z")  # and by the daemon, too
+    assert "goes on in the background" in again._await_prompt()
+    (shell.directory / "two").touch()
+    number = max(job["id"] for job in shell.json("jobs", "list"))
+    assert shell.await_state(number, "failed")["exit_status"] == 3
+
+
+def test_what_a_name_of_every_line_was_given_is_not_kept_and_that_is_said(shell: Shell) -> None:
+    at = Prompt(shell)
+    assert "$job ends with its line" in at.enter("let job = 3")
+    assert "ends with its line" not in at.enter("let n = $job.id")
+    assert "$cb ends with its line" in at.enter("let cb = callback")
+
+
 def test_a_session_is_resumed(shell: Shell) -> None:
     first = Prompt(shell)
     first.enter("let x = 5; export FOO=bar; cd /")

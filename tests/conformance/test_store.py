@@ -948,6 +948,19 @@ def test_an_event_is_told_to_all_who_subscribed_and_once(world: World, store: Ev
     assert [damage.text for damage in store.verify()] == []
 
 
+def test_whoever_asked_hears_of_the_end_of_a_job_in_its_commit(world: World, store: EventStore) -> None:
+    parent, child, other = (start(store, uid) for uid in ("u1", "u2", "u3"))
+    for _ in range(2):
+        assert store.hear_of_end(other.job_id, child.job_id)
+    ended = Summary("succeeded", ended_at_ms=3)
+    row = NewInboxRow(parent.job_id, "job", '{"handle":"2"}', f"job {child.job_id}")
+    assert store.commit([Append(child, [event()], ended, deliveries=[row])]) == [None]
+    for job_id in (parent.job_id, other.job_id):
+        assert [(row.kind, row.data_json) for row in world.open().inbox(job_id)] == [("job", '{"handle":"2"}')]
+    assert not store.hear_of_end(other.job_id, child.job_id) and not store.hear_of_end(other.job_id, 99)
+    assert [damage.text for damage in store.verify()] == []
+
+
 def test_a_subscription_begins_where_it_is_asked_to(store: EventStore) -> None:
     numbers = [publish(store, n) for n in range(3)]
     lease = start(store)

@@ -1,0 +1,47 @@
+"""Jobs that a job has heard of from others: handles among the variables that it started with, as at a prompt.
+
+The end of a job is told to the job that started it; who got its handle from there asks to be told, too, whenever it is
+taken up: asking twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from fmsh import wire
+from fmsh.store.base import MOVED
+from fmsh.values import Handle, error_value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fmsh.engine.worker import Worker
+    from fmsh.store.base import EventStore, Job
+    from fmsh.values import Value
+
+
+def ask_for_ends(store: EventStore, worker: Worker) -> None:
+    """Sees to it that a job is told of the ends of the jobs whose handles it was given. Raises: StoreError."""
+    for number in _jobs_in(list(worker.machine.facts.variables.values())):
+        if not store.hear_of_end(worker.job_id, number):
+            told = {"handle": str(number), "delivery": _end_of(store.job(number), number)}
+            store.deliver(worker.job_id, "job", wire.encode(told), dedupe_id=f"job {number}")
+
+
+def _jobs_in(waiting: list[Value]) -> Iterator[int]:
+    while waiting:
+        item = waiting.pop()
+        if type(item) is Handle and item.kind == "job" and item.id.isdigit():
+            yield int(item.id)
+        elif type(item) is dict:
+            waiting += item.values()
+        elif type(item) is list:
+            waiting += item
+
+
+def _end_of(job: Job | None, number: int) -> dict[str, Value]:
+    if job is None:
+        return {"value": None, "error": error_value("job", f"job {number} is not kept any more")}
+    if job.state == MOVED:
+        return {"value": None, "error": error_value("job", f"job {number} was moved to another store")}
+    value = None if job.value_json is None else wire.decode(job.value_json)
+    return {"value": value, "error": None if job.error_json is None else wire.decode(job.error_json)}
