@@ -12,7 +12,7 @@ from __future__ import annotations
 from fmsh.builtins import grouping, lists, records
 from fmsh.builtins.arithmetic import add, divide
 from fmsh.builtins.comparison import truth
-from fmsh.builtins.complaints import need_int
+from fmsh.builtins.complaints import need_int, wrong_kind
 from fmsh.builtins.json_forms import FAST_BYTES_MIN, read_json_lines
 from fmsh.values import Raised
 
@@ -30,10 +30,14 @@ LINES_BEFORE_MSGSPEC = 1000  # so many have gone through json, line by line: mor
 
 
 class Stage:
-    """`is_done`: it wants no more. `is_fold`: it gives one value, at the end, and no items."""
+    """`is_done`: it wants no more. `is_fold`: it gives one value, at the end, and no items.
+
+    `takes_text`: its items are lines, as a source gives them.
+    """
 
     __slots__ = ("is_done",)
     is_fold = False
+    takes_text = False
 
     def __init__(self) -> None:
         self.is_done = False
@@ -76,6 +80,11 @@ class Chain:
     @property
     def is_fold(self) -> bool:
         return bool(self.stages) and self.stages[-1].is_fold
+
+    def after(self, other: Chain) -> Chain:
+        """The stages behind those of another chain."""
+        check = [_mapped(_texts)()] if self.stages and self.stages[0].takes_text else []
+        return Chain([*other.stages, *check, *self.stages], [*other.nodes, *self.nodes[: len(check)], *self.nodes])
 
     def feed(self, items: Items, first: int = 0) -> Items:
         """Puts items through the stages from the `first` on. Raises: Raised."""
@@ -269,8 +278,19 @@ class Unique(Stage):
         self._seen = {grouping.identity(key): key for key in state}
 
 
+class Lines(Stage):
+    """The lines of a source are what a source gives."""
+
+    __slots__ = ()
+    takes_text = True
+
+    def feed(self, items: Items) -> Items:
+        return items
+
+
 class JsonLines(Stage):
     __slots__ = ("_line",)
+    takes_text = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -415,8 +435,12 @@ def _group_by(key: Value) -> Stage:
     return Fold({}, step, lambda groups: list(groups.values()))
 
 
-def _lines() -> Stage:
-    return Mapped(lambda items: items, (), {})
+def _texts(items: Items) -> Items:
+    """Items that a stage takes as lines of text. Raises: Raised where one is none."""
+    for item in items:
+        if type(item) is not str:
+            raise wrong_kind(item, "string", what="a line")
+    return items
 
 
 def _mapped(command: Callable[..., Any]) -> Callable[..., Stage]:
@@ -424,7 +448,7 @@ def _mapped(command: Callable[..., Any]) -> Callable[..., Stage]:
 
 
 STAGES: dict[str, Callable[..., Stage]] = {
-    "lines": _lines,
+    "lines": Lines,
     "from jsonl": JsonLines,
     "where": _mapped(lists.where),
     "each": _mapped(lists.each),

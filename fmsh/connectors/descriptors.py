@@ -6,7 +6,7 @@ import fcntl
 import os
 
 from fmsh.connectors import spool, wrapper
-from fmsh.values import text_bytes
+from fmsh.values import Handle, text_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,7 +70,11 @@ def open_sources(
 
 def _open_input(sources: Sources, attempt: Attempt, directory: str, reveal: Callable[[Secret], str]) -> None:
     terminal, value = attempt.terminal, attempt.arguments["input"]
-    if value is not None:
+    if type(value) is Handle:
+        if terminal is None:
+            raise wrapper.Unstartable("what the job was to read has gone with the process that began it", kind="lost")
+        sources.copy(0, terminal.stdin)
+    elif value is not None:
         sources.take(0, _spool_input(value, directory, reveal))
     elif terminal is not None and (terminal.is_tty or mode_of(attempt) != "spool"):
         sources.copy(0, terminal.stdin)

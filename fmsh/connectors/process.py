@@ -3,7 +3,7 @@
 Operation "run". Arguments: `stages`, a list of `{"argv": [text], "environment": {name: text or secret}}`, which are
 added to those of the attempt, and perhaps `"redirections": [[operator, path, text or null]]` (`redirecting`); `output`,
 "display", "capture", or "fold" or "stream" (`streaming`); `errors`, "capture" where all of stderr is wanted; `input`,
-null or text, bytes or a secret for the first stage's standard input.
+null or text, bytes or a secret for the first stage's standard input, or the handle that stands for ours.
 Done value: `{"statuses": [one per stage, 128+N for signal N], "output": text or null, "stderr": tail of text}`, and
 `errors`, text, if it was asked for.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fmsh.connectors import descriptors
 from fmsh.connectors.base import Failed
-from fmsh.values import error_value
+from fmsh.values import Handle, error_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,8 +72,12 @@ def failure(running: Running, kind: str, message: str, **extra: Value) -> Value:
 
 
 def lost(running: Running, mode: str) -> Failed:
-    """A process at a terminal is never repeated unasked: a person saw what it did, we did not."""
-    should_retry = mode == "spool" and not running.attempt.is_once and running.attempt.position is None
+    """A process at a terminal is never repeated unasked: a person saw what it did, we did not. Nor can be read again
+    what came on our standard input.
+    """
+    attempt = running.attempt
+    reads_ours = type(attempt.arguments["input"]) is Handle
+    should_retry = mode == "spool" and not attempt.is_once and attempt.position is None and not reads_ours
     message = f"it is not known how {running.command} ended: it and its wrapper were killed, or the machine went down"
     error = error_value("lost", message, retryable=should_retry, command=running.command)
     return Failed(error, should_retry=should_retry)

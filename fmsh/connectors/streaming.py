@@ -18,7 +18,7 @@ import os
 
 from fmsh.connectors.base import Done, Failed, Items
 from fmsh.connectors.cutting import punch_hole
-from fmsh.values import Raised, error_value
+from fmsh.values import Handle, Raised, error_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ BATCH_ITEMS = 1024
 AHEAD_BYTES_MAX = 64 << 20
 AHEAD_BYTES_AGAIN = AHEAD_BYTES_MAX // 2
 RELEASE_BYTES = 8 << 20  # released at once
+INPUT_KEPT_BYTES = 1 << 30  # of what a fold has read of our standard input, which nobody could read again after a crash
 LINE_BYTES_MAX = 256 << 20
 POLL_S = (0.002, 0.1)  # first and longest wait for more; nobody sees a tenth of a second in a log
 
@@ -63,6 +64,7 @@ class ProcessStream:
         self._path = f"{directory}/out"
         self._marker = f"{directory}/released"
         self._is_fold = attempt.arguments["output"] == FOLD
+        self._kept = INPUT_KEPT_BYTES if self._is_fold and type(attempt.arguments["input"]) is Handle else 0
         self._make_chain: Callable[[], Any] = attempt.make_chain
         self._signal = signal
         self._after = after
@@ -310,7 +312,7 @@ class ProcessStream:
 
     def _release(self, position: int) -> None:
         """Gives the space before a position back to the file system, where that can be."""
-        end = position - position % RELEASE_BYTES
+        end = position - self._kept - position % RELEASE_BYTES
         if end <= self._released or self._fd < 0:
             return
         if self._is_fold and self._released == 0:

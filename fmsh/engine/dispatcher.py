@@ -7,7 +7,7 @@ costs its own step, not the engine.
 from __future__ import annotations
 
 from fmsh.connectors.base import Attempt, AttemptId, Failed
-from fmsh.values import error_value
+from fmsh.values import Handle, error_value
 
 try:
     from _blake2 import blake2b  # a tenth of the cost of importing hashlib
@@ -52,11 +52,12 @@ class Dispatcher:
             and worker.machine.is_foreground(request.step)
         )
 
-    def _may_be_heard(self, worker: Worker, request: Request) -> bool:
-        """Whether what a captured process says on its stderr is shown, as in any shell."""
+    def _needs_descriptors(self, worker: Worker, request: Request) -> bool:
+        """Whether a process reads our standard input, or what it says on its stderr is shown, as in any shell."""
+        if type(request.arguments.get("input")) is Handle:
+            return worker.is_foreground
         return (
-            self._terminal is not None
-            and request.arguments.get("output") in ("capture", "fold", "stream")
+            request.arguments.get("output") in ("capture", "fold", "stream")
             and request.arguments.get("errors") != "capture"
             and worker.is_foreground
             and worker.machine.is_foreground(request.step)
@@ -85,7 +86,7 @@ class Dispatcher:
             flight.requested_at_ms,
             flight.is_resumed,
             request.is_once,
-            self._terminal if flight.is_terminal or self._may_be_heard(worker, request) else None,
+            self._terminal if flight.is_terminal or self._needs_descriptors(worker, request) else None,
             worker.umask,
             _chain_maker(worker, request) if flight.is_streamed else None,
             flight.position,

@@ -22,13 +22,14 @@ EACH = "each"  # the kind of a block that runs once for each item, one after the
 class FunctionInfo:
     """A `def`: its code's id, its signature, the body that it was defined in."""
 
-    __slots__ = ("body", "code_id", "node", "signature")
+    __slots__ = ("body", "code_id", "node", "signature", "streams_input")
 
-    def __init__(self, node: Def, signature: Signature, body: Body) -> None:
+    def __init__(self, node: Def, signature: Signature, body: Body, *, streams_input: bool) -> None:
         self.node = node
         self.code_id = node.id
         self.signature = signature
         self.body = body
+        self.streams_input = streams_input  # its `$in` may be a source
 
 
 class Label:

@@ -65,6 +65,14 @@ def _streamed(
     return streams.streamed(c, b, run, rest, piped, mode)
 
 
+def _input_read(
+    c: Compiler, b: Body, stage: s.ExpressionStage, rest: Sequence[s.Stage], mode: str
+) -> tuple[Piped, int]:
+    from fmsh.lang import streams
+
+    return streams.input_read(c, b, stage, rest, mode)
+
+
 def _loop_over_stream(c: Compiler, b: Body, node: s.For, compile_turn: Callable[[Body], int]) -> bool:
     from fmsh.lang import streams
 
@@ -118,6 +126,7 @@ PARTS = Parts(
     _start_background,
     _redirected,
     _streamed,
+    _input_read,
     _loop_over_stream,
     _is_streamed_request,
     statements.set_environment,
@@ -172,6 +181,8 @@ def check_program(
         from fmsh.lang import lines
 
         lines.begin(c, main, tree, before)
+    c.note_streamed_input(tree.body)
+    inputs = list(c.stream_inputs)
     parameters: list[Parameter] = []
     if any(isinstance(statement, s.Param) for statement in tree.body.statements):
         from fmsh.lang.functions import script_parameters
@@ -195,7 +206,9 @@ def check_program(
     script = ScriptParameters(signature, slots)
     order = [unit.source for unit in units]
     problems = sorted(dict.fromkeys(c.problems), key=lambda problem: (order.index(problem.source), problem.span[0]))
-    return Program(program_hash, main.code.id, c.codes, tuple(units), script), problems
+    return Program(
+        program_hash, main.code.id, c.codes, tuple(units), script, any(c.stream_inputs[id] for id in inputs)
+    ), problems
 
 
 class _Nothing(dict[str, "Callable[..., Any]"]):

@@ -40,6 +40,7 @@ class Parts(Record):
     start_background: Callable[..., Piped]
     redirected: Callable[..., Piped]
     streamed: Callable[..., tuple[Piped, int] | None]
+    input_read: Callable[..., tuple[Piped, int]]
     loop_over_stream: Callable[..., bool]
     is_streamed_request: Callable[..., bool]
     set_environment: Callable[..., None]
@@ -70,6 +71,18 @@ class Compiler:
         self.purity: dict[int, bool] = {}
         self.aliases: dict[str, s.Command] = {}
         self.secret_sources: set[int] = set()  # nodes of stages that feed `secret NAME`
+        self.stream_inputs: dict[int, bool] = {}  # nodes of every `$in` that may be a source; whether it had better be
+
+    def note_streamed_input(self, body: s.Body) -> bool:
+        """Finds out whether the `$in` of a body may be a source, before any of it is compiled."""
+        if "$in" not in self.source.text:
+            return False
+        from fmsh.lang.inputs import streamed_input  # few programs have any
+
+        found = streamed_input(body)
+        if found is not None:
+            self.stream_inputs[found.id] = False
+        return found is not None
 
     def enter_file(self, index: int) -> tuple[Source, dict[str, s.Command]]:
         """Compiles in another file from here on; gives what `leave_file` takes."""

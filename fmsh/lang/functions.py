@@ -26,7 +26,8 @@ def announce(c: Compiler, b: Body, node: s.Def) -> None:
         c.problem(node, f"`{node.name}` is defined twice", "give one of them another name")
     parameters = tuple(_parameter(c, parameter) for parameter in node.parameters)
     _check_order(c, node.parameters)
-    info = FunctionInfo(node, Signature(node.name, parameters, "any", False, node.help), b)
+    signature = Signature(node.name, parameters, "any", False, node.help)
+    info = FunctionInfo(node, signature, b, streams_input=c.note_streamed_input(node.body))
     b.functions[node.name] = b.own_functions[node.name] = info
 
 

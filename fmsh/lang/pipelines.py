@@ -239,6 +239,10 @@ def stages(c: Compiler, b: AnyBody, all_stages: tuple[s.Stage, ...], *, mode: st
         c.secret_sources.update(stage.id for stage in all_stages)
     piped: Piped | None = None
     index = 0
+    if isinstance(all_stages[0], s.ExpressionStage) and all_stages[0].value.id in c.stream_inputs:
+        assert isinstance(b, Body)
+        piped, index = c.parts.input_read(c, b, all_stages[0], all_stages[1:], mode)
+        index += 1
     while index < len(all_stages):
         stage = all_stages[index]
         if isinstance(stage, s.Command) and is_external(c, b, stage):
@@ -276,7 +280,8 @@ def stage_piped(c: Compiler, b: AnyBody, stage: s.Stage, piped: Piped | None, mo
     if isinstance(stage, s.ExpressionStage):
         if piped is not None:
             c.problem(stage, "an expression takes nothing from the pipe", "use `each { … }`, with the value as $it")
-        return Piped(expression(c, b, stage.value), stage)
+        is_input = isinstance(stage.value, s.Variable) and stage.value.name == "in"  # it may be what a command wrote
+        return Piped(expression(c, b, stage.value), stage, is_output=is_input)
     assert isinstance(b, Body)
     return c.parts.control_stage(c, b, stage, piped, mode)
 

@@ -47,7 +47,7 @@ def is_pure(c: Compiler, b: Body | PythonBody, node: Node) -> bool:
 
 def _is_pure(c: Compiler, b: Body | PythonBody, node: Node) -> bool:
     if isinstance(node, s.Variable):
-        return not is_environment(b, node)
+        return not is_environment(b, node) and node.id not in c.stream_inputs
     if isinstance(node, s.BlockLiteral):
         return True
     if isinstance(node, _TRANSPARENT):

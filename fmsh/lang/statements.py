@@ -307,6 +307,7 @@ def _group(c: Compiler, b: Body, node: s.Group, piped: Piped | None, mode: str) 
         slot = b.hide(node)
         b.emit(op.EVAL, node, slot, c.generator.function(piped.value, node.id))
         b.names["in"] = slot
+        c.note_streamed_input(node.body)
     value = inline_body(c, b, node.body, kind="body", position=position_of(mode))
     b.names = outer
     return Piped(value, node, displays="never")

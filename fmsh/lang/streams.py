@@ -1,9 +1,12 @@
-"""Pipelines whose first stages are external commands, or a request, that are read as a stream.
+"""Pipelines that begin with a stream: external commands, or a request, or an `$in` that may be one (`inputs`).
 
-What follows such a source as long as it works item by item and only computes goes into its request, as a chain of
-stages (`machine.library.Streaming`). If all that ends in one value, or in a list that the next stage takes as a whole,
-the source with its chain is one step, a fold. Where a `for` or an `each` with effects comes next, it is a stream, whose
-items are taken one at a time; so is a request whose values are displayed, for each is to be seen when it comes.
+What follows it as long as it works item by item and only computes goes into its request, as a chain of stages
+(`machine.library.Streaming`). If all that ends in one value, or in a list that the next stage takes as a whole, the
+source with its chain is one step, a fold. Where a `for` or an `each` with effects comes next, it is a stream, whose
+items are taken one at a time; so is a request whose values are displayed, for each is to be seen when it comes. Where a
+function or a group comes next whose `$in` may be a stream, it becomes a source, which is begun there.
+
+A read of `$in` is compiled for all that it may be: a source, or a value, whose items go through the same stages.
 """
 
 from __future__ import annotations
@@ -13,27 +16,48 @@ from fmsh.lang import requests
 from fmsh.lang import syntax as s
 from fmsh.lang.bodies import EACH, Body, Label
 from fmsh.lang.calls import bind_arguments, plain_text
-from fmsh.lang.expressions import spill
+from fmsh.lang.expressions import expression, spill
+from fmsh.lang.inputs import streamed_input
 from fmsh.lang.piped import Piped
 from fmsh.lang.pipelines import argument_values, is_external
 from fmsh.lang.processes import constant_or_function, request_arguments
 from fmsh.lang.purity import is_pure
 from fmsh.lang.requests import is_streamed
-from fmsh.lang.runtime import SIGPIPE_STATUS, process_error
+from fmsh.lang.runtime import SIGPIPE_STATUS, loop_items, process_error, process_value, split_output
 from fmsh.machine import code as op
-from fmsh.values import Raised
+from fmsh.machine.code import is_source
+from fmsh.record import Record
+from fmsh.values import Block, ErrorValue, Raised
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _ast
     from collections.abc import Callable, Sequence
+    from typing import Any
 
     from fmsh.lang.context import Compiler
     from fmsh.lang.syntax import Node
+    from fmsh.machine.library import PureCommand
     from fmsh.values import Value
+
+    Names = list[str] | dict[str, Any]
 
 ENDED_EARLY = (SIGPIPE_STATUS, 143, 137)  # by SIGPIPE, or by TERM or KILL where that was not heeded
 NAME_START = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_"
+
+
+class Feed(Record):
+    """What is read, at the place of `node`.
+
+    `given` gives the arguments of a request, with the `names` of its commands; without names a value. `fit(first)` then
+    makes of a value the items that the first stage takes, or a loop, if there is none.
+    """
+
+    node: Node
+    given: _ast.expr
+    names: list[str] | None
+    gives_lines: bool = True  # as far as one can know
+    fit: Callable[[s.Command | None], Callable[[Value], Value]] | None = None
 
 
 def streamed(
@@ -47,17 +71,36 @@ def streamed(
     if run[0].id in c.secret_sources and not is_request:
         return None
     chain = _streamable(c, b, rest, gives_lines=not is_request)
+    if not (is_request or chain or _takes_stream(c, b, rest[0])):
+        return None
+    return _consumed(c, b, _feed_of_source(c, b, run, piped), chain, rest, mode)
+
+
+def input_read(c: Compiler, b: Body, stage: s.ExpressionStage, rest: Sequence[s.Stage], mode: str) -> tuple[Piped, int]:
+    """The same for an `$in` that may be a stream."""
+    feed, chain = _feed_of_input(c, b, stage.value), _streamable(c, b, rest, gives_lines=True)
+    if chain or _takes_stream(c, b, rest[0]):
+        c.stream_inputs[stage.value.id] = True
+        return _consumed(c, b, feed, chain, rest, mode)
+    return Piped(_fold(c, b, feed, []).value, stage, is_output=True), 0
+
+
+def _consumed(
+    c: Compiler, b: Body, feed: Feed, chain: list[s.Command], rest: Sequence[s.Stage], mode: str
+) -> tuple[Piped, int]:
     following = rest[len(chain)] if len(chain) < len(rest) else None
     ends_in_fold = bool(chain) and _is_fold(c, chain[-1])
-    if following is not None and not ends_in_fold and _is_each_with_effects(c, b, following):
-        assert isinstance(following, s.Command)
-        last = len(chain) + 1 == len(rest)
-        return _each(c, b, run, chain, following, piped, mode if last else "capture"), len(chain) + 1
-    if is_request and following is None and not ends_in_fold and mode == "tail":
-        last_stage = chain[-1] if chain else run[0]
-        value = _loop(c, b, last_stage, run, chain, piped, lambda inner: _turn_as_it_is(c, inner, last_stage), mode)
-        return Piped(value, last_stage, displays="never"), len(chain)
-    return (_fold(c, b, run, chain, piped), len(chain)) if chain or is_request else None
+    if not feed.gives_lines and following is None and not ends_in_fold and mode == "tail":
+        last = chain[-1] if chain else feed.node
+        value = _loop(c, b, last, feed, chain, lambda inner: _turn_as_it_is(c, inner, last), mode)
+        return Piped(value, last, displays="never"), len(chain)
+    if following is None or ends_in_fold or not _takes_stream(c, b, following):
+        return _fold(c, b, feed, chain), len(chain)
+    if not _is_each_with_effects(c, b, following):
+        return _source(c, b, feed, chain), len(chain)
+    assert isinstance(following, s.Command)
+    is_last = len(chain) + 1 == len(rest)
+    return _each(c, b, feed, chain, following, mode if is_last else "capture"), len(chain) + 1
 
 
 def _turn_as_it_is(c: Compiler, b: Body, node: Node) -> int:
@@ -70,18 +113,26 @@ def _turn_as_it_is(c: Compiler, b: Body, node: Node) -> int:
 
 
 def loop_over_stream(c: Compiler, b: Body, node: s.For, compile_turn: Callable[[Body], int]) -> bool:
-    """Compiles a `for` over a run of external commands, or a request as a stream; False for any other source."""
+    """Compiles a `for` over a run of external commands, a request as a stream, or an `$in`; False for anything else."""
     stages = _only_pipeline(node.source)
-    is_request = bool(stages) and is_streamed(c, b, stages[0])
-    run = int(is_request)
-    while run < len(stages) and not is_request and _is_run(c, b, stages[run]):
+    if not stages:
+        return False
+    is_request, is_input = is_streamed(c, b, stages[0]), _is_input(c, stages[0])
+    run = int(is_request or is_input)
+    while run < len(stages) and not (is_request or is_input) and _is_run(c, b, stages[run]):
         run += 1
     chain = _streamable(c, b, stages[run:], gives_lines=not is_request)
     if run == 0 or run + len(chain) < len(stages) or (chain and _is_fold(c, chain[-1])):
         return False
-    if not chain and not is_request and isinstance(node.source.first.stages[0], s.ExpressionStage):
+    if not (chain or is_request or is_input) and isinstance(node.source.first.stages[0], s.ExpressionStage):
         return False  # `(cmd)` is a text, over which no loop goes
-    _loop(c, b, node, list(stages[:run]), chain, None, compile_turn, "drop")  # type: ignore[arg-type]
+    if is_input:
+        assert isinstance(stages[0], s.ExpressionStage)
+        c.stream_inputs[stages[0].value.id] = True
+        feed = _feed_of_input(c, b, stages[0].value)
+    else:
+        feed = _feed_of_source(c, b, list(stages[:run]), None)  # type: ignore[arg-type]
+    _loop(c, b, node, feed, chain, compile_turn, "drop")
     return True
 
 
@@ -99,6 +150,45 @@ def _only_pipeline(chain: s.Chain) -> Sequence[s.Stage]:
 
 def _is_run(c: Compiler, b: Body, stage: s.Stage) -> bool:
     return isinstance(stage, s.Command) and is_external(c, b, stage)
+
+
+def _is_input(c: Compiler, stage: s.Stage) -> bool:
+    return isinstance(stage, s.ExpressionStage) and stage.value.id in c.stream_inputs
+
+
+def _feed_of_source(c: Compiler, b: Body, run: list[s.Command], piped: Piped | None) -> Feed:
+    if is_streamed(c, b, run[0]):
+        return Feed(run[0], requests.request_arguments(c, b, run[0], piped), [], False)
+    return Feed(run[0], *request_arguments(c, b, run, piped))
+
+
+def _feed_of_input(c: Compiler, b: Body, node: s.Expression) -> Feed:
+    def fit(first: s.Command | None) -> Callable[[Value], Value]:
+        found = None if first is None else c.find_builtin(first)
+        return _loop_fit if found is None else _stage_fit(c, found[0])
+
+    return Feed(node, expression(c, b, node), None, True, fit)
+
+
+def _loop_fit(value: Value) -> Value:
+    return value if is_source(value) else loop_items(split_output(value))
+
+
+def _stage_fit(c: Compiler, pure: PureCommand) -> Callable[[Value], Value]:
+    """What makes the items that a stage takes of a value that is no source."""
+    fit, signature, lines = c.library.functions()["fit"], pure.signature, c.library.find("lines")
+    assert lines is not None
+    if signature.name not in c.library.streaming().text_stages:
+        return lambda value: value if is_source(value) else fit(value, signature, is_output=True)
+    signature = signature.replace(input="text")
+    takes_list = pure.signature.input == "any"
+
+    def fitted(value: Value) -> Value:
+        if is_source(value) or (takes_list and type(value) is list):
+            return value
+        return lines.function(fit(value, signature))
+
+    return fitted
 
 
 # ---- Which stages ----------------------------------------------------------------------------------------------------
@@ -138,6 +228,16 @@ def _is_fold(c: Compiler, stage: s.Command) -> bool:
     return name in c.library.streaming().folds or (name == "first" and not stage.arguments)
 
 
+def _takes_stream(c: Compiler, b: Body, stage: s.Stage) -> bool:
+    """Whether a stage that does more than compute takes its input as it comes."""
+    if isinstance(stage, s.Group):
+        return not stage.redirections and streamed_input(stage.body) is not None
+    if not isinstance(stage, s.Command) or stage.redirections or stage.environment:
+        return False
+    function = c.find_function(b, stage)
+    return function[0].streams_input if function is not None else _is_each_with_effects(c, b, stage)
+
+
 def _is_each_with_effects(c: Compiler, b: Body, stage: s.Stage) -> bool:
     if not isinstance(stage, s.Command) or is_external(c, b, stage) or stage.redirections:
         return False
@@ -166,28 +266,43 @@ def _chain_function(c: Compiler, b: Body, chain: list[s.Command], node: Node) ->
 # ---- What they become ------------------------------------------------------------------------------------------------
 
 
-def _fold(c: Compiler, b: Body, run: list[s.Command], chain: list[s.Command], piped: Piped | None) -> Piped:
-    first = run[0]
-    arguments, names = _source_arguments(c, b, run, piped)
-    slot, done = b.hide(first), b.hide(first)
-    b.emit(op.FOLD, first, slot, constant_or_function(c, arguments, first.id), _chain_function(c, b, chain, first))
-    b.emit(op.EVAL, first, done, lambda scope: folded_value(scope.slots[slot], names))
+def _given(c: Compiler, feed: Feed, value: _ast.expr, first: s.Command | None, line: int) -> _ast.expr:
+    """What an instruction reads, fitted to what takes it."""
+    return value if feed.fit is None else g.call(c.generator.bind("b", feed.fit(first)), [value], line)
+
+
+def _fold(c: Compiler, b: Body, feed: Feed, chain: list[s.Command]) -> Piped:
+    """One step: what the stages make of all; without stages the text of a source, or the value itself."""
+    first, node = feed.node, chain[0] if chain else feed.node
+    given = _given(c, feed, feed.given, chain[0], node.id) if chain else feed.given
+    slot, done, names = b.hide(first), b.hide(first), feed.names if feed.names is not None else b.hide(first)
+    make = _chain_function(c, b, chain, first) if chain or not feed.gives_lines else None
+    b.emit(op.FOLD, first, slot, constant_or_function(c, given, node.id), make, names)
+    b.emit(op.EVAL, first, done, lambda scope: folded_value(scope.slots[slot], _names(scope, names)))
     return Piped(g.slot_of(0, done, first.id), chain[-1] if chain else first)
 
 
-def _source_arguments(c: Compiler, b: Body, run: list[s.Command], piped: Piped | None) -> tuple[_ast.expr, list[str]]:
-    """The arguments of the request, and the names of the external commands, if it is one of these."""
-    if is_streamed(c, b, run[0]):
-        return requests.request_arguments(c, b, run[0], piped), []
-    return request_arguments(c, b, run, piped)
+def _source(c: Compiler, b: Body, feed: Feed, chain: list[s.Command]) -> Piped:
+    """A source, for a function that begins it: what it is given is computed now."""
+    first, value = feed.node, feed.given
+    if not chain and feed.names is None:
+        return Piped(value, first, is_output=True)
+    node = chain[0] if chain else first
+    given = g.own_slot(spill(c, b, node, _given(c, feed, value, chain[0] if chain else None, node.id)))
+    assert given is not None
+    source = Body(-node.id, "source", b)
+    make = _chain_function(c, b, chain, first) if chain or not feed.gives_lines else None
+    source.emit(op.SOURCE, first, lambda scope: scope.slots[given], make, feed.names)
+    slot, code = b.hide(node), source.code
+    c.add(source)
+    b.emit(op.EVAL, node, slot, lambda scope: Block(code, scope))
+    return Piped(g.slot_of(0, slot, node.id), chain[-1] if chain else first, is_output=True)
 
 
-def _each(
-    c: Compiler, b: Body, run: list[s.Command], chain: list[s.Command], each: s.Command, piped: Piped | None, mode: str
-) -> Piped:
+def _each(c: Compiler, b: Body, feed: Feed, chain: list[s.Command], each: s.Command, mode: str) -> Piped:
     block = each.arguments[0]
     assert isinstance(block, s.BlockLiteral)
-    value = _loop(c, b, each, run, chain, piped, lambda inner: c.parts.compile_block(c, inner, block, kind=EACH), mode)
+    value = _loop(c, b, each, feed, chain, lambda inner: c.parts.compile_block(c, inner, block, kind=EACH), mode)
     return Piped(value, each, displays="never")
 
 
@@ -195,20 +310,20 @@ def _loop(
     c: Compiler,
     b: Body,
     node: Node,
-    run: list[s.Command],
+    feed: Feed,
     chain: list[s.Command],
-    piped: Piped | None,
     compile_turn: Callable[[Body], int],
     mode: str,
 ) -> _ast.expr:
     """Compiles a loop over a stream, in a frame that owns it; gives the list of an `each`, if it is wanted."""
-    first, is_each = run[0], isinstance(node, s.Command)
-    arguments, names = _source_arguments(c, b, run, piped)
-    given = g.own_slot(spill(c, b, first, arguments))
+    first, is_each = feed.node, isinstance(node, s.Command)
+    taker = chain[0] if chain else node if isinstance(node, s.Command) else None
+    given = g.own_slot(spill(c, b, first, _given(c, feed, feed.given, taker, (taker or first).id)))
     inner = Body(node.id, "body", b)
     source, turn, made, ended, end = *(inner.hide(node) for _ in range(4)), Label()
+    names = feed.names if feed.names is not None else inner.hide(node)
     request = c.generator.function(g.slot_of(1, given or 0, first.id), first.id)
-    inner.emit(op.STREAM, first, source, request, _chain_function(c, inner, chain, first))
+    inner.emit(op.STREAM, first, source, request, _chain_function(c, inner, chain, first), names)
     inner.emit(op.EVAL, node, made, c.generator.function(g.list_of([], node.id), node.id))
     kept = op.NO_VALUES if not is_each else op.UNKEPT if mode == "drop" else made
     text = c.library.display if is_each and mode == "tail" else None
@@ -216,32 +331,40 @@ def _loop(
     inner.emit(op.FOR, node, turn, source, compile_turn(inner), end, kept, shown)
     inner.mark(end)
     inner.emit(op.STREAM_END, first, ended)
-    inner.emit(op.EVAL, first, inner.hide(first), lambda scope: streamed_value(scope.slots[ended], names))
+    inner.emit(
+        op.EVAL, first, inner.hide(first), lambda scope: streamed_value(scope.slots[ended], _names(scope, names))
+    )
     inner.emit(op.EVAL, node, 0, lambda scope: scope.slots[made] if is_each else None)
     slot = b.hide(node)
     b.emit(op.BODY, node, slot, c.add(inner), mode if mode in ("capture", "drop") else "tail")
     return g.slot_of(0, slot, node.id)
 
 
+def _names(scope: Any, names: list[str] | int) -> Names:
+    return scope.slots[names] if isinstance(names, int) else names
+
+
 # ---- What the machine calls -----------------------------------------------------------------------------------------
 
 
-def folded_value(result: dict[str, Value], names: list[str]) -> Value:
+def folded_value(result: dict[str, Value], named: Names) -> Value:
     """The value that the output of a run came to. Raises its failure."""
-    _check_statuses(result, names)
-    return result["value"]
+    _check_statuses(result, named)
+    return result["value"] if "value" in result else process_value(result, [])
 
 
-def streamed_value(result: dict[str, Value] | None, names: list[str]) -> Value:
+def streamed_value(result: dict[str, Value] | None, named: Names) -> Value:
     """Raises the failure of a run whose output was taken as a stream; there is none where a loop was left early."""
     if result is not None:
-        _check_statuses(result, names)
+        _check_statuses(result, named)
     return None
 
 
-def _check_statuses(result: dict[str, Value], names: list[str]) -> None:
+def _check_statuses(result: dict[str, Value], named: Names) -> None:
+    """`named`: the names of the commands; of a source that was begun elsewhere also its place."""
     if result.get("is_enough"):  # it was ended, because what follows has had enough
         result = {**result, "statuses": [0 if status in ENDED_EARLY else status for status in result["statuses"]]}
+    names, where = (named, None) if isinstance(named, list) else (named["names"], named["where"])
     error = process_error(result, names)
     if error is not None:
-        raise Raised(error)
+        raise Raised(error if where is None else ErrorValue({**error.fields, "where": where}))

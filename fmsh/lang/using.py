@@ -54,7 +54,9 @@ def announce(c: Compiler, b: Body, node: s.Use) -> None:
     b.modules[name] = index
     for function, info in public.items():
         signature = info.signature.replace(name=f"{name} {function}")
-        b.functions[f"{name} {function}"] = FunctionInfo(info.node, signature, info.body)
+        b.functions[f"{name} {function}"] = FunctionInfo(
+            info.node, signature, info.body, streams_input=info.streams_input
+        )
 
 
 def _take_all(c: Compiler, b: Body, node: s.Use, public: dict[str, FunctionInfo]) -> None:

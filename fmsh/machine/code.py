@@ -12,6 +12,7 @@ tree, by a newer compiler, can go on from it.
 from __future__ import annotations
 
 from fmsh.record import Record
+from fmsh.values import Block, Handle
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,14 +64,19 @@ CHANNEL = 32  #         slot, fn                            fn gives how many it
 SEND = 33  #            fn                                  fn gives (channel, value)
 CLOSE = 34  #           fn                                  fn gives the channel
 RACE = 35  #            slot, code, fn                      fn gives how many run; each takes its number, from 0
-FOLD = 36  #            slot, fn, chain_fn                  a run of external commands, and what its output comes to, or
-#                                                           with `source` among the arguments that connector, operation
-STREAM = 37  #          slot, fn, chain_fn                  the same as a stream, of which the frame is the owner
+FOLD = 36  #            slot, fn, chain_fn, names           what a source comes to; see below
+STREAM = 37  #          slot, fn, chain_fn, names           the same as a stream, of which the frame is the owner
 STREAM_END = 38  #      slot                                slot = what the stream's request answered at last
 ENDED = 39  #           slot, fn, waits                     fn gives jobs; slot: [handle, error or null] of the ended
 HOLD = 40  #            slot, kind, fn                      fn gives what is claimed; slot: the handle of the claim
+SOURCE = 41  #          fn, chain_fn, names                 is never run: all the code of a source (`sources`)
 
 OPERATIONS = tuple(name for name, value in list(globals().items()) if name.isupper() and type(value) is int)
+
+# `fn` of FOLD, STREAM and SOURCE gives the arguments of a request, and `names` those of its external commands; with
+# `source` among the arguments they are for that connector and operation. In FOLD and STREAM `names` may be a slot,
+# which gets {names, where}; then `fn` gives a value, perhaps a source. So it does where `names` of a SOURCE is None.
+INPUT = "input"  # the kind of the handle that stands for what the job's starter reads on standard input
 
 NO_VALUES = -1  # in the place of FOR's out_slot: its turns have no values
 UNKEPT = -2  #    they have, and nobody wants them
@@ -129,6 +135,13 @@ class Code:
         return found[int(before)]
 
 
+def is_source(value: Value) -> bool:
+    """Whether a value is what a stream is read from (`sources`). Only `$in` can have one."""
+    if type(value) is Handle:
+        return value.kind == INPUT
+    return type(value) is Block and [instruction[0] for instruction in value.code.instructions[:1]] == [SOURCE]
+
+
 class Unit(Record):
     """One source of a program, with the spans of its nodes. Its node ids begin at `first_node`.
 
@@ -149,13 +162,17 @@ class ScriptParameters(Record):
 
 
 class Program(Record):
-    """All code of a job. `codes` is by node id; `main` the id of where it starts."""
+    """All code of a job. `codes` is by node id; `main` the id of where it starts.
+
+    `streams_input`: its main `$in` is read as a stream.
+    """
 
     hash: str
     main: int
     codes: dict[int, Code]
     units: tuple[Unit, ...]
     parameters: ScriptParameters
+    streams_input: bool = False
 
     def place(self, node: int) -> dict[str, Value]:
         """`{file, line, column}` of a node, lines and columns from 1."""

@@ -68,30 +68,17 @@ def step_process(machine: Machine, task: Task, frame: Frame, instruction: Instru
 
 
 def step_fold(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    from fmsh.machine import streams  # few programs have any
+
     if not raise_interrupt(machine, task):
-        _ask_for_stream(machine, task, instruction, how="fold")
-
-
-def _ask_for_stream(machine: Machine, task: Task, instruction: Instruction, *, how: str) -> None:
-    _op, node, _slot, fn, _chain = instruction
-    arguments = {**fn(task.frames[-1].scope), "output": how}
-    if "source" in arguments:
-        connector, operation = arguments.pop("source")
-        machine.ask(task, connector, operation, arguments, node)
-        return
-    arguments |= {**outputs_of_process(machine, task, is_displayed=False), "output": how}
-    machine.ask(task, "process", "run", arguments, node)
+        streams.step_fold(machine, task, frame, instruction)
 
 
 def step_stream(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
-    from fmsh.machine import streams  # few programs have any
+    from fmsh.machine import streams
 
-    if raise_interrupt(machine, task):
-        return
-    _ask_for_stream(machine, task, instruction, how="stream")
-    task.waiting = None
-    frame.scope.slots[instruction[2]] = streams.open_stream(machine, task, frame, machine.steps)
-    frame.pc += 1
+    if not raise_interrupt(machine, task):
+        streams.step_stream(machine, task, frame, instruction)
 
 
 def step_stream_end(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:

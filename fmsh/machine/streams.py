@@ -6,14 +6,19 @@ cancels the request, and waits for that.
 
 A *fold* (`op.FOLD`) is a request like another for the machine: its one answer is the value that the connector's items
 come to when they have gone through a chain of stages, which the machine makes for it.
+
+What is read may turn out to be no source but a value (`sources`). Then nothing is asked for: its items go through the
+stages here, at once.
 """
 
 from __future__ import annotations
 
 from fmsh.machine.code import node_of
 from fmsh.machine.effects import CancelRequest
-from fmsh.machine.sinks import say
+from fmsh.machine.sinks import outputs_of_process, say
+from fmsh.machine.sources import source_of
 from fmsh.machine.state import Stream
+from fmsh.machine.unwind import place_of
 from fmsh.values import Handle, Raised, error_value
 
 TYPE_CHECKING = False
@@ -24,15 +29,69 @@ if TYPE_CHECKING:
     from fmsh.machine.code import Instruction
     from fmsh.machine.events import ItemsRead, RequestCompleted
     from fmsh.machine.machine import Machine
+    from fmsh.machine.sources import Source
     from fmsh.machine.state import Frame, Task
     from fmsh.values import Value
 
 
-def open_stream(machine: Machine, task: Task, frame: Frame, step: int) -> Handle:
-    """Makes the stream of a request that was just asked for."""
-    frame.stream = step
-    machine.streams[step] = Stream(step)
-    return Handle("stream", str(step), {})
+def step_fold(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    """Asks for all that a source comes to. Without stages that is its text."""
+    source = _begin(machine, task, frame, instruction)
+    if source.arguments is not None:
+        _ask(machine, task, source, how="fold" if source.makers else "capture")
+        return
+    frame.scope.slots[instruction[2]] = {"statuses": [], "value": _worked_through(machine, task, source)}
+    frame.pc += 1
+
+
+def step_stream(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    """Opens a stream, and makes the frame its owner."""
+    source = _begin(machine, task, frame, instruction)
+    if source.arguments is None:
+        opened = _worked_through(machine, task, source)
+    else:
+        _ask(machine, task, source, how="stream")
+        task.waiting = None
+        frame.stream = machine.steps
+        machine.streams[frame.stream] = Stream(frame.stream)
+        opened = Handle("stream", str(frame.stream), {})
+    frame.scope.slots[instruction[2]] = opened
+    frame.pc += 1
+
+
+def _begin(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> Source:
+    """Finds out what is read. Where it was begun elsewhere, an error has to tell of that place."""
+    source = source_of(instruction, frame.scope)
+    if type(instruction[5]) is int:
+        frame.scope.slots[instruction[5]] = {"names": source.names, "where": place_of(machine, task, source.node)}
+    return source
+
+
+def _ask(machine: Machine, task: Task, source: Source, *, how: str) -> None:
+    assert source.arguments is not None
+    arguments = {**source.arguments, "output": how}
+    if "source" in arguments:
+        connector, operation = arguments.pop("source")
+        machine.ask(task, connector, operation, arguments, source.node)
+        return
+    arguments |= {**outputs_of_process(machine, task, is_displayed=False), "output": how}
+    machine.ask(task, "process", "run", arguments, source.node)
+
+
+def _worked_through(machine: Machine, task: Task, source: Source) -> Value:
+    """What the stages of a source make of the items of a value."""
+    chain = _located(machine, task, source.chain())
+    if chain is None or type(source.items) is Handle:  # a channel is its own stream, and no stage takes it
+        return source.items
+    made = [*chain.feed(source.items), *chain.finish()]
+    return chain.value() if chain.is_fold else made
+
+
+def _located(machine: Machine, task: Task, chain: Any) -> Any:
+    """Gives a chain what puts the place of a failure into its error."""
+    if chain is not None:
+        chain.locate = lambda problem, node: machine.located(task, problem.error, node_of(problem) or node)
+    return chain
 
 
 def has_for(machine: Machine, task: Task, handle: Handle) -> bool:
@@ -95,7 +154,11 @@ def complete(machine: Machine, event: RequestCompleted) -> None:
 
 def step_end(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
     """After the loop: sees that the request has ended. Its value is null where the loop was left before."""
-    stream = machine.streams[_own(frame)]
+    if frame.stream is None:  # it was a value
+        frame.scope.slots[instruction[2]] = None
+        frame.pc += 1
+        return
+    stream = machine.streams[frame.stream]
     is_early = bool(stream.items) or stream.outcome is None or stream.is_early
     if not _is_ended(machine, task, stream):
         stream.is_early = True
@@ -145,11 +208,5 @@ def chain_maker(machine: Machine, step: int) -> Callable[[], Any] | None:
     if step in machine.streams:
         frame = next(frame for frame in task.frames if frame.stream == step)
         pc = frame.code.stream_pc
-    make = frame.code.instructions[pc][4]
-
-    def made() -> Any:
-        chain = make(frame.scope)
-        chain.locate = lambda problem, node: machine.located(task, problem.error, node_of(problem) or node)
-        return chain
-
-    return made
+    source = source_of(frame.code.instructions[pc], frame.scope)
+    return lambda: _located(machine, task, source.chain())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 
 from fmsh.errors import UsageError
 from fmsh.settings import read_settings
 from fmsh.shell.terminal import has_colors
 from fmsh.spans import Source
+from fmsh.values import Handle
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 else:
     import _signal as signal  # without its enums, which cost 4 ms of start-up
 
+SMALL_BYTES_MAX = 64 * 1024
 FAILED, NOT_FOUND, INTERRUPTED, PIPE_CLOSED = 1, 127, 130, 141
 
 
@@ -46,10 +49,11 @@ def run(options: Options) -> int:
         sys.stdout.write(help_text(signature))
         return 0
     variables, rest = _bind(program, options)
+    given = _input(source, options, is_stream=program.streams_input and not (options.is_plan or options.is_detached))
     if options.is_plan:
         from fmsh.shell import plan
 
-        return plan.run(program, rest, variables, _input(source, options), is_json=options.is_json)
+        return plan.run(program, rest, variables, given, is_json=options.is_json)
     from fmsh.shell.foreground import Foreground, Start
 
     start = Start(
@@ -58,7 +62,7 @@ def run(options: Options) -> int:
         _command_line(options),
         rest,
         variables,
-        _input(source, options),
+        given,
         options.key,
         options.name,
         options.tags,
@@ -128,11 +132,24 @@ def _bind(program: Program, options: Options) -> tuple[dict[str, Value], list[st
     return bind_texts(program.parameters.signature, options.arguments)
 
 
-def _input(source: Source, options: Options) -> str | None:
-    """A script's `$in`: its standard input, if it asks for it and is not itself read from there."""
+def _input(source: Source, options: Options, *, is_stream: bool) -> str | Handle | None:
+    """A script's `$in`: its standard input, if it asks for it and is not itself read from there.
+
+    What is read as a stream is a process of its own, which goes on when we are killed; a small file needs none.
+    """
     if options.file == "-" or "in" not in source.text or os.isatty(0) or not _reads_input(source):
         return None
+    if is_stream and not _is_small_file():
+        return Handle("input", "0", {})
     return _standard_input().decode("utf-8", "surrogateescape")
+
+
+def _is_small_file() -> bool:
+    try:
+        found = os.fstat(0)
+    except OSError:
+        return True  # whoever reads it says what is wrong
+    return stat.S_ISREG(found.st_mode) and found.st_size <= SMALL_BYTES_MAX
 
 
 def _reads_input(source: Source) -> bool:
