@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from fmsh.values import ErrorValue, Value
 
 BUDGET = 1_000_000  # instructions between two effects; a loop that only computes may be endless
+EFFECTS_MAX = 1000  # more than anybody reads; a loop that asks in each turn may be endless
 
 
 class NeedsAnswer(Exception):
@@ -80,6 +81,9 @@ class Plan:
         else:
             if not self.end and not is_moving:
                 self.end = "it waits there" if is_quiescent else "it computes without end"
+            elif not self.end and len(self.effects) >= EFFECTS_MAX:
+                del self.effects[EFFECTS_MAX:]
+                self.end = f"it asks for more; these are the first {EFFECTS_MAX}, and there may be no end"
 
     def _take(self, effect: Effect) -> bool:
         """Whether the program can go on because of it."""
