@@ -2,7 +2,7 @@
 _fmsh() {
   local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]} previous=${COMP_WORDS[COMP_CWORD - 1]}
   local jobs='list show attach wait output log inspect why trace fork script cancel pause resume retry answer signal export import gc rm'
-  local options='-c -d --detach --key --name --tag --json --check -v --verbose --version --help'
+  local options='-c -d --detach --key --name --tag --json --check --plan --hold -v --verbose --version --help'
   COMPREPLY=()
   if [[ $command == jobs && $COMP_CWORD -eq 2 ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$jobs" -- "$word")

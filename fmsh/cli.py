@@ -42,6 +42,7 @@ HELP = """usage: fmsh [OPTION…] FILE [ARG…]     run a script as one durable 
   --name NAME      a name for people          --tag K=V   a tag for queries
   --json           print the final value as one JSON document
   --check          parse and check only
+  --hold           where nothing catches an error, park the job there, before defer and undo
   --plan           do nothing in the world: show what it would ask for
   -v, --verbose    tell of each step as it happens
   --version, --help
@@ -335,6 +336,7 @@ _SWITCHES = {
     "--json": "is_json",
     "--check": "is_check",
     "--plan": "is_plan",
+    "--hold": "is_held",
     "-v": "is_verbose",
     "--verbose": "is_verbose",
 }

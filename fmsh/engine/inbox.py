@@ -30,7 +30,7 @@ def take(worker: Worker, row: InboxRow) -> None:
 
 
 def _cancel(worker: Worker, data: Value) -> bool:
-    if worker.is_parked and (worker.end is not None or worker.parked_step is None):
+    if worker.is_parked and (worker.end is not None or worker.parked_step is None) and not worker.is_stopped:
         _end_without_the_machine(worker)
         return True
     worker.resume()
@@ -55,7 +55,10 @@ def _resume(worker: Worker, data: Value) -> bool:
 def _retry(worker: Worker, data: Value) -> bool:
     """Does the step of a parked job again; a job that is not parked has nothing to do again."""
     flight = _parked_flight(worker)
-    if worker.is_parked and flight is None and worker.end is None:
+    if worker.is_stopped:
+        worker.resume()
+        worker.input(InboxTaken("retry", None))
+    elif worker.is_parked and flight is None and worker.end is None:
         worker.resume()  # after a fault of ours: the same again, perhaps with a better fmsh
     elif flight is not None:
         error = worker.error or error_value("lost", "the outcome is unknown")
@@ -69,6 +72,12 @@ def _retry(worker: Worker, data: Value) -> bool:
 def _answer(worker: Worker, data: Value) -> bool:
     """Takes the outcome of a parked step; for a job that is not parked it is an answer like another."""
     flight = _parked_flight(worker)
+    if flight is None and worker.is_stopped and worker.parked_step is not None:
+        outcome = outcomes.of_stopped(worker, data["value"])
+        step = worker.parked_step
+        worker.resume()
+        worker.input(InboxTaken("outcome", {"step": step, "value": outcome}))
+        return True
     if flight is None:
         return False
     worker.resume()

@@ -105,8 +105,21 @@ def undo_failed(end: End) -> ErrorValue:
 def settle_lost(worker: Worker, flight: Flight, value: Value) -> None:
     """Takes what a person says was the outcome of a lost step."""
     request = flight.request
-    outcome = _of_commands(request, value) if request.connector == COMMANDS else value
+    outcome = _outcome(request, value)
     worker.complete(flight, RequestCompleted(request.step, outcome))
+
+
+def of_stopped(worker: Worker, value: Value) -> Value:
+    """The same for the step whose outcome a held job has stopped at."""
+    from fmsh.machine.stopping import stopped_request  # few jobs are held
+
+    request = stopped_request(worker.machine)
+    assert request is not None
+    return _outcome(request, value)
+
+
+def _outcome(request: Request, value: Value) -> Value:
+    return _of_commands(request, value) if request.connector == COMMANDS else value
 
 
 def _of_commands(request: Request, value: Value) -> Value:

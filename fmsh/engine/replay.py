@@ -314,8 +314,9 @@ class Replay:
         self._hold(event.unfed)
         worker.is_parked = True
         worker.parked_step, worker.error = event.step, event.error
-        if event.step is not None:
-            worker.flights[event.step].is_lost = True
+        flight = None if event.step is None else worker.flights.get(event.step)
+        if flight is not None:  # else the job stopped where the answer of that step failed it
+            flight.is_lost = True
 
     def _resumed(self, event: Resumed, stored: StoredEvent) -> None:
         worker = self._worker

@@ -57,6 +57,7 @@ def facts_of(job_id: int, key: str | None, name: str | None, started: JobStarted
         variables or {},
         input,
         entry or 0,
+        bool(options.get("hold")),
     )
 
 

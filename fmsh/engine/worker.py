@@ -213,6 +213,8 @@ class Worker:
                 if not self.is_quiescent:
                     self.is_in_long_run = True
                     return
+                if machine.stopped and machine.tasks["0"].cancel == "no":  # else its stopped tasks are cancelled soon
+                    self._park_where_it_stopped()
             elif may_feed and self.held:
                 self._feed(self.held.pop(0))
             elif may_feed and self.observes:
@@ -397,6 +399,21 @@ class Worker:
         self.parked_step = flight.request.step
         self.error = error
         self.record(Parked(self.parked_step, error, len(self.held)), step=self.parked_step)
+
+    def _park_where_it_stopped(self) -> None:
+        """Parks a held job whose program failed, with all its blocks still open."""
+        from fmsh.machine.stopping import stopped_request  # few jobs are held
+
+        request = stopped_request(self.machine)
+        self.is_parked = True
+        self.parked_step = None if request is None else request.step
+        self.error = next(iter(self.machine.stopped.values())).error
+        self.record(Parked(self.parked_step, self.error, len(self.held)), step=self.parked_step)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it is parked where its program failed."""
+        return self.is_parked and not self.is_faulty and bool(self.machine.stopped)
 
     def park_for_fault(self, fault: Exception) -> None:
         """Parks the job for a fault of ours. Its machine is not touched again; a retry replays its history."""

@@ -142,7 +142,9 @@ class Explanation:
         step = self._history.steps.get(held[-1].step or 0) if held else None
         told = [_reason("state", text, kind_of_error=None if error is None else error.kind)]
         if step is not None:
-            rest = "nobody can know whether it was done, and nothing was undone yet."
+            is_known = step.is_over  # a held job, which stops where it fails
+            reason = "its outcome fails the program" if is_known else "nobody can know whether it was done"
+            rest = f"{reason}, and nothing was undone yet."
             told.append(self._of_step("step", step, f"This is about {self._named(step)}: {rest}"))
         return told
 

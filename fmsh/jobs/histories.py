@@ -169,7 +169,7 @@ class History:
         error = None if event is None else event.error
         self.holds.append(Hold("parked", stored.at_ms, None, error, stored.step))
         step = self.steps.get(stored.step or 0)
-        if step is not None:
+        if step is not None and not step.is_over:
             step.parked_at_ms = stored.at_ms
 
     def _resumed(self, stored: StoredEvent, event: Event | None) -> None:

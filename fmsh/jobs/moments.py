@@ -205,6 +205,8 @@ def _wait_label(machine: Machine, task: Task) -> str | None:
         return f"step {id}: {request_label(data)}"
     if kind == "mailbox":
         return str(id).replace(":", " ", 1)
+    if kind == "stopped":
+        return f"a person, as it failed: {machine.stopped[id].error.message}"
     return {"group": "its branches", "leave": "its branches", "room": f"room in channel {id}"}.get(
         kind
     ) or f"{kind} {id}"

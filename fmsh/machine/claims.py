@@ -7,6 +7,7 @@ of the machine are the steps of claims whose frames were left: the commit of the
 from __future__ import annotations
 
 from fmsh.machine.interrupts import raise_interrupt
+from fmsh.machine.sinks import frames_outwards
 from fmsh.values import raised
 
 TYPE_CHECKING = False
@@ -35,15 +36,7 @@ def step_hold(machine: Machine, task: Task, frame: Frame, instruction: Instructi
 
 def _claims_around(machine: Machine, task: Task) -> Iterator[tuple[int, str, str]]:
     """The claims whose blocks a task is in, also because the task that started it was."""
-    current: Task | None = task
-    group: int | None = None
-    while current is not None:
-        spawned_from = [at for at, frame in enumerate(current.frames) if group is not None and frame.group == group]
-        for frame in current.frames[: spawned_from[0] + 1] if spawned_from else current.frames:
-            if frame.claim is not None:
-                yield frame.claim
-        group = current.group
-        current = None if group is None else machine.tasks[machine.groups[group].owner]
+    return (frame.claim for frame in frames_outwards(machine, task) if frame.claim is not None)
 
 
 def held(machine: Machine) -> set[int]:

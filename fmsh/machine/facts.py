@@ -16,7 +16,7 @@ class Facts(Record):
 
     `variables`: the script's parameters that were given, by name; of a detached part (`entry` is not 0) what it
     captured, by the stable names of slots. `entry`: the code that a detached part of a program starts with; 0 is the
-    program's main code.
+    program's main code. `is_held`: where nothing would catch an error, the job stops (`fmsh.machine.stopping`).
     """
 
     job_id: int
@@ -28,6 +28,7 @@ class Facts(Record):
     variables: dict[str, Value] = {}  # noqa: RUF012 - a default that is never changed
     input: Value = None
     entry: int = 0
+    is_held: bool = False
 
 
 def fill_first_scope(facts: Facts, scope: Scope) -> None:

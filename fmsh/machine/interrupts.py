@@ -90,6 +90,11 @@ def _stop_waiting(machine: Machine, task: Task) -> None:
         _stop_group(machine, machine.groups[id], task)
     elif kind == "leave":
         _stop_leaving(machine, machine.groups[id], task)
+    elif kind == "stopped":
+        del machine.stopped[id]
+        task.waiting = None
+        machine.wake(task)
+        raise_interrupt(machine, task)
     elif kind in ("mailbox", "task", "channel", "room", "items"):
         task.waiting = None
         machine.wake(task)

@@ -24,7 +24,7 @@ from fmsh.machine.effects import CancelRequest, End, Observe, Request
 from fmsh.machine.events import InboxTaken, ItemsRead, Observed, RequestCompleted
 from fmsh.machine.facts import Facts, Wait, fill_first_scope
 from fmsh.machine.handles import holds_block, receive, refuse_blocks
-from fmsh.machine.sinks import take_output
+from fmsh.machine.sinks import frames_outwards, take_output
 from fmsh.machine.state import Frame, Group, Scope, Task, Waiters, value_of_group
 from fmsh.machine.step import STEPS, begin_output, bind_block, value_of
 from fmsh.machine.unwind import complete, place_of
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from fmsh.machine.effects import Effect
     from fmsh.machine.events import Event
     from fmsh.machine.state import CleanupEntry, Completion, Stream
+    from fmsh.machine.stopping import Stop
     from fmsh.values import Secret, Value
 
 __all__ = ["Facts", "Machine", "Wait"]
@@ -69,6 +70,7 @@ class Machine:
         self.ready: dict[str, Task] = {}  # an ordered set
         self.turn: tuple[Task, int] | None = None  # whose turn it is, and up to which instruction
         self.undo_errors: list[ErrorValue] = []
+        self.stopped: dict[str, Stop] = {}  # tasks of a held job, by id
         self.released: list[int] = []  # see `machine.claims`; the next commit takes them
         self.instructions = 0
         self.steps = 0
@@ -158,7 +160,13 @@ class Machine:
 
     def throw(self, task: Task, error: ErrorValue, node: int) -> None:
         """Raises an error of the program in a task. The place where it was first raised stays with it."""
-        complete(self, task, self._raised(task, error, node))
+        if not (self.facts.is_held and self._stops(task, error, node)):
+            complete(self, task, self._raised(task, error, node))
+
+    def _stops(self, task: Task, error: ErrorValue, node: int) -> bool:
+        from fmsh.machine import stopping  # few jobs are held
+
+        return stopping.stop(self, task, self.located(task, error, node))
 
     def _raised(self, task: Task, error: ErrorValue, node: int) -> Completion:
         error = self.located(task, error, node)
@@ -195,7 +203,8 @@ class Machine:
         if connector == "http":
             from fmsh.machine import retrying  # most programs ask nothing of this kind
 
-            request = request.replace(key_step=retrying.key_step(self, task, step, node, arguments))
+            again, task.again = task.again, None
+            request = request.replace(key_step=again or retrying.key_step(self, task, step, node, arguments))
         self.pending[step] = request
         self.targets[step] = target
         self.effects.append(request)
@@ -253,6 +262,7 @@ class Machine:
             return
         task = self.tasks[target]
         task.waiting = None
+        task.answered = request
         self.wake(task)
         if event.is_cancelled or (event.error is not None and interrupts.interrupt_of(self, task) is not None):
             if not interrupts.raise_interrupt(self, task):
@@ -286,7 +296,11 @@ class Machine:
         self.finish_group_if_over(group)
 
     def _take_inbox(self, event: InboxTaken) -> None:
-        if event.kind == "cancel":
+        if event.kind in ("retry", "outcome"):
+            from fmsh.machine import stopping
+
+            stopping.take_up(self, event.kind, event.data)
+        elif event.kind == "cancel":
             main = self.tasks.get("0")
             if main is not None:
                 interrupts.cancel(self, main)
@@ -420,6 +434,8 @@ class Machine:
         failure = group.interrupted or group.error
         if failure is not None:
             node = frame.code.instructions[frame.pc][1]
+            if failure[0] == "error" and self.facts.is_held and self._stops(owner, failure[1], node):
+                return
             frame.completion = self._raised(owner, failure[1], node) if failure[0] == "error" else failure
             self.leave_in_turn(owner)
             return
@@ -441,13 +457,10 @@ class Machine:
     def _end_job(self, completion: Completion) -> None:
         self.is_ended = True
         kind, value = completion
-        if kind == "exit":
-            self.effects.append(End(status=value, undo_errors=self.undo_errors))
-        elif kind in ("error", "cancel"):
-            self.effects.append(End(error=value, undo_errors=self.undo_errors))
-        else:
-            value = None if holds_block(value) else value  # a block cannot leave its job
-            self.effects.append(End(value=value, undo_errors=self.undo_errors))
+        if kind not in ("exit", "error", "cancel"):
+            kind, value = "value", None if holds_block(value) else value  # a block cannot leave its job
+        field = {"exit": "status", "cancel": "error"}.get(kind, kind)
+        self.effects.append(End(undo_errors=self.undo_errors, **{field: value}))
 
     # -- what others ask
 
@@ -468,21 +481,12 @@ class Machine:
 
     def encloses_handler(self, step: int) -> bool:
         """Whether a try, `||` or `result` would see the failure of a pending step."""
-        task: Task | None = self.tasks.get(self.pending[step].task)
-        while task is not None:
-            for frame in task.frames:
-                if frame.kind == "result" or frame.catch is not None:
-                    return True
-            task = self.tasks[self.groups[task.group].owner] if task.group is not None else None
-        return False
+        task = self.tasks.get(self.pending[step].task)
+        around = () if task is None else frames_outwards(self, task)
+        return any(frame.kind == "result" or frame.catch is not None for frame in around)
 
     def _is_once(self, task: Task) -> bool:
-        current: Task | None = task
-        while current is not None:
-            if any(frame.is_once for frame in current.frames):
-                return True
-            current = self.tasks[self.groups[current.group].owner] if current.group is not None else None
-        return False
+        return any(frame.is_once for frame in frames_outwards(self, task))
 
     def waits(self) -> list[Wait]:
         """What the job waits for, outermost task first; for people."""

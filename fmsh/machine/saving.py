@@ -49,6 +49,10 @@ def save(machine: Machine) -> str:
         "is_ended": machine.is_ended,
     }
     state["scope_table"] = [_save_scope(scope) for scope in scopes]
+    if machine.stopped:
+        from fmsh.machine import stopping
+
+        state["stopped"] = stopping.to_wire(machine)
     if machine.streams:
         state["streams"] = [[s.step, s.items, s.outcome, s.is_early] for s in machine.streams.values()]
     if machine.channels:
@@ -215,6 +219,10 @@ def restore(kind: type[Machine], program: Program, environment: Mapping[str, str
         stream.items, stream.outcome, stream.is_early = items, _completion(link, outcome), is_early
     for fields in state.get("channels", ()):
         machine.channels[fields[0]] = _restore_channel(link, fields)
+    if "stopped" in state:
+        from fmsh.machine import stopping
+
+        stopping.from_wire(machine, state["stopped"])
     machine.undo_errors = state["undo_errors"]
     machine.is_ended = state["is_ended"]
     return machine

@@ -76,7 +76,7 @@ def _is_returned_from(frame: Frame) -> bool:
 
 
 def _destination(machine: Machine, task: Task, stream: str, beyond: Frame | None = None) -> tuple[Frame | None, str]:
-    for frame in _frames_outwards(machine, task):
+    for frame in frames_outwards(machine, task):
         if beyond is not None:
             beyond = None if frame is beyond else beyond
             continue
@@ -87,10 +87,14 @@ def _destination(machine: Machine, task: Task, stream: str, beyond: Frame | None
     return None, stream
 
 
-def _frames_outwards(machine: Machine, task: Task) -> Iterator[Frame]:
-    """The frames around what a task does, innermost first, with those of the tasks that it belongs to."""
-    while True:
-        yield from reversed(task.frames)
-        if task.group is None:
-            return
-        task = machine.tasks[machine.groups[task.group].owner]
+def frames_outwards(machine: Machine, task: Task) -> Iterator[Frame]:
+    """The frames around what a task does, innermost first: its own, and those of its owners in which it was started."""
+    yield from reversed(task.frames)
+    while task.group is not None:
+        group = machine.groups[task.group]
+        task = machine.tasks[group.owner]
+        frames = task.frames
+        if group.kind == "spawn":  # its owner runs on, and may be in other blocks by now
+            count = next(at for at, frame in enumerate(frames, 1) if frame.group == group.id)
+            frames = frames[:count]
+        yield from reversed(frames)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fmsh.machine.code import Code
+    from fmsh.machine.effects import Request
     from fmsh.values import Secret, Value
 
     Completion = tuple[str, Any]
@@ -100,7 +101,9 @@ class Task:
     __slots__ = (
         "_waiters",
         "_waiting",
+        "again",
         "age",
+        "answered",
         "cancel",
         "children",
         "directory",
@@ -135,6 +138,8 @@ class Task:
         self.cancel = "no"  # no, requested, delivered
         self.is_interrupted = False  # a group of its frames may have a failure to raise at the next wait
         self.children = 0  # how many tasks it started, for their ids
+        self.answered: Request | None = None  # the last one; a task that waits has none that matters
+        self.again: int | None = None  # the step whose idempotency key its next request carries
 
     @property
     def waiting(self) -> tuple[str, Any] | None:

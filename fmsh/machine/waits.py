@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from fmsh.machine.machine import Machine
     from fmsh.machine.state import Task
 
-_UNTOLD = ("group", "leave", "ended", "stream")  # what is behind these is told by itself
+_UNTOLD = ("group", "leave", "ended", "stream", "stopped")  # what is behind these is told by itself
 
 
 def of(machine: Machine) -> list[Wait]:

@@ -66,6 +66,7 @@ class Start(Record):
     is_detached: bool = False
     session_line: SessionLine | None = None
     place: Place | None = None
+    is_held: bool = False
 
 
 class Place(Record):
@@ -142,6 +143,8 @@ class Foreground:
             options["variables"] = start.variables
         if start.input is not None:
             options["input"] = start.input
+        if start.is_held:
+            options["hold"] = True
         place = start.place or self.place()
         return NewRun(
             job, start.program, start.arguments, place.environment, place.directory, place.time_zone, options,

@@ -19,3 +19,4 @@ class Options(Record):
     is_check: bool = False
     is_plan: bool = False
     is_verbose: bool = False
+    is_held: bool = False

@@ -67,6 +67,7 @@ def run(options: Options) -> int:
         options.name,
         options.tags,
         options.is_detached,
+        is_held=options.is_held,
     )
     settings = read_settings(os.environ)
     foreground = Foreground(settings, is_json=options.is_json, wrap=_narrator() if options.is_verbose else None)

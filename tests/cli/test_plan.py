@@ -58,7 +58,11 @@ def test_a_plan_as_json(shell: Shell) -> None:
         ("sleep 1h; fail broken", "it fails there", 1),
         ("await (callback)", "it waits there", 0),
         ("while true { }", "it computes without end", 0),
-        ("while true { GET http://a.invalid }", "it asks for more; these are the first 1000, and there may be no end", 0),
+        (
+            "while true { GET http://a.invalid }",
+            "it asks for more; these are the first 1000, and there may be no end",
+            0,
+        ),
         ("let x = GET http://a.invalid; $x | count", "it needs an answer at -c:1:36", 0),
         ("let x = GET http://a.invalid; $x == 3", "it needs an answer", 0),
         ("secret new | secret A; echo (secret A)", "it ends there", 0),
