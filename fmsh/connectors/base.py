@@ -75,24 +75,26 @@ class Terminal(Record):
 
 class Done(Record):
     """The effect happened; `value` is its answer. `is_interrupted`: somebody pressed Ctrl-C while it had the terminal,
-    and it died of that, or had just ended.
+    and it died of that, or had just ended. `timings` says in milliseconds where the time of the attempt went, by name.
     """
 
     value: Value
     is_interrupted: bool = False
+    timings: dict[str, Value] | None = None
 
 
 class Failed(Record):
     """The effect failed. `should_retry`: it is safe and sensible to try again, if tries are left.
 
     `retry_after_ms`: the world asked to wait that long. `attempts_max`: how many attempts the request allows in all
-    (None: no limit of its own, as for a process that must be run again after a reboot).
+    (None: no limit of its own, as for a process that must be run again after a reboot). `timings` as in `Done`.
     """
 
     error: ErrorValue
     should_retry: bool = False
     retry_after_ms: int | None = None
     attempts_max: int | None = None
+    timings: dict[str, Value] | None = None
 
 
 ROOM_RETRY_MS = 3000  # work resumes within 5 s of there being room

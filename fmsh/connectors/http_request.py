@@ -88,7 +88,7 @@ class Exchange:
     def begin(self) -> None:
         """Its time begins; where a file is moved it is that in which nothing does."""
         self.line.silence_s = self.timeout.seconds if self.streams else 0.0
-        self.line.deadline = time.monotonic() + self.timeout.seconds
+        self.line.begin(time.monotonic() + self.timeout.seconds)
 
     def hand_over(self, items: Items) -> None:
         if not self.is_answered:
@@ -192,6 +192,8 @@ class HttpConnector:
         with self._lock:
             if self._exchanges.get(exchange.id) is exchange:
                 del self._exchanges[exchange.id]
+        if isinstance(outcome, Done | Failed):
+            outcome = outcome.replace(timings=exchange.line.timings())
         return exchange.answer(outcome)
 
     def _cut(self, exchange: Exchange) -> None:

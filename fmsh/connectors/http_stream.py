@@ -279,7 +279,11 @@ class ValueStream:
         return http_answer.failed_for_good(self._outgoing, kind, reason)
 
     def _pause(self, wait_ms: int) -> bool:
-        """Waits; False where nobody wants more before that is over."""
+        """Waits until more is wanted, and then so long; False where nobody wants it any more."""
+        try:
+            self._await_demand()
+        except Enough:
+            return False
         until = time.monotonic() + wait_ms / 1000
         with self._changed:
             while self._is_wanted() and (rest := until - time.monotonic()) > 0:

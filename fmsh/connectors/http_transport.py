@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from fmsh.connectors.http_message import Url
     from fmsh.connectors.http_save import Download
     from fmsh.connectors.http_stream import ValueStream
+    from fmsh.values import Value
 
     Sink: TypeAlias = Download | ValueStream  # where the body of a good answer goes
     Key = tuple[tuple[str, str, int], Url | None, bool]
@@ -64,6 +65,8 @@ class Line(Progress):
         self.deadline = deadline  # of time.monotonic()
         self.silence_s = 0.0  # if set, the deadline is that long after anything moved
         self.is_cut = False
+        self._begun_s = time.monotonic()
+        self._spent: dict[str, float] = {}
         self._socket: socket.socket | None = None
         self._lock = Lock()
 
@@ -79,6 +82,23 @@ class Line(Progress):
             self.is_cut = True
             if self._socket is not None:
                 _shut(self._socket)
+
+    def begin(self, deadline: float) -> None:
+        """The time of an attempt begins."""
+        self.deadline = deadline
+        self._begun_s, self._spent = time.monotonic(), {}
+
+    def spend(self, what: str, since_s: float) -> float:
+        """Notes where time went, of all exchanges of the attempt together; gives the time."""
+        now_s = time.monotonic()
+        self._spent[what] = self._spent.get(what, 0.0) + now_s - since_s
+        return now_s
+
+    def timings(self) -> dict[str, Value]:
+        """Where the time of the attempt went, in milliseconds; a kept connection needs none to connect."""
+        spent = dict(self._spent)
+        spent["total"] = time.monotonic() - self._begun_s
+        return {what: round(seconds * 1000, 1) for what, seconds in spent.items()}
 
     def arm(self) -> None:
         """Gives the socket as long as there is. Raises: TimeoutError when nothing remains."""
@@ -124,7 +144,9 @@ class _Connection(http.client.HTTPConnection):
 
     def connect(self) -> None:
         assert self.line is not None
+        begun_s = time.monotonic()
         addresses = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        begun_s = self.line.spend("dns", begun_s)
         for index, (family, kind, protocol, _, address) in enumerate(addresses):
             is_last = index == len(addresses) - 1
             sock = socket.socket(family, kind, protocol)
@@ -134,8 +156,11 @@ class _Connection(http.client.HTTPConnection):
                 self.line.use(sock)
                 sock.connect(address)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                begun_s = self.line.spend("connect", begun_s)
                 self.sock = sock
                 self.sock = self._secured(sock)
+                if self._context is not None:
+                    self.line.spend("tls", begun_s)
                 self.line.use(self.sock)
                 return
             except OSError as error:
@@ -284,7 +309,9 @@ def _converse(
     try:
         _send(connection, outgoing, line, proxy)
         line.arm()
+        sent_s = time.monotonic()
         response = connection.getresponse()
+        line.spend("first_byte", sent_s)
         assert isinstance(response, Response)
         line.status = response.status
         headers = _headers(response)

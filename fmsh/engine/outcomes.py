@@ -36,7 +36,7 @@ def record(worker: Worker, flight: Flight, outcome: Outcome | Items) -> None:
         if _has_failed(outcome.value):
             outcome = Cancelled()
     if type(outcome) is Done:
-        worker.complete(flight, RequestCompleted(step, outcome.value, None, False))
+        worker.complete(flight, RequestCompleted(step, outcome.value, timings=outcome.timings))
     elif type(outcome) is Cancelled:
         _record_cancelled(worker, flight)
     else:
@@ -71,9 +71,9 @@ def _record_failure(worker: Worker, flight: Flight, failed: Failed) -> None:
         return
     delay_ms = worker.surroundings.backoff.delay_ms(failed, flight.attempt)
     if delay_ms is not None:
-        try_again(worker, flight, error, next_at_ms=worker.now_ms + delay_ms)
+        try_again(worker, flight, error, next_at_ms=worker.now_ms + delay_ms, timings=failed.timings)
     elif not is_lost or worker.machine.encloses_handler(step):
-        worker.complete(flight, RequestCompleted(step, error=error))
+        worker.complete(flight, RequestCompleted(step, error=error, timings=failed.timings))
     elif worker.is_parked or worker.is_paused:
         flight.is_lost = True  # one reason at a time: it parks the job when it would go on
     else:
@@ -84,10 +84,12 @@ def _has_failed(commands: Value) -> bool:
     return type(commands) is not dict or any(commands["statuses"])
 
 
-def try_again(worker: Worker, flight: Flight, error: ErrorValue, *, next_at_ms: int) -> None:
+def try_again(
+    worker: Worker, flight: Flight, error: ErrorValue, *, next_at_ms: int, timings: dict[str, Value] | None = None
+) -> None:
     """Records a failed attempt and the time of the next, which starts after the commit and not before that time."""
     step = flight.request.step
-    worker.record(AttemptFailed(step, flight.attempt, error, next_at_ms), step=step)
+    worker.record(AttemptFailed(step, flight.attempt, error, next_at_ms, timings), step=step)
     flight.attempt += 1
     flight.next_at_ms = next_at_ms
     flight.is_lost = flight.is_resumed = flight.has_started = False

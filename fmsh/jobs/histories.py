@@ -34,15 +34,19 @@ LOST_SIGHT = "interrupted"  # the outcome of an attempt that was begun anew else
 
 
 class Attempt:
-    """One try of a step. `ended_at_ms` and `outcome` are None while it runs; `error` is why it failed."""
+    """One try of a step. `ended_at_ms` and `outcome` are None while it runs; `error` is why it failed.
 
-    __slots__ = ("ended_at_ms", "error", "is_takeover", "outcome", "started_at_ms")
+    `timings` say in milliseconds where its time went, of those whose connector tells.
+    """
+
+    __slots__ = ("ended_at_ms", "error", "is_takeover", "outcome", "started_at_ms", "timings")
 
     def __init__(self, started_at_ms: int) -> None:
         self.started_at_ms = started_at_ms
         self.ended_at_ms: int | None = None
         self.outcome: str | None = None
         self.error: ErrorValue | None = None
+        self.timings: dict[str, Value] | None = None
         self.is_takeover = False  # another holder began it: the one before it had not heard its outcome
 
     def end(self, at_ms: int, outcome: str, error: ErrorValue | None = None) -> None:
@@ -130,6 +134,7 @@ class History:
             return
         error = None if event is None else event.error
         step.last.end(stored.at_ms, "failed" if error is None else f"{error.kind}: {error.message}", error)
+        step.last.timings = None if event is None else event.timings
         step.parked_at_ms = None
         step.attempts.append(Attempt(stored.at_ms if event is None else max(event.next_at_ms, stored.at_ms)))
 
@@ -140,6 +145,7 @@ class History:
         step.parked_at_ms = None
         label = "done" if event is None else outcome_label(_data_of(event))
         step.last.end(stored.at_ms, label, None if event is None else event.error)
+        step.last.timings = None if event is None else event.timings
 
     def _inbox_taken(self, stored: StoredEvent, event: Any, before_ms: int) -> None:
         """What a job that had nothing to do was waiting for is known when it comes."""

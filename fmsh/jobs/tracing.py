@@ -11,6 +11,7 @@ from fmsh.jobs.finding import NotPossible, find_job
 from fmsh.jobs.following import tell_of_removed
 from fmsh.jobs.histories import read_history
 from fmsh.render import trace_page, traces
+from fmsh.render.timings import timings_text
 from fmsh.render.traces import Bar, Row, Trace
 
 TYPE_CHECKING = False
@@ -69,6 +70,7 @@ def _attempt_json(attempt: Attempt, holders: Sequence[Holder]) -> dict[str, Valu
         "started_at": timestamp(attempt.started_at_ms),
         "ended_at": timestamp(attempt.ended_at_ms),
         "outcome": attempt.outcome,
+        "timings": attempt.timings,
         "by": by[-1] if by else None,
     }
 
@@ -133,7 +135,10 @@ def _row(step: Step, place: Place, sources: Mapping[str, Source], end_ms: int) -
     outcome = step.last.outcome if step.is_over else "parked" if step.parked_at_ms is not None else "…"
     took_ms = bars[-1].end_ms - bars[0].start_ms
     source = _source_line(where, sources)
-    return Row(step.number, step.task, step.label, where, source, bars, outcome or "", took_ms, len(step.attempts))
+    timings = timings_text(step.last.timings)
+    return Row(
+        step.number, step.task, step.label, where, source, bars, outcome or "", took_ms, len(step.attempts), timings
+    )
 
 
 def _source_line(where: Value, sources: Mapping[str, Source]) -> str:

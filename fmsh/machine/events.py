@@ -59,22 +59,27 @@ class RequestMade(Event):
 
 
 class AttemptFailed(Event):
-    """An attempt of a step failed and another follows: attempt + 1, not before `next_at_ms`."""
+    """An attempt of a step failed and another follows: attempt + 1, not before `next_at_ms`.
+
+    `timings`: where the time of the attempt went, in milliseconds, by name.
+    """
 
     step: int
     attempt: int
     error: ErrorValue
     next_at_ms: int
+    timings: dict[str, Value] | None = None
 
 
 class RequestCompleted(Event):
-    """The one outcome of a step: exactly one of a value, an error, or cancelled."""
+    """The one outcome of a step: exactly one of a value, an error, or cancelled. `timings`: of its last attempt."""
 
     step: int
     value: Value = None
     error: ErrorValue | None = None
     is_cancelled: bool = False
     instruction: int | None = None
+    timings: dict[str, Value] | None = None
 
 
 class ItemsRead(Event):

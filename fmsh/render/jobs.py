@@ -11,6 +11,7 @@ from fmsh.builtins.display import element_text
 from fmsh.render.cells import cut, pad, visible
 from fmsh.render.style import paint
 from fmsh.render.tables import Column, draw
+from fmsh.render.timings import timings_text
 from fmsh.render.values import cell_text
 
 TYPE_CHECKING = False
@@ -137,7 +138,7 @@ def outcome_label(data: Document) -> str:
         return f"{data['error'].kind}: {data['error'].message}"
     value = data["value"]
     if type(value) is dict and "statuses" in value:
-        return "status " + " ".join(map(str, value["statuses"]))
+        return "status " + " ".join(map(str, value["statuses"])) if value["statuses"] else "done"
     return "done"
 
 
@@ -232,9 +233,14 @@ def _gist(kind: str, data: Document | None) -> str:
         value = data["value"]
         if type(value) is dict and "statuses" in value:
             value = value.get("output")
-        return outcome_label(data) + ("" if value is None else ": " + element_text(value))
+        return outcome_label(data) + _took(data) + ("" if value is None else ": " + element_text(value))
     if kind in ("Displayed", "ItemsRead"):
         return element_text(data["text"] if kind == "Displayed" else f"{len(data['items'])} items")
     if data.get("error") is not None:
-        return f"{data['error'].kind}: {data['error'].message}"
+        return f"{data['error'].kind}: {data['error'].message}{_took(data)}"
     return element_text({name: item for name, item in data.items() if item is not None}) if data else ""
+
+
+def _took(data: Document) -> str:
+    text = timings_text(data.get("timings"))
+    return f" ({text})" if text else ""

@@ -6,6 +6,7 @@ import time
 
 from fmsh.connectors.base import Cancelled, Done, Items
 from fmsh.render.cells import visible
+from fmsh.render.timings import timings_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +36,9 @@ class Narrated:
         def told(id: AttemptId, outcome: Outcome | Items) -> None:
             if not isinstance(outcome, Items):
                 elapsed = _elapsed(time.monotonic() - begun)
-                self._say(f"  step {id.step}  {_result(self._name, outcome)} after {elapsed}\n")
+                timings = timings_text(getattr(outcome, "timings", None))
+                told_of = f" ({timings})" if timings else ""
+                self._say(f"  step {id.step}  {_result(self._name, outcome)} after {elapsed}{told_of}\n")
             post(id, outcome)
 
         self._connector.start(attempt, told)

@@ -72,12 +72,13 @@ def _row(row: Row, trace: Trace) -> str:
     number = ("" if row.step is None else str(row.step)) + (f" · branch {branch}" if branch else "")
     source = f'<code class="source">{escape(visible(row.source))}</code>' if row.source else ""
     tries = f"{row.attempts} tries, " if row.attempts > 1 else ""
+    timings = f" ({row.timings})" if row.timings else ""
     bars = "".join(_bar(bar, trace) for bar in row.bars)
     return (
         f"<tr><td>{escape(visible(number))}</td><td><code>{escape(place_text(row.where))}</code></td>"
         f"<td><code>{escape(visible(row.label))}</code>{source}</td>"
         f'<td><div class="lane">{bars}</div></td><td class="number">{span_text(row.took_ms)}</td>'
-        f"<td>{escape(tries + visible(row.outcome))}</td></tr>\n"
+        f"<td>{escape(tries + visible(row.outcome) + timings)}</td></tr>\n"
     )
 
 

@@ -57,6 +57,7 @@ class Row(Record):
     outcome: str
     took_ms: int
     attempts: int
+    timings: str = ""  # where the time of the last attempt went
 
 
 class Trace(Record):
@@ -166,7 +167,7 @@ def _branch(row: Row) -> str:
 def _outcome(row: Row) -> str:
     outcome = "" if row.outcome in DONE else visible(row.outcome.partition("\n")[0])
     tries = f"{row.attempts} tries" if row.attempts > 1 else ""
-    return ", ".join(filter(None, (tries, outcome)))
+    return ", ".join(filter(None, (tries, outcome, row.timings)))
 
 
 def _bar(bars: Sequence[Bar], trace: Trace, cells: int, color: bool) -> str:

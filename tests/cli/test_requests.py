@@ -158,3 +158,15 @@ def test_retry_after_is_heeded_in_both_forms(shell: Shell, serve: Serve) -> None
     failed = [event for event in events if event["type"] == "AttemptFailed"]
     at_once, later = (event["data"]["next_at_ms"] for event in failed)
     assert later >= parsedate_to_datetime(soon).timestamp() * 1000 > at_once, failed
+
+
+def test_every_attempt_is_told_of_with_its_timings(shell: Shell, serve: Serve) -> None:
+    server = serve(answer(503, Retry_After="0"), json_answer("7"))
+    done = shell.run("--verbose", "-c", f"GET {server.url}/x")
+    assert done.out == "7\n" and done.err.count("first byte ") == 2 and done.err.count("total ") == 2, done
+    (step,) = json.loads(shell.run("jobs", "trace", "last", "--json").out)
+    assert [sorted(attempt["timings"])[-1] for attempt in step["attempts"]] == ["total", "total"], step
+    assert list(step["attempts"][0]["timings"]) == ["dns", "connect", "first_byte", "total"], step
+    log = shell.run("jobs", "log", "last").out
+    assert log.count("first byte") == 2 and "connect" in log, log
+    assert "first byte" in shell.run("jobs", "trace", "last").out

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 
-from fmsh.connectors.base import AttemptId, Done, Failed, Outcome
+from fmsh.connectors.base import AttemptId, Done, Failed, Items, Outcome
 from fmsh.connectors.http_request import HttpConnector
 from fmsh.connectors.http_transport import Transport
 from fmsh.values import Secret, SecretReference, raised
@@ -38,6 +38,7 @@ class Client:
     def __init__(self, transport: Transport | None = None) -> None:
         self.loop = Loop()
         self.connector = HttpConnector(reveal, lambda: seal, transport)
+        self.timings: dict[AttemptId, dict[str, object]] = {}
         self._steps = itertools.count(1)
 
     def start(
@@ -48,8 +49,15 @@ class Client:
             {"method": method, "url": url} | arguments,
             **({"id": AttemptId(1, next(self._steps), 1)} | (changes or {})),
         )
-        self.connector.start(attempt, self.loop.post)
+        self.connector.start(attempt, self._post)
         return attempt.id
+
+    def _post(self, id: AttemptId, outcome: Outcome | Items) -> None:
+        """Keeps what no test expects to the millisecond apart."""
+        if isinstance(outcome, Done | Failed) and outcome.timings is not None:
+            self.timings[id] = outcome.timings
+            outcome = outcome.replace(timings=None)
+        self.loop.post(id, outcome)  # type: ignore[arg-type]
 
     def ask(
         self, method: str, url: object, *, changes: dict[str, object] | None = None, **arguments: object

@@ -18,7 +18,7 @@ from fmsh.connectors.http_proxy import proxy_for
 from fmsh.values import Duration, Secret, SecretReference
 from tests.connectors.certificates import self_signed
 from tests.connectors.http_client import Client, Serve, seal
-from tests.connectors.http_server import answer, cut_after, drip, json_answer, reset, stall
+from tests.connectors.http_server import Server, answer, cut_after, drip, json_answer, reset, stall
 
 SAFE = ("GET", "HEAD", "OPTIONS", "PUT", "DELETE")
 UNSAFE = ("POST", "PATCH")
@@ -548,3 +548,28 @@ def test_insecure_looks_at_no_certificate(client: Client, tmp_path: Path) -> Non
             assert secured.recv(4096).startswith(b"GET / HTTP/1.1")
             secured.sendall(json_answer("1"))
             assert client.loop.outcome_of(id) == Done(1)
+
+
+def test_where_the_time_of_an_attempt_went_is_told(client: Client, serve: Serve) -> None:
+    server = serve(json_answer("1"), json_answer("2"), reset)
+    ids = []
+    for _ in range(3):
+        ids.append(client.start("POST", server.url))
+        client.loop.outcome_of(ids[-1])
+    fresh, kept, failed = (client.timings[id] for id in ids)
+    assert list(fresh) == ["dns", "connect", "first_byte", "total"]
+    assert list(kept) == ["first_byte", "total"]  # over a connection that was there
+    assert list(failed) == ["total"]
+    for timings in (fresh, kept, failed):
+        assert all(type(value) is float and value >= 0 for value in timings.values())
+        assert sum(timings.values()) - timings["total"] <= timings["total"] + 0.5  # type: ignore[operator, call-overload]
+
+
+def test_tls_is_told_of_apart(client: Client, tmp_path: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(self_signed(tmp_path))
+    server = Server(json_answer("1"), secure=lambda connection: context.wrap_socket(connection, server_side=True))
+    id = client.start("GET", server.url, insecure=True)
+    assert client.loop.outcome_of(id) == Done(1)
+    assert list(client.timings[id]) == ["dns", "connect", "tls", "first_byte", "total"]
+    server.close()
