@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 STEPS_SHOWN_MAX = 20  # of a job's page: the last ones
 HOLDERS_SHOWN_MAX = 5
 LABEL_CELLS = 10
+COMMAND_CELLS_MAX = 80  # of a list; `jobs show` says the whole
 STATE_COLORS = {
     "running": "cyan",
     "waiting": "blue",
@@ -47,7 +48,7 @@ def job_table(documents: Sequence[Document], *, now_ms: int, cells_max: int, col
             Column("STATE", [job["state"] for job in documents]),
             Column("AGE", [age(job["created_at"], now_ms) for job in documents], is_number=True),
             Column("STEPS", [str(job["steps"]) for job in documents], is_number=True),
-            Column("COMMAND", [_title(job) for job in documents]),
+            Column("COMMAND", [cut(_title(job), COMMAND_CELLS_MAX) for job in documents]),
             Column("", [_remark(job, now_ms) for job in documents]),
         ],
         cells_max=cells_max,
