@@ -63,14 +63,16 @@ class Stage:
 class Chain:
     """Stages in order, and the syntax nodes that they stand for. `locate` puts the place of a failure into its error.
 
-    A failing stage raises `Raised`; the chain is then as it was before that batch only as far as `state` was kept.
+    `says`: their text, and the values that it names; two chains that say the same do the same. A failing stage raises
+    `Raised`; the chain is then as it was before that batch only as far as `state` was kept.
     """
 
-    __slots__ = ("locate", "nodes", "stages")
+    __slots__ = ("locate", "nodes", "says", "stages")
 
-    def __init__(self, stages: list[Stage], nodes: list[int]) -> None:
+    def __init__(self, stages: list[Stage], nodes: list[int], says: list[Value]) -> None:
         self.stages = stages
         self.nodes = nodes
+        self.says = says
         self.locate: Callable[[Raised, int], ErrorValue] | None = None
 
     @property

@@ -5,6 +5,10 @@ connector, operation and arguments, each observation that of the next with the s
 come in the order in which they were recorded. At the first miss nothing more is answered. What came out until then is
 a history of its own, which the new job begins with: its machine asks for the rest as soon as somebody runs it.
 
+A stream is taken over from its first item to its outcome, or not at all: what is left of it in the outputs of the other
+job is not the new job's. What the stages after a command made of its output is recorded, and not the output: so such
+an answer is for the same stages only.
+
 Not all that is recorded can be taken over. A `cancel` was meant for the other job. The address of a callback, a child,
 a subscription and a call belong to it: they are taken over only with all that came of them, else they are a miss. So
 is a lock, or a place under a limit, in whose block the program still is where the answers end. And
@@ -18,7 +22,7 @@ from collections import deque
 
 from fmsh.engine import recording
 from fmsh.errors import FmshError
-from fmsh.machine.claims import held
+from fmsh.machine import streams
 from fmsh.machine.effects import CancelRequest, Display, End, Observe, Request
 from fmsh.machine.events import Displayed, InboxTaken, ItemsRead, Observed, RequestCompleted, RequestMade
 from fmsh.machine.machine import Machine
@@ -46,29 +50,30 @@ class EndlessRun(FmshError):
     """The program computes without end between two answers."""
 
 
-class StreamRead(FmshError):
-    """A stream was read as it came, and what it answered depends on when it was asked."""
-
-
 class Answer:
     """A recorded ask with its answer. `order` is the place of the answer in the history; None: there is none.
 
-    What came through the inbox has no ask. `is_whole`: it can be taken over.
+    What came through the inbox has no ask. `stages`: what the stages say that the answer has gone through;
+    `items` are the batches of a stream, each with its place. `is_whole`: it can be taken over.
     """
 
-    __slots__ = ("event", "is_whole", "order", "request")
+    __slots__ = ("event", "is_whole", "items", "order", "request", "stages")
 
-    def __init__(self, request: Request | Observe | None, order: int | None, event: Event | None) -> None:
+    def __init__(
+        self, request: Request | Observe | None, order: int | None, event: Event | None, stages: Value = None
+    ) -> None:
         self.request = request
         self.order = order
         self.event = event
+        self.stages = stages
+        self.items: list[tuple[int, ItemsRead]] = []
         self.is_whole = True
 
 
 def recorded_answers(store: EventStore, job: Job, at: int, *, machine: Machine, order: int = 0) -> list[Answer]:
     """Gives what a job asked and was answered up to event `at`. `machine` is one at its start, which is run along.
 
-    `order`: of the first answer, after those of other jobs. Raises: StoreCorrupt, StoreMissing, EndlessRun, StreamRead.
+    `order`: of the first answer, after those of other jobs. Raises: StoreCorrupt, StoreMissing, EndlessRun.
     """
     answers: list[Answer] = []
     requests: dict[int, Answer] = {}
@@ -76,21 +81,20 @@ def recorded_answers(store: EventStore, job: Job, at: int, *, machine: Machine, 
     for stored in store.events(job.id, limit=at):
         event = recording.read(store, stored)
         order += 1
-        if isinstance(event, RequestMade):
-            asked = Request(*[getattr(event, field) for field in Request.fields])
-            requests[event.step] = Answer(asked, None, None)
-            answers.append(requests[event.step])
-            continue
-        if isinstance(event, ItemsRead):
-            message = f"job {job.id} has read a stream by event {stored.seq}, whose answers cannot be reused yet"
-            raise StreamRead(message, hint=f"up to event {stored.seq - 1} they can")
-        if not isinstance(event, RequestCompleted | Observed | InboxTaken):
+        if not isinstance(event, RequestMade | RequestCompleted | ItemsRead | Observed | InboxTaken):
             continue
         for effect in _run(machine):
             if isinstance(effect, Observe):
                 observes[effect.number] = effect
+        if isinstance(event, RequestMade):
+            asked = Request(*[getattr(event, field) for field in Request.fields])
+            requests[event.step] = Answer(asked, None, None, _stages_of(machine, event.step))
+            answers.append(requests[event.step])
+            continue
         machine.feed(event)
-        if isinstance(event, RequestCompleted):
+        if isinstance(event, ItemsRead):
+            requests[event.step].items.append((order, event))
+        elif isinstance(event, RequestCompleted):
             requests[event.step].order, requests[event.step].event = order, event
         elif isinstance(event, Observed):
             answers.append(Answer(observes[event.number], order, event))
@@ -98,6 +102,12 @@ def recorded_answers(store: EventStore, job: Job, at: int, *, machine: Machine, 
             answers.append(Answer(None, order, event))
     _leave_out_what_belongs_to_the_job(answers)
     return answers
+
+
+def _stages_of(machine: Machine, step: int) -> Value:
+    """What the stages say that the answer of a request goes through; None if it goes through none."""
+    make = streams.chain_maker(machine, step)
+    return None if make is None else make().says
 
 
 def _leave_out_what_belongs_to_the_job(answers: list[Answer]) -> None:
@@ -110,6 +120,7 @@ def _leave_out_what_belongs_to_the_job(answers: list[Answer]) -> None:
         handle = answer.event.value if isinstance(answer.event, RequestCompleted) else None
         if isinstance(handle, Handle) and handle.kind in OF_ITS_JOB:
             answer.is_whole = (handle.kind, handle.id) in delivered and not handle.fields_.get("many")
+        answer.is_whole &= answer.order is not None or not answer.items
 
 
 def _run(machine: Machine) -> list[Effect]:
@@ -149,10 +160,10 @@ def follow(
     while True:
         following = _Following(Machine(program, facts, environment), answers, observe)
         followed = following.run()
-        borrowed = [answer for step, answer in following.claims.items() if step in held(followed.machine)]
-        if not borrowed or followed.end is not None:
+        begun = following.streams_begun()
+        if not begun:
             return followed
-        for answer in borrowed:  # which the other job had, and this one has not
+        for answer in begun:  # once more without them: the new job has to ask for them itself
             answer.is_whole = False
 
 
@@ -168,6 +179,7 @@ class _Following:
             if answer.request is not None and answer.is_whole:
                 self._by_ask.setdefault(_ask_of(answer.request), []).append(answer)
         self._open: dict[int, tuple[Request, Answer | None]] = {}
+        self._items_taken: dict[int, int] = {}  # step → how many batches of its stream
         self._observing: dict[int, tuple[int, Value]] = {}  # number → order, answer
         self._cancelled: set[int] = set()
         self._events: list[tuple[Event, int | None]] = []
@@ -191,6 +203,10 @@ class _Following:
             self._turn = []
             self._machine.feed(event)
 
+    def streams_begun(self) -> list[Answer]:
+        """The answers of which a part was taken, when the run came to its end."""
+        return [answer for step, (_, answer) in self._open.items() if answer is not None and step in self._items_taken]
+
     def _unused(self) -> list[Request]:
         answers = [answer for waiting in self._by_ask.values() for answer in waiting if answer.order is not None]
         answers.sort(key=lambda answer: answer.order or 0)
@@ -198,7 +214,7 @@ class _Following:
 
     def _take(self, effect: Effect) -> None:
         if isinstance(effect, Request):
-            answer = self._find(effect)
+            answer = self._find(effect, _stages_of(self._machine, effect.step))
             self._open[effect.step] = effect, answer
             if answer is not None and effect.operation == "claim":
                 self.claims[effect.step] = answer
@@ -215,10 +231,10 @@ class _Following:
         else:
             self._end = effect
 
-    def _find(self, ask: Request | Observe) -> Answer | None:
+    def _find(self, ask: Request | Observe, stages: Value = None) -> Answer | None:
         waiting = self._by_ask.get(_ask_of(ask), [])
         for place, answer in enumerate(waiting):
-            if are_equal(_arguments(answer.request), ask.arguments):
+            if are_equal(answer.stages, stages) and are_equal(_arguments(answer.request), ask.arguments):
                 return waiting.pop(place)
         return None
 
@@ -240,12 +256,11 @@ class _Following:
         for number, (order, value) in self._observing.items():
             if best is None or order < best[0]:
                 best = order, Observed(number, value), None
+        hungry = set(streams.hungry(self._machine))
         for step, (_, answer) in self._open.items():
-            if answer is None or answer.order is None or not isinstance(answer.event, RequestCompleted):
-                continue
-            is_meant = not answer.event.is_cancelled or step in self._cancelled
-            if is_meant and (best is None or answer.order < best[0]):
-                best = answer.order, answer.event.replace(step=step, instruction=None), step
+            next_of = None if answer is None else self._next_of(step, answer, is_hungry=step in hungry)
+            if next_of is not None and (best is None or next_of[0] < best[0]):
+                best = *next_of, step
         came = self._inbox[0] if self._inbox else None
         if came is not None and came.event is not None and (best is None or (came.order or 0) < best[0]):
             self._inbox.popleft()
@@ -253,11 +268,28 @@ class _Following:
         if best is None:
             return None
         _, event, taken = best
-        if taken is not None:
+        if isinstance(event, ItemsRead):
+            self._items_taken[event.step] = self._items_taken.get(event.step, 0) + 1
+        elif taken is not None:
+            self._items_taken.pop(taken, None)
             self._reused.append(self._open.pop(taken)[0])
         elif isinstance(event, Observed):
             del self._observing[event.number]
         return event, taken
+
+    def _next_of(
+        self, step: int, answer: Answer, *, is_hungry: bool
+    ) -> tuple[int, ItemsRead | RequestCompleted] | None:
+        """What comes next of an answer, with its place in the history, if it can be given now."""
+        taken, is_unwanted = self._items_taken.get(step, 0), step in self._cancelled
+        if taken < len(answer.items) and not is_unwanted:
+            order, items = answer.items[taken]
+            return (order, items.replace(step=step, instruction=None)) if is_hungry else None
+        if answer.order is None or not isinstance(answer.event, RequestCompleted):
+            return None
+        if answer.event.is_cancelled and not is_unwanted:
+            return None
+        return answer.order, answer.event.replace(step=step, instruction=None)
 
 
 def _ask_of(ask: Request | Observe) -> tuple[Any, ...]:

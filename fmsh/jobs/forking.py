@@ -28,8 +28,9 @@ from fmsh.store.base import NewJob, Summary
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
-    from fmsh.engine.forks import Followed
+    from fmsh.engine.forks import Answer, Followed
     from fmsh.jobs.desk import Desk
     from fmsh.machine.code import Program
     from fmsh.store.base import EventStore, Job, NewProgram
@@ -58,7 +59,7 @@ def fork(desk: Desk, arguments: argparse.Namespace) -> int:
     stored, program = origin.stored, origin.program
     if arguments.edit is not None:
         stored, program = edited(origin, arguments.edit)
-    followed = follow(desk.store, origin, arguments.at, program)
+    followed = follow(desk.store, [(origin, arguments.at)], program)
     _show(desk, job, arguments.at, program, followed)
     if arguments.plan:
         if desk.is_json:
@@ -109,14 +110,21 @@ def edited(origin: Origin, path: str) -> tuple[NewProgram, Program]:
     return stored, program
 
 
-def follow(store: EventStore, origin: Origin, at: int, program: Program) -> Followed:
-    """Runs a program on the answers that a job had up to an event. Raises: NotPossible: one is not kept any more."""
-    job, started = origin.job, origin.started
-    try:
-        answers = forks.recorded_answers(store, job, at, machine=machine_of(store, origin))
-    except StoreMissing as missing:
-        message = f"the answers of job {job.id} cannot be reused: a large value among them was removed"
-        raise NotPossible(message, hint="The setting retention.output says how long they are kept.") from missing
+def follow(store: EventStore, recorded: Sequence[tuple[Origin, int]], program: Program) -> Followed:
+    """Runs a program on the answers that jobs had up to an event, one job after the other.
+
+    It begins as the first of them did. Raises: NotPossible: an answer is not kept any more.
+    """
+    answers: list[Answer] = []
+    order = 0
+    for origin, at in recorded:
+        try:
+            answers += forks.recorded_answers(store, origin.job, at, machine=machine_of(store, origin), order=order)
+        except StoreMissing as missing:
+            message = f"the answers of job {origin.job.id} cannot be reused: a large value among them was removed"
+            raise NotPossible(message, hint="The setting retention.output says how long they are kept.") from missing
+        order += at
+    job, started = recorded[0][0].job, recorded[0][0].started
     facts = facts_of(job.id, None, None, started)
     environment = replay.environment_of(store, started.environment)
     return forks.follow(program, facts, environment, answers, observe=observe)

@@ -1,7 +1,8 @@
 """`fmsh test`: programs run against the recorded answers of jobs, and files of tests.
 
-`fmsh test FILE --with N,M…` runs FILE on the answers of each of these jobs: nothing is done in the world. It fails at
-the first request that the job never made, or when it ends otherwise than the job did.
+`fmsh test FILE --with N,M…` runs FILE on the answers of these jobs together, in that order: nothing is done in the
+world. It fails at the first request that none of them made, or when it ends otherwise than they did. Each `--with` is a
+test of its own.
 
 `fmsh test [FILE…]` runs files of tests, by default all `*_test.fmsh` below the directory. Each `def` of theirs whose
 name begins with `test` and that needs no argument is one test; a file without such is one test itself. Each runs as a
@@ -33,13 +34,13 @@ from fmsh.spans import Source
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from fmsh.engine.forks import Followed
     from fmsh.jobs.desk import Desk
-    from fmsh.jobs.forking import Origin
     from fmsh.machine.code import Program
     from fmsh.settings import Settings
+    from fmsh.store.base import Job
 
 PASSED, FAILED = 0, 1
 SUFFIX = "_test.fmsh"
@@ -86,7 +87,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     text = "run programs against the recorded answers of jobs, or files of tests"
     parser = Parser(prog="fmsh test", description=text, epilog=__doc__.partition("\n\n")[2], allow_abbrev=False)
     parser.add_argument("files", nargs="*", metavar="FILE", help=f"by default each *{SUFFIX} below the directory")
-    parser.add_argument("--with", dest="jobs", action="append", metavar="N,M…", help="on the answers of these jobs")
+    parser.add_argument(
+        "--with", dest="jobs", action="append", metavar="N,M…", help="on the answers of these jobs together"
+    )
     parser.add_argument("--only", metavar="TEXT", help="only tests whose name contains this")
     parser.add_argument("--json", action="store_true", help="one JSON document")
     parser.add_argument("--junit", metavar="FILE", help="write the results as JUnit XML, too")
@@ -106,9 +109,8 @@ def _hidden() -> str:
 def _results(parsed: argparse.Namespace, desk: Desk) -> Iterator[Result]:
     wanted = parsed.only or ""
     if parsed.jobs:
-        names = [name for part in parsed.jobs for name in part.split(",") if name]
         for file in parsed.files:
-            yield from (_run_on_answers(desk, file, name) for name in names)
+            yield from (_run_on_answers(desk, file, jobs) for jobs in parsed.jobs)
         return
     files = parsed.files or sorted(_test_files("."))
     if not files:
@@ -129,39 +131,45 @@ def _test_files(directory: str) -> Iterator[str]:
 # ---- On recorded answers ---------------------------------------------------------------------------------------------
 
 
-def _run_on_answers(desk: Desk, file: str, name: str) -> Result:
+def _run_on_answers(desk: Desk, file: str, names: str) -> Result:
     from fmsh.jobs import forking
 
     begun = time.monotonic()
-    job = find_job(desk.store, name)
-    origin = forking.origin_of(desk, job)
-    _, program = forking.edited(origin, file)
-    followed = forking.follow(desk.store, origin, job.head, program)
-    message = _difference(origin, program, followed)
+    jobs = [find_job(desk.store, name) for name in names.split(",") if name]
+    if not jobs:
+        raise UsageError("--with needs at least one job", hint="fmsh test FILE --with N,M")
+    origins = [forking.origin_of(desk, job) for job in jobs]
+    _, program = [forking.edited(origin, file) for origin in origins][0]
+    followed = forking.follow(desk.store, [(origin, origin.job.head) for origin in origins], program)
+    message = _difference(jobs, program, followed)
     note = "".join(f"not asked for: {forking.request_text(request)}\n" for request in followed.unused)
-    return Result(file, f"job {job.id}", message, time.monotonic() - begun, note if followed.end is not None else "")
+    return Result(file, _named(jobs), message, time.monotonic() - begun, note if followed.end is not None else "")
 
 
-def _difference(origin: Origin, program: Program, followed: Followed) -> str:
-    """What a program did otherwise than the job; "" if nothing."""
+def _named(jobs: Sequence[Job]) -> str:
+    return ("job " if len(jobs) == 1 else "jobs ") + ", ".join(str(job.id) for job in jobs)
+
+
+def _difference(jobs: Sequence[Job], program: Program, followed: Followed) -> str:
+    """What a program did otherwise than the jobs, of which all but the last are to succeed; "" if nothing."""
     from fmsh.jobs import forking
 
-    job, missed, end = origin.job, followed.missed, followed.end
+    named, last, missed, end = _named(jobs), jobs[-1], followed.missed, followed.end
     if isinstance(missed, Observe):
-        return f"it asks for `{missed.operation}`, which job {job.id} did not"
+        return f"it asks for `{missed.operation}`, which {named} did not"
     if missed is not None:
-        had = f"; that had {forking.request_text(followed.unused[0])}" if followed.unused else ""
+        had = f"; next recorded is {forking.request_text(followed.unused[0])}" if followed.unused else ""
         step = forking.step_text(program, missed).strip()
-        return f"step {step}: job {job.id} did not ask for this{had}"
-    if not has_ended(job) or job.state == "cancelled":
+        return f"step {step}: {named} did not ask for this{had}"
+    if not has_ended(last) or last.state == "cancelled":
         return ""
     if end is None:
-        return f"it does not end with the answers of job {job.id}, which {job.state}"
+        return f"it does not end with the answers of {named}, which {last.state}"
     is_good = end.error is None and not end.status
-    if is_good == (job.state == "succeeded"):
+    if is_good == (last.state == "succeeded"):
         return ""
     reason = f": {visible(end.error.message)}" if end.error is not None else ""
-    return f"it {'succeeded' if is_good else 'failed'}{reason}, and job {job.id} {job.state}"
+    return f"it {'succeeded' if is_good else 'failed'}{reason}, and {named} {last.state}"
 
 
 # ---- Files of tests --------------------------------------------------------------------------------------------------

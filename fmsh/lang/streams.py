@@ -14,7 +14,7 @@ from __future__ import annotations
 from fmsh.lang import generated as g
 from fmsh.lang import requests
 from fmsh.lang import syntax as s
-from fmsh.lang.bodies import EACH, Body, Label
+from fmsh.lang.bodies import EACH, Body, Label, find_variable
 from fmsh.lang.calls import bind_arguments, plain_text
 from fmsh.lang.expressions import expression, spill
 from fmsh.lang.inputs import streamed_input
@@ -24,6 +24,7 @@ from fmsh.lang.processes import constant_or_function, request_arguments
 from fmsh.lang.purity import is_pure
 from fmsh.lang.requests import is_streamed
 from fmsh.lang.runtime import SIGPIPE_STATUS, loop_items, process_error, process_value, split_output
+from fmsh.lang.tree import walk
 from fmsh.machine import code as op
 from fmsh.machine.code import is_source
 from fmsh.record import Record
@@ -259,8 +260,18 @@ def _chain_function(c: Compiler, b: Body, chain: list[s.Command], node: Node) ->
         factory = c.generator.bind("b", streaming.stages[signature.name])
         stages.append(g.call(factory, positional, stage.id, **flags))
     nodes = g.name(c.generator.bind("k", [stage.id for stage in chain]), node.id)
-    made = g.call(c.generator.bind("b", streaming.chain), [g.list_of(stages, node.id), nodes], node.id)
-    return c.generator.function(made, node.id)
+    arguments = [g.list_of(stages, node.id), nodes, _said(c, b, chain, node)]
+    return c.generator.function(g.call(c.generator.bind("b", streaming.chain), arguments, node.id), node.id)
+
+
+def _said(c: Compiler, b: Body, chain: list[s.Command], node: Node) -> _ast.expr:
+    """What stages say: their text, and the values of the variables in it."""
+    if not chain:
+        return g.list_of([], node.id)
+    text = c.source.text[chain[0].span[0] : chain[-1].span[1]]
+    named = {part.name: part for stage in chain for part in walk(stage) if isinstance(part, s.Variable)}
+    values = [expression(c, b, part) for name, part in named.items() if find_variable(b, name) is not None]
+    return g.list_of([g.constant(text, node.id), *values], node.id)
 
 
 # ---- What they become ------------------------------------------------------------------------------------------------

@@ -41,8 +41,8 @@ class Library(Record):
 class Streaming(Record):
     """What becomes of commands in a stream: `stages[name](*positionals, **flags)` makes a stage of a command.
 
-    `chain(stages, nodes)` puts stages in order. `folds` are those that give one value at the end; `text_stages` take
-    text elsewhere, and here the lines that a source gives.
+    `chain(stages, nodes, says)` puts stages in order. `folds` are those that give one value at the end; `text_stages`
+    take text elsewhere, and here the lines that a source gives.
     """
 
     stages: Mapping[str, Callable[..., Any]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from typing import Any
@@ -121,3 +122,58 @@ def test_what_cannot_be_forked_says_why(crew: Crew) -> None:
         assert [step["step"] for step in plan["reused"]] == done
         assert plan["ends"] == (name in ("succeeded", "failed"))
     assert crew.json("list", "--all") == jobs
+
+
+STREAM = """\
+let read = sh -c 'echo read >> log; echo a; echo b; echo c' | lines | where { $it != b } | count
+sh -c 'echo begun >> log; echo a; echo b' | each { sh -c "echo did $it >> log" }
+sh -c 'echo last >> log; exit 1'
+echo "never $read"
+"""
+
+
+def test_a_fork_reuses_a_stream_that_was_read_to_its_end(shell: Shell) -> None:
+    shell.run("-d", shell.script(STREAM))
+    assert shell.run("jobs", "wait", "1").status == 1
+    assert log(shell) == ["read", "begun", "did a", "did b", "last"]
+    last = max(event["step"] for event in shell.json("jobs", "log", "1") if event["step"])
+    again = ended(shell, "1", "--at", str(seq_of(shell, 1, "RequestMade", last)))
+    assert (again["state"], log(shell)) == ("failed", ["last"])
+    assert ended(shell, str(again["id"]), "--at", str(again["events"]))["state"] == "failed" and log(shell) == []
+
+
+def test_a_fork_in_the_middle_of_a_stream_reads_it_anew(shell: Shell) -> None:
+    shell.run("-d", shell.script(STREAM))
+    shell.run("jobs", "wait", "1")
+    log(shell)
+    did = [event["seq"] for event in shell.json("jobs", "log", "1") if event["type"] == "RequestCompleted"]
+    planned = shell.run("jobs", "fork", "1", "--at", str(did[1]), "--plan")
+    assert "1 step with recorded answers" in planned.err, planned
+    assert ended(shell, "1", "--at", str(did[1]))["state"] == "failed"
+    assert log(shell) == ["begun", "did a", "did b", "last"]
+
+
+def test_what_edited_stages_make_of_an_output_is_not_taken_from_the_old_ones(shell: Shell) -> None:
+    shell.run("-d", shell.script(STREAM))
+    shell.run("jobs", "wait", "1")
+    log(shell)
+    edited = STREAM.replace("!= b", "== b").replace("exit 1", "exit 0")
+    forked = ended(shell, "1", "--at", str(shell.job(1)["events"]), "--edit", shell.script(edited, "edited.fmsh"))
+    assert forked["state"] == "succeeded" and log(shell) == ["read", "begun", "did a", "did b", "last"]
+    assert shell.ok("jobs", "output", str(forked["id"])).endswith("never 1\n")
+    edited = STREAM.replace("exit 1", "exit 0")
+    forked = ended(shell, "1", "--at", str(shell.job(1)["events"]), "--edit", shell.script(edited, "edited.fmsh"))
+    assert forked["state"] == "succeeded" and log(shell) == ["last"]
+
+
+def test_what_stages_made_is_not_taken_where_a_variable_in_them_is_another(shell: Shell) -> None:
+    text = "let n = 1\nseq 3 | lines | where { ($it | int) > $n } | count | print\nfail end\n"
+    shell.run("-d", shell.script(text))
+    shell.run("jobs", "wait", "1")
+    for number, shown, reused in ((2, "1", 0), (1, "2", 1)):
+        edited = shell.script(text.replace("= 1", f"= {number}"), "edited.fmsh")
+        told = shell.run("jobs", "fork", "1", "--at", str(shell.job(1)["events"]), "--edit", edited, "--json")
+        fork = json.loads(told.out)
+        assert len(fork["fork"]["reused"]) == reused, told
+        shell.run("jobs", "wait", str(fork["id"]))
+        assert shell.run("jobs", "output", str(fork["id"])).out == shown + "\n"

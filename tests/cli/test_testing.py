@@ -29,15 +29,36 @@ def test_it_fails_where_the_program_differs_from_the_job(crew: Crew) -> None:
     shell.script(FAILED.replace("echo x", "echo y > done"), "changed.fmsh")
     result = shell.run("test", "changed.fmsh", "--with", "failed")
     assert result.status == 1 and shell.file("done") is None
-    assert "changed.fmsh:3:12  sh -c echo y > done: job 7 did not ask for this; that had `sh -c echo x`" in result.out
+    assert (
+        "changed.fmsh:3:12  sh -c echo y > done: job 7 did not ask for this; next recorded is `sh -c echo x`"
+        in result.out
+    )
     shell.script(FAILED.replace("> 2", "> 9"), "better.fmsh")
-    document = json.loads(shell.run("test", "better.fmsh", "--with", "failed,7", "--json").out)
+    document = json.loads(shell.run("test", "better.fmsh", "--with", "failed", "--with", "7", "--json").out)
     assert (document["passed"], document["failed"]) == (0, 2)
     assert document["tests"][0]["message"] == "it succeeded, and job 7 failed"
     assert document["tests"][0].keys() >= {"file", "name", "outcome", "message", "seconds", "output"}
     shell.script("print nothing\n", "less.fmsh")
     result = shell.run("test", "less.fmsh", "--with", "succeeded")
     assert result.status == 0 and "not asked for: `sh -c echo one`" in result.out
+
+
+def test_a_script_of_several_lines_runs_on_the_answers_of_all_of_them(shell: Shell) -> None:
+    lines = [
+        "seq 3 | lines | where { ($it | int) > 1 } | count | print",
+        'for x in (seq 2 | lines) { sh -c "echo $x >> done" }',
+        'seq 2 | each { sh -c "echo e$it >> done" }',
+    ]
+    for line in lines:
+        shell.ok("-c", line)
+    shell.script(shell.ok("jobs", "script", "1", "2", "3"), "lines.fmsh")
+    before = shell.file("done")
+    result = shell.run("test", "lines.fmsh", "--with", "1,2,3")
+    assert result.status == 0 and "ok  lines.fmsh  jobs 1, 2, 3" in result.out, result
+    result = shell.run("test", "lines.fmsh", "--with", "1,2", "--with", "3")
+    assert result.status == 1 and "seq 2: jobs 1, 2 did not ask for this" in result.out, result
+    assert result.out.endswith("0 passed, 2 failed\n") and shell.file("done") == before
+    assert shell.run("test", "lines.fmsh", "--with", ",").status == 2
 
 
 def test_what_cannot_be_tested_says_why(crew: Crew) -> None:

@@ -29,7 +29,7 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
 
 def chain(*stages: Any) -> Any:
     """Makes what makes a chain: `(name, argument…)` for each stage."""
-    return lambda: Chain([STAGES[name](*arguments) for name, *arguments in stages], [0] * len(stages))
+    return lambda: Chain([STAGES[name](*arguments) for name, *arguments in stages], [0] * len(stages), [])
 
 
 def started(shell: Shell, *command: str, output: str, **options: Any) -> Attempt:

@@ -59,7 +59,9 @@ class Report:
 
 
 def raw(shell: Shell) -> apsw.Connection:
-    return apsw.Connection(str(shell.state / "store.db"))
+    connection = apsw.Connection(str(shell.state / "store.db"))
+    connection.set_busy_timeout(30_000)  # a daemon may be writing
+    return connection
 
 
 def damage_event(shell: Shell, job_id: int, seq: int) -> None:
