@@ -86,7 +86,8 @@ class Chain:
     def after(self, other: Chain) -> Chain:
         """The stages behind those of another chain."""
         check = [_mapped(_texts)()] if self.stages and self.stages[0].takes_text else []
-        return Chain([*other.stages, *check, *self.stages], [*other.nodes, *self.nodes[: len(check)], *self.nodes])
+        nodes = [*other.nodes, *self.nodes[: len(check)], *self.nodes]
+        return Chain([*other.stages, *check, *self.stages], nodes, [*other.says, *self.says])
 
     def feed(self, items: Items, first: int = 0) -> Items:
         """Puts items through the stages from the `first` on. Raises: Raised."""

@@ -139,9 +139,9 @@ def _run_on_answers(desk: Desk, file: str, names: str) -> Result:
     if not jobs:
         raise UsageError("--with needs at least one job", hint="fmsh test FILE --with N,M")
     origins = [forking.origin_of(desk, job) for job in jobs]
-    _, program = [forking.edited(origin, file) for origin in origins][0]
-    followed = forking.follow(desk.store, [(origin, origin.job.head) for origin in origins], program)
-    message = _difference(jobs, program, followed)
+    programs = [forking.edited(origin, file)[1] for origin in origins]
+    followed = forking.follow(desk.store, [(origin, origin.job.head) for origin in origins], programs[0])
+    message = _difference(jobs, programs[0], followed)
     note = "".join(f"not asked for: {forking.request_text(request)}\n" for request in followed.unused)
     return Result(file, _named(jobs), message, time.monotonic() - begun, note if followed.end is not None else "")
 
