@@ -24,12 +24,13 @@ from fmsh.jobs.finding import find_job
 from fmsh.lang import syntax as s
 from fmsh.lang.parser import parse
 from fmsh.lang.tree import walk
-from fmsh.machine.effects import Observe
+from fmsh.machine.effects import Observe, Request
 from fmsh.record import Record
 from fmsh.render.cells import visible
 from fmsh.render.style import paint
 from fmsh.render.times import span_text
 from fmsh.spans import Source
+from fmsh.values import are_equal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def _difference(jobs: Sequence[Job], program: Program, followed: Followed) -> st
     if isinstance(missed, Observe):
         return f"it asks for `{missed.operation}`, which {named} did not"
     if missed is not None:
-        had = f"; next recorded is {forking.request_text(followed.unused[0])}" if followed.unused else ""
+        had = _next_recorded(missed, followed)
         step = forking.step_text(program, missed).strip()
         return f"step {step}: {named} did not ask for this{had}"
     if not has_ended(last) or last.state == "cancelled":
@@ -170,6 +171,17 @@ def _difference(jobs: Sequence[Job], program: Program, followed: Followed) -> st
         return ""
     reason = f": {visible(end.error.message)}" if end.error is not None else ""
     return f"it {'succeeded' if is_good else 'failed'}{reason}, and {named} {last.state}"
+
+
+def _next_recorded(missed: Request, followed: Followed) -> str:
+    from fmsh.jobs import forking
+
+    if not followed.unused:
+        return ""
+    recorded = followed.unused[0]
+    if are_equal(recorded.arguments, missed.arguments):
+        return " with these stages after it" if missed.arguments.get("output") else " here"
+    return f"; next recorded is {forking.request_text(recorded)}"
 
 
 # ---- Files of tests --------------------------------------------------------------------------------------------------
