@@ -39,6 +39,8 @@ _COMPARISONS: dict[str, type[_ast.cmpop]] = {
     "greater": _ast.Gt,
     "greater_equal": _ast.GtE,
 }
+_SEARCHES: dict[str, type[_ast.cmpop]] = {"matches": _ast.In, "not_matches": _ast.NotIn}
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 _-,;:=/<>@!%&'\"~#")
 _CALLS = ("multiply", "negate", *_DIVISIONS)  # of whole numbers they give whole numbers
 
 
@@ -80,13 +82,15 @@ def lowered(function: Callable[[Any], list[Any]], inputs: Inputs, gives: type) -
     return decorate
 
 
-def lower(expression: _ast.expr, item: str, line: int) -> tuple[_ast.expr, Inputs, type] | None:
+def lower(
+    expression: _ast.expr, item: str, line: int, bind: Callable[[str, Any], str]
+) -> tuple[_ast.expr, Inputs, type] | None:
     """The form of a block whose value is `expression`: its function as a lambda, its inputs, and what it gives.
 
-    None if the block says more than could be known of its kinds.
+    `bind` makes a Python function known to the generated code. None if the block says more than is known of its kinds.
     """
     for gives in (bool, int):
-        lowering = _Lowering(item)
+        lowering = _Lowering(item, bind)
         value = lowering.condition(expression) if gives is bool else lowering.number(expression)
         names = {field: name for field, (name, _) in lowering.inputs.items()}
         if value is None or not names or (None in names and len(names) > 1):
@@ -107,8 +111,9 @@ def lower(expression: _ast.expr, item: str, line: int) -> tuple[_ast.expr, Input
 class _Lowering:
     """One expression in Python's operators. Every method gives None for what is not known to be of its kind."""
 
-    def __init__(self, item: str) -> None:
+    def __init__(self, item: str, bind: Callable[[str, Any], str]) -> None:
         self._item = item
+        self._bind = bind
         self.inputs: dict[str | None, tuple[str, Kinds]] = {}  # field → its variable, and what it must be
 
     def condition(self, node: _ast.expr) -> _ast.expr | None:
@@ -119,6 +124,8 @@ class _Lowering:
                 return self.condition(inner)
             case _ast.Call(func=_ast.Name(id=function), args=[left, right]) if function in _COMPARISONS:
                 return self._comparison(node, _COMPARISONS[function](), left, right)
+            case _ast.Call(func=_ast.Name(id=function), args=[left, right]) if function in _SEARCHES:
+                return self._search(node, function, left, right)
             case _ast.UnaryOp(op=_ast.Not(), operand=operand):
                 inner_value = self.condition(operand)
                 return None if inner_value is None else _at(_ast.UnaryOp(op=node.op, operand=inner_value), node)
@@ -134,6 +141,18 @@ class _Lowering:
         if sides[0] is None or sides[1] is None:
             return None
         return _at(_ast.Compare(left=sides[0], ops=[operator], comparators=[sides[1]]), node)
+
+    def _search(self, node: _ast.Call, function: str, left: _ast.expr, right: _ast.expr) -> _ast.expr | None:
+        """A search for a pattern; one without special characters is found where it stands as it is."""
+        text = self._text(left)
+        if text is None or not isinstance(right, _ast.Constant) or type(right.value) is not str:
+            return None
+        if not _PLAIN.issuperset(right.value):
+            from fmsh.builtins.regular import is_found
+
+            found = g.call(self._bind("b", is_found), [right, text], node.lineno)
+            return found if function == "matches" else _at(_ast.UnaryOp(op=_ast.Not(), operand=found), node)
+        return _at(_ast.Compare(left=right, ops=[_SEARCHES[function]()], comparators=[text]), node)
 
     def _text(self, node: _ast.expr) -> _ast.expr | None:
         if isinstance(node, _ast.Constant):

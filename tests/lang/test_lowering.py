@@ -87,7 +87,9 @@ ODD = [
 
 
 def condition_on_fields(choose: random.Random, item: str, depth: int) -> str:
-    kind = choose.randrange(8) if depth else choose.randrange(4)
+    kind = choose.randrange(9) if depth else choose.randrange(5)
+    if kind == 4:
+        return f"({item}.name {choose.choice(['=~', '!~'])} {choose.choice(['x', '^x', 'X|y', '', '[xy]', 'x y'])!r})"
     if kind == 0:
         return f"({item}.name {choose.choice(COMPARISONS)} {choose.choice(['x', 'y', 'x y'])!r})"
     if kind == 1:
@@ -97,7 +99,7 @@ def condition_on_fields(choose: random.Random, item: str, depth: int) -> str:
     if kind == 3:
         return f"({number(choose, item + choose.choice(['.a', '.b']), 2)} {choose.choice(COMPARISONS)} {item}.b)"
     left, right = (condition_on_fields(choose, item, depth - 1) for _ in range(2))
-    return f"({left} {choose.choice(['and', 'or'])} {right})" if kind < 7 else f"(not {left})"
+    return f"({left} {choose.choice(['and', 'or'])} {right})" if kind < 8 else f"(not {left})"
 
 
 def test_a_block_over_the_fields_of_records_gives_what_it_gives_item_by_item(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,4 +122,4 @@ def test_a_block_over_the_fields_of_records_gives_what_it_gives_item_by_item(mon
         quick, plain = (make(random.Random(seed), f"{name}{item}", 3) for name in ("$it", "$x"))
         text = f"{listed} | {command} {{ {quick} }}"
         assert outcome(text) == outcome(f"{listed} | {command} {{ let x = $it; {plain} }}"), text
-    assert quick_ones.count(True) > 80 and quick_ones.count(False) > 40
+    assert quick_ones.count(True) > 70 and quick_ones.count(False) > 40
