@@ -205,7 +205,8 @@ class ProcessStream:
             return
         self._is_asked = False
         if made:
-            self._hand_over(Items(made, {"at": self._position, "stages": self._chain.state(), "over": self._is_over}))
+            position = {"at": self._position, "stages": self._chain.state(), "over": self._is_over}
+            self._hand_over(Items(made, {**position, "enough": self._is_enough}))
         if self._is_over and self.has_ended:
             self._settle()
 
@@ -233,9 +234,8 @@ class ProcessStream:
                 self._failure = problem
         if self._is_fold:
             self._collected += rest
-        self._is_over = True
+        self._is_over = self._is_enough = True  # also of one that has ended: perhaps whoever had it before ended it
         if not self.has_ended:
-            self._is_enough = True
             self._end_gently()
         elif self._is_fold:
             self._settle()
@@ -294,6 +294,7 @@ class ProcessStream:
     def _go_to(self, position: Any) -> None:
         self._position = position["at"]
         self._is_over = position["over"]
+        self._is_enough = position.get("enough", False)
         self._chain.restore(position["stages"])
 
     # -- keeping the space small

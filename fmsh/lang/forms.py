@@ -200,7 +200,7 @@ def _each(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str)
     fitted.keywords.append(g.at(_keyword("is_output", g.constant(piped.is_output, node.id)), node.id))  # type: ignore[attr-defined]
     items = spill(c, b, node, fitted)
     slot = b.hide(node)
-    displays = "never" if _has_no_value(c, b, block.body) else "show"
+    displays = "never" if has_no_value(c, b, block.body) else "show"
     if given.has("parallel"):
         limit = g.call("parallel_limit", [given.values("parallel")["parallel"]], node.id)
         code_id = _concurrent(c, b, block, ("it",))
@@ -214,7 +214,7 @@ def _each(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str)
     return Piped(g.slot_of(0, slot, node.id), node, displays=displays)
 
 
-def _has_no_value(c: Compiler, b: Body, body: s.Body) -> bool:
+def has_no_value(c: Compiler, b: Body, body: s.Body) -> bool:
     """Whether a block is called for what it does: it ends with `print`, an assignment, a loop, or an `if` of these."""
     last = body.statements[-1] if body.statements else None
     if not isinstance(last, s.Chain):
@@ -224,7 +224,7 @@ def _has_no_value(c: Compiler, b: Body, body: s.Body) -> bool:
         return False
     if isinstance(stage, s.If):
         bodies = [*(branch.body for branch in stage.branches), *([stage.otherwise] if stage.otherwise else [])]
-        return all(_has_no_value(c, b, each) for each in bodies)
+        return all(has_no_value(c, b, each) for each in bodies)
     is_print = isinstance(stage, s.Command) and c.literal_name(stage) == PRINT.name and not stage.is_external
     return is_print and c.find_function(b, stage) is None  # type: ignore[arg-type]
 

@@ -14,9 +14,10 @@ from __future__ import annotations
 from fmsh.lang import generated as g
 from fmsh.lang import requests
 from fmsh.lang import syntax as s
-from fmsh.lang.bodies import EACH, Body, Label, find_variable
+from fmsh.lang.bodies import CONCURRENT, EACH, Body, Label, find_variable
 from fmsh.lang.calls import bind_arguments, plain_text
 from fmsh.lang.expressions import expression, spill
+from fmsh.lang.forms import has_no_value
 from fmsh.lang.inputs import streamed_input
 from fmsh.lang.piped import Piped
 from fmsh.lang.pipelines import argument_values, is_external
@@ -24,7 +25,7 @@ from fmsh.lang.processes import constant_or_function, request_arguments
 from fmsh.lang.purity import is_pure
 from fmsh.lang.requests import is_streamed
 from fmsh.lang.runtime import SIGPIPE_STATUS, loop_items, process_error, process_value, split_output
-from fmsh.lang.tree import walk
+from fmsh.lang.tree import children, walk
 from fmsh.machine import code as op
 from fmsh.machine.code import is_source
 from fmsh.record import Record
@@ -242,9 +243,21 @@ def _takes_stream(c: Compiler, b: Body, stage: s.Stage) -> bool:
 def _is_each_with_effects(c: Compiler, b: Body, stage: s.Stage) -> bool:
     if not isinstance(stage, s.Command) or is_external(c, b, stage) or stage.redirections:
         return False
+    blocks = [argument for argument in stage.arguments if isinstance(argument, s.BlockLiteral)]
     return (
-        c.literal_name(stage) == "each" and len(stage.arguments) == 1 and isinstance(stage.arguments[0], s.BlockLiteral)
+        c.literal_name(stage) == "each"
+        and len(blocks) == 1
+        and (len(stage.arguments) == 1 or _limit(stage) is not None)
     )
+
+
+def _limit(each: s.Command) -> Node | None:
+    """What an `each` says of how many may run at a time; None if it says nothing, or anything else too."""
+    rest = [argument for argument in each.arguments if not isinstance(argument, s.BlockLiteral)]
+    flag = rest[0] if rest else None
+    if not isinstance(flag, s.Flag) or flag.name != "--parallel" or len(rest) != (1 if flag.value else 2):
+        return None
+    return flag.value or rest[1]
 
 
 def _chain_function(c: Compiler, b: Body, chain: list[s.Command], node: Node) -> object:
@@ -311,10 +324,14 @@ def _source(c: Compiler, b: Body, feed: Feed, chain: list[s.Command]) -> Piped:
 
 
 def _each(c: Compiler, b: Body, feed: Feed, chain: list[s.Command], each: s.Command, mode: str) -> Piped:
-    block = each.arguments[0]
-    assert isinstance(block, s.BlockLiteral)
-    value = _loop(c, b, each, feed, chain, lambda inner: c.parts.compile_block(c, inner, block, kind=EACH), mode)
-    return Piped(value, each, displays="never")
+    block = next(argument for argument in each.arguments if isinstance(argument, s.BlockLiteral))
+    limit = _limit(each)
+    kind = EACH if limit is None else CONCURRENT
+
+    def compile_turn(inner: Body) -> int:
+        return c.parts.compile_block(c, inner, block, kind=kind)
+
+    return Piped(_loop(c, b, each, feed, chain, compile_turn, mode, limit), each, displays="never")
 
 
 def _loop(
@@ -325,11 +342,13 @@ def _loop(
     chain: list[s.Command],
     compile_turn: Callable[[Body], int],
     mode: str,
+    limit: Node | None = None,
 ) -> _ast.expr:
     """Compiles a loop over a stream, in a frame that owns it; gives the list of an `each`, if it is wanted."""
     first, is_each = feed.node, isinstance(node, s.Command)
     taker = chain[0] if chain else node if isinstance(node, s.Command) else None
     given = g.own_slot(spill(c, b, first, _given(c, feed, feed.given, taker, (taker or first).id)))
+    most = None if limit is None else _limit_slot(c, b, limit)
     inner = Body(node.id, "body", b)
     source, turn, made, ended, end = *(inner.hide(node) for _ in range(4)), Label()
     names = feed.names if feed.names is not None else inner.hide(node)
@@ -338,8 +357,15 @@ def _loop(
     inner.emit(op.EVAL, node, made, c.generator.function(g.list_of([], node.id), node.id))
     kept = op.NO_VALUES if not is_each else op.UNKEPT if mode == "drop" else made
     text = c.library.display if is_each and mode == "tail" else None
-    shown = None if text is None else lambda value: text([value])
-    inner.emit(op.FOR, node, turn, source, compile_turn(inner), end, kept, shown)
+    is_silent = is_each and any(
+        isinstance(part, s.BlockLiteral) and has_no_value(c, b, part.body) for part in children(node)
+    )
+    shown = None if text is None else lambda value: "" if is_silent else text([value])
+    if most is None:
+        inner.emit(op.FOR, node, turn, source, compile_turn(inner), end, kept, shown)
+    else:
+        taken = lambda scope: (scope.slots[source], scope.parent.slots[most])  # noqa: E731
+        inner.emit(op.EACH_PARALLEL, node, turn, compile_turn(inner), taken, None, kept, shown)
     inner.mark(end)
     inner.emit(op.STREAM_END, first, ended)
     inner.emit(
@@ -349,6 +375,13 @@ def _loop(
     slot = b.hide(node)
     b.emit(op.BODY, node, slot, c.add(inner), mode if mode in ("capture", "drop") else "tail")
     return g.slot_of(0, slot, node.id)
+
+
+def _limit_slot(c: Compiler, b: Body, limit: Node) -> int:
+    value = g.call("parallel_limit", [expression(c, b, limit)], limit.id)
+    slot = b.hide(limit)
+    b.emit(op.EVAL, limit, slot, c.generator.function(value, limit.id))
+    return slot
 
 
 def _names(scope: Any, names: list[str] | int) -> Names:

@@ -52,7 +52,7 @@ FAIL = 20  #            fn
 EXIT = 21  #            fn
 SPAWN = 22  #           slot, code, position
 AWAIT = 23  #           slot, fn
-EACH_PARALLEL = 24  #   slot, code, fn                      fn gives (items, how many at a time)
+EACH_PARALLEL = 24  #   slot, code, fn(, None, out, text_fn)   fn gives (items, how many at a time); out as in FOR
 WITHIN = 25  #          slot, code, fn, position            fn gives the duration
 ENVIRONMENT = 26  #     slot                                slot = the task's environment, a record
 SET_ENVIRONMENT = 27  # fn                                  fn gives {name: text or null to unset}

@@ -355,15 +355,6 @@ class Machine:
         self.ready[task.id] = task
         return task
 
-    def start_more(self, group: Group) -> None:
-        """Starts the next items of an `each --parallel`, as many as its limit allows; ends it when none is left."""
-        owner = self.tasks[group.owner]
-        while len(group.running) < group.limit and group.started < len(group.items) and group.error is None:
-            if group.interrupted is not None:
-                break
-            self.start_task(group, owner, group.code, group.scope, [group.items[group.started]], position="capture")
-        self.finish_group_if_over(group)
-
     def end_task(self, task: Task, completion: Completion, undos: list[CleanupEntry]) -> None:
         """A task has left its last frame."""
         del self.tasks[task.id]
@@ -390,7 +381,12 @@ class Machine:
         elif completion[0] in ("error", "exit"):
             group.error = group.error or completion
             interrupts.cancel_children(self, group)
-        self.start_more(group) if group.kind == "each" else self.finish_group_if_over(group)
+        if group.kind == "each":
+            from fmsh.machine import parallel  # few programs have any
+
+            parallel.start_more(self, group)
+        else:
+            self.finish_group_if_over(group)
 
     def _end_spawned(self, group: Group, task: Task, completion: Completion) -> None:
         self.results[task.id] = completion
@@ -419,13 +415,11 @@ class Machine:
     def finish_group_if_over(self, group: Group) -> None:
         if group.running or group.timer is not None or group.id not in self.groups:
             return
-        if (
-            group.kind == "each"
-            and group.error is None
-            and group.interrupted is None
-            and group.started < len(group.items)
-        ):
-            return
+        if group.kind == "each":
+            from fmsh.machine import parallel
+
+            if parallel.is_unfinished(self, group):
+                return
         owner = self.tasks[group.owner]
         del self.groups[group.id]
         frame = owner.frames[-1]

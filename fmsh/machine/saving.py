@@ -54,7 +54,7 @@ def save(machine: Machine) -> str:
 
         state["stopped"] = stopping.to_wire(machine)
     if machine.streams:
-        state["streams"] = [[s.step, s.items, s.outcome, s.is_early] for s in machine.streams.values()]
+        state["streams"] = [[s.step, s.items, s.outcome, s.is_early, s.group] for s in machine.streams.values()]
     if machine.channels:
         state["channels"] = [_save_channel(channel) for channel in machine.channels.values()]
     return wire.encode(state)
@@ -175,7 +175,7 @@ def _save_frame(task: Task, index: int) -> dict[str, Any]:
 
 _GROUP_FIELDS = [
     "id", "kind", "owner", "running", "error", "failed", "interrupted", "items", "started", "limit", "code", "timer",
-    "timer_state",
+    "timer_state", "stream", "delivered",
 ]  # fmt: skip
 
 
@@ -214,9 +214,10 @@ def restore(kind: type[Machine], program: Program, environment: Mapping[str, str
     machine.mailboxes = state["mailboxes"]
     machine.mailboxes_since = state.get("mailboxes_since", dict.fromkeys(machine.mailboxes, machine.steps))
     machine.results = {id: _completion(link, pair) for id, pair in state["results"].items()}
-    for step, items, outcome, is_early in state.get("streams", ()):
+    for step, items, outcome, is_early, *group in state.get("streams", ()):
         stream = machine.streams[step] = Stream(step)
         stream.items, stream.outcome, stream.is_early = items, _completion(link, outcome), is_early
+        stream.group = group[0] if group else None
     for fields in state.get("channels", ()):
         machine.channels[fields[0]] = _restore_channel(link, fields)
     if "stopped" in state:
@@ -334,7 +335,7 @@ def _restore_frame(
 def _restore_group(scopes: dict[int, Scope], link: Any, saved: dict[str, Any]) -> Group:
     group = Group(saved["id"], saved["kind"], saved["owner"])
     for field in _GROUP_FIELDS:
-        setattr(group, field, saved[field])
+        setattr(group, field, saved.get(field))
     group.running = dict.fromkeys(saved["running"])
     group.error = _completion(link, saved["error"])
     group.interrupted = _completion(link, saved["interrupted"])

@@ -231,6 +231,7 @@ class Group:
 
     __slots__ = (
         "code",
+        "delivered",
         "error",
         "failed",
         "id",
@@ -243,6 +244,7 @@ class Group:
         "running",
         "scope",
         "started",
+        "stream",
         "timer",
         "timer_state",
         "undos",
@@ -259,6 +261,8 @@ class Group:
         # What stopped the owner's wait, raised when the children are gone; of a spawn: a failure to raise in the owner.
         self.interrupted: Completion | None = None
         self.items: list[Value] = []  # of an each; the ids of the tasks that ended, of a spawn
+        self.stream: int | None = None  # of an each: the step of the stream that its items come from
+        self.delivered: int | None = None  # of an each whose values are handed on in order: how many were
         self.started = 0
         self.limit = 0
         self.code = -1
@@ -271,13 +275,14 @@ class Group:
 class Stream:
     """What a request answers bit by bit. `outcome`, when it has ended: ("value", v), ("error", e), ("cancelled", e)."""
 
-    __slots__ = ("is_early", "items", "outcome", "step")
+    __slots__ = ("group", "is_early", "items", "outcome", "step")
 
     def __init__(self, step: int) -> None:
         self.step = step
         self.items: list[Value] = []  # read, and not taken yet
         self.outcome: Completion | None = None
         self.is_early = False  # the loop was left before the end
+        self.group: int | None = None  # whose tasks take the items
 
 
 def winner(group: Group) -> Completion | None:
@@ -291,6 +296,8 @@ def value_of_group(group: Group) -> Value:
         won = winner(group)
         assert won is not None
         return won[1]
+    if group.delivered is not None:
+        return None
     values = [group.results[index][1] for index in range(group.started)]
     return values[0] if group.kind == "within" else values
 

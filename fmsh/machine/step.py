@@ -332,12 +332,9 @@ def step_close(machine: Machine, task: Task, frame: Frame, instruction: Instruct
 def step_each_parallel(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
     if raise_interrupt(machine, task):
         return
-    _op, _node, _slot, code_id, fn = instruction
-    items, limit = fn(frame.scope)
-    group = machine.new_group("each", task)
-    group.items, group.limit, group.code, group.scope = list(items), limit, code_id, frame.scope
-    task.waiting = ("group", group.id)
-    machine.start_more(group)
+    from fmsh.machine import parallel  # few programs have any
+
+    parallel.begin(machine, task, frame, instruction)
 
 
 def step_race(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:

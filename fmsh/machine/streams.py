@@ -13,6 +13,7 @@ stages here, at once.
 
 from __future__ import annotations
 
+from fmsh.machine import parallel
 from fmsh.machine.code import node_of
 from fmsh.machine.effects import CancelRequest
 from fmsh.machine.sinks import outputs_of_process, say
@@ -120,14 +121,17 @@ def take(machine: Machine, handle: Handle) -> Value:
 
 
 def hungry(machine: Machine) -> list[int]:
-    """The requests whose next items a task waits for."""
-    return list(machine.waiters.ids("items"))
+    """The requests whose next items are waited for, by a task or by an `each --parallel`."""
+    taken = [stream.step for stream in machine.streams.values() if parallel.is_hungry(machine, stream)]
+    return [*machine.waiters.ids("items"), *taken]
 
 
 def feed(machine: Machine, event: ItemsRead) -> None:
     """Takes a batch in."""
-    machine.streams[event.step].items += event.items
+    stream = machine.streams[event.step]
+    stream.items += event.items
     machine.wake_waiting("items", event.step)
+    parallel.hear(machine, stream)
 
 
 def complete(machine: Machine, event: RequestCompleted) -> None:
@@ -150,6 +154,7 @@ def complete(machine: Machine, event: RequestCompleted) -> None:
             task.waiting = None
             machine.wake(task)
     machine.wake_waiting("items", event.step)
+    parallel.hear(machine, stream)
 
 
 def step_end(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:

@@ -167,18 +167,19 @@ def _deliver_turn(machine: Machine, task: Task, frame: Frame, completion: Comple
     elif instruction[0] != FOR and kind in ("value", "continue"):
         below.pc += 1
     elif instruction[0] == FOR and instruction[6] != NO_VALUES and kind in ("value", "continue", "return"):
-        _keep_value(machine, task, value if frame.output is None else frame.output, instruction)
+        keep_value(machine, task, value if frame.output is None else frame.output, instruction)
     elif kind not in ("value", "continue"):
         return completion
     return None
 
 
-def _keep_value(machine: Machine, task: Task, value: Value, instruction: Instruction) -> None:
+def keep_value(machine: Machine, task: Task, value: Value, instruction: Instruction) -> None:
     """Adds the value of a turn to the loop's, or shows it at once: a stream may have no end."""
     below = task.frames[-1]
     _op, _node, _slot, _items, _code, _exit, out, text = instruction
     if text is not None and below.position == "show" and owner_of_value(machine, task, "show").output is None:
-        say(machine, task, text(value), "out")
+        if shown := text(value):
+            say(machine, task, shown, "out")
     elif out != UNKEPT:
         below.scope.slots[out].append(value)
 

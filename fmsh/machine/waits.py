@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fmsh.machine import parallel
 from fmsh.machine.facts import Wait
 from fmsh.machine.handles import wait_for_mail
 
@@ -27,6 +28,10 @@ def of(machine: Machine) -> list[Wait]:
             found.append(Wait("request", f"{request.connector} {request.operation}", request.node, (id, *steps)))
         else:
             found.append(wait_for_mail(task, id, node, steps) or Wait(kind, str(id), node, steps))
+    for stream in machine.streams.values():
+        if parallel.is_hungry(machine, stream) and (pending := machine.pending.get(stream.step)) is not None:
+            label = f"{pending.connector} {pending.operation}"
+            found.append(Wait("request", label, pending.node, (stream.step,)))
     return found
 
 

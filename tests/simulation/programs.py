@@ -71,6 +71,7 @@ TEXTS = {
         print (^numbers 6 1 | where { $it > 1 } | sum)
         GET http://world/9 --stream | enumerate | chunk 2 | first 2 | each { |x| sleep 1s; print $x }
         print (GET http://world/10 --stream | where { $it > 1 } | count)
+        print (^numbers 11 1 | each --parallel 2 { |x| let c = POST http://world/12 {x: $x}; 1 } | sum)
     """,
     "detached": """
         def f(n) { let a = POST http://world/1 {x: $n}; sleep 2s; let b = ^go 2 $n; "$n $a $b" }
