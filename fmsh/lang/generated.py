@@ -66,7 +66,7 @@ def call(function: str, arguments: list[_ast.expr], line: int, **named: _ast.exp
     return at(_ast.Call(func=name(function, line), args=arguments, keywords=keywords), line)  # type: ignore[no-any-return]
 
 
-def subscript(value: _ast.expr, index: int, line: int, *, is_target: bool = False) -> _ast.expr:
+def subscript(value: _ast.expr, index: int | str, line: int, *, is_target: bool = False) -> _ast.expr:
     context = _ast.Store() if is_target else _ast.Load()
     return at(_ast.Subscript(value=value, slice=constant(index, line), ctx=context), line)  # type: ignore[no-any-return]
 

@@ -10,6 +10,7 @@ literal) stays a call.
 from __future__ import annotations
 
 import _ast
+from _operator import itemgetter
 
 from fmsh.lang import generated as g
 from fmsh.record import Record
@@ -47,8 +48,8 @@ _CALLS = ("multiply", "negate", *_DIVISIONS)  # of whole numbers they give whole
 class Lowered(Record):
     """What a block is for lists that have its `inputs`, each an item's field or (None) the item, with its kinds.
 
-    `function` takes the items, or tuples of an item and its fields where there are fields. Of a block that `gives` a
-    bool it chooses items, of one that gives a number it makes a list of these.
+    `function` takes the items. Of a block that `gives` a bool it chooses items, of one that gives a number it makes a
+    list of these.
     """
 
     function: Callable[[Any], list[Any]]
@@ -57,19 +58,15 @@ class Lowered(Record):
 
     def of(self, items: list[Value] | range) -> list[Value] | None:
         """Puts all items through; None if they are not of the kinds that the block needs."""
-        columns: list[list[Value]] = []
         for field, kinds in self.inputs:
-            if field is None:
-                column: list[Value] | range = items
-            else:
-                try:
-                    column = [item[field] for item in items]  # type: ignore[index]
-                except (TypeError, KeyError):
+            try:
+                if field is not None and not kinds.issuperset(map(type, map(itemgetter(field), items))):
                     return None
-                columns.append(column)
-            if type(column) is not range and not kinds.issuperset(map(type, column)):
+            except (TypeError, KeyError):
                 return None
-        return self.function(zip(items, *columns, strict=True) if columns else items)
+            if field is None and type(items) is not range and not kinds.issuperset(map(type, items)):
+                return None
+        return self.function(items)
 
 
 def lowered(function: Callable[[Any], list[Any]], inputs: Inputs, gives: type) -> Callable[[Any], Any]:
@@ -92,19 +89,14 @@ def lower(
     for gives in (bool, int):
         lowering = _Lowering(item, bind)
         value = lowering.condition(expression) if gives is bool else lowering.number(expression)
-        names = {field: name for field, (name, _) in lowering.inputs.items()}
-        if value is None or not names or (None in names and len(names) > 1):
+        inputs = lowering.inputs
+        if value is None or not inputs or (None in inputs and len(inputs) > 1):
             continue
-        fields = [name for field, name in names.items() if field is not None]
         target = g.at(_ast.Name(id=item, ctx=_ast.Store()), line)
-        if fields:
-            stored = [g.at(_ast.Name(id=name, ctx=_ast.Store()), line) for name in fields]
-            target = g.at(_ast.Tuple(elts=[target, *stored], ctx=_ast.Store()), line)
         tests = [value] if gives is bool else []
         loop = _ast.comprehension(target=target, iter=g.name("items", line), ifs=tests, is_async=0)
         made = g.at(_ast.ListComp(elt=g.name(item, line) if gives is bool else value, generators=[loop]), line)
-        inputs = tuple((field, kinds) for field, (_, kinds) in lowering.inputs.items())
-        return g.function_of(["items"], made, line), inputs, gives
+        return g.function_of(["items"], made, line), tuple(inputs.items()), gives
     return None
 
 
@@ -114,7 +106,7 @@ class _Lowering:
     def __init__(self, item: str, bind: Callable[[str, Any], str]) -> None:
         self._item = item
         self._bind = bind
-        self.inputs: dict[str | None, tuple[str, Kinds]] = {}  # field → its variable, and what it must be
+        self.inputs: dict[str | None, Kinds] = {}  # what each must be
 
     def condition(self, node: _ast.expr) -> _ast.expr | None:
         match node:
@@ -199,13 +191,12 @@ class _Lowering:
                 pass
             case _:
                 return None
-        name, before = self.inputs.get(
-            field, (self._item if field is None else f"{self._item}_{len(self.inputs)}", kinds)
-        )
-        if not before & kinds:
+        kinds &= self.inputs.get(field, kinds)
+        if not kinds:
             return None
-        self.inputs[field] = (name, before & kinds)
-        return g.name(name, node.lineno)
+        self.inputs[field] = kinds
+        value = g.name(self._item, node.lineno)
+        return value if field is None else g.subscript(value, field, node.lineno)
 
 
 def _at(made: _ast.expr, node: _ast.expr) -> _ast.expr:
