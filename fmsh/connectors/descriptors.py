@@ -121,7 +121,9 @@ def has_redirections(attempt: Attempt) -> bool:
     return any("redirections" in stage for stage in attempt.arguments["stages"])
 
 
-def prepare_stages(attempt: Attempt, spool_directory: str, reveal: Callable[[Secret], str]) -> list[wrapper.Stage]:
+def prepare_stages(
+    attempt: Attempt, spool_directory: str, reveal: Callable[[Secret], str], environments: wrapper.Environments
+) -> list[wrapper.Stage]:
     """Turns the stages into what a wrapper is planned from. Raises: Unstartable, OSError."""
     arguments: list[dict[str, Value]] = attempt.arguments["stages"]
     redirections: list[tuple[tuple[str, bytes | None], ...]] = [()] * len(arguments)
@@ -131,7 +133,12 @@ def prepare_stages(attempt: Attempt, spool_directory: str, reveal: Callable[[Sec
         redirections = prepare(arguments, attempt.directory, spool_directory, reveal)
     return [
         wrapper.prepare_stage(
-            stage["argv"], {**attempt.environment, **stage["environment"]}, attempt.directory, reveal, redirected
+            stage["argv"],
+            attempt.environment,
+            stage["environment"],
+            attempt.directory,
+            environments,
+            redirected,
         )
         for stage, redirected in zip(arguments, redirections, strict=True)
     ]

@@ -81,6 +81,7 @@ class ProcessConnector:
         self._watch = watch
         self._unwatch = unwatch
         self._reveal = reveal
+        self._environments = wrapper.Environments(reveal)
         self._after = after
         self._on_stopped = on_stopped
         self._umask = umask
@@ -317,9 +318,10 @@ class ProcessConnector:
         """Starts the wrapper with `wrapper.lock` in its hands. Raises: Unstartable, OSError; nothing has run then."""
         attempt = running.attempt
         descriptors.check_directory(attempt.directory)
-        stages = descriptors.prepare_stages(attempt, running.directory, self._reveal)
+        stages = descriptors.prepare_stages(attempt, running.directory, self._reveal, self._environments)
         launch = wrapper.plan(
             stages,
+            environments=self._environments,
             attempt=running.directory,
             boot_id=self._boot_id,
             mode=running.mode,

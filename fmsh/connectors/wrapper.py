@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
     from fmsh.values import Secret
 
+    # What the wrapper has, what each stage exports and what it needs `env` for, and the variables that these number.
+    Carried = tuple[dict[bytes, bytes], tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...], list[bytes]]
+
 SHELL = "/bin/sh"
 FIXED_ARGUMENTS = 8  # directory, boot id, mode, working directory, sync, mv, python, umask
 STANDARD_DIRECTORIES = ("/bin", "/usr/bin", "/usr/local/bin")
@@ -142,25 +145,61 @@ class Unstartable(Exception):
         self.command = command
 
 
+class Environments:
+    """Environments as bytes, and how a wrapper carries them. The last one is kept: a loop runs all in the same.
+
+    A mapping that was given must not change any more. What holds a secret is not kept.
+    """
+
+    __slots__ = ("_carried", "_kept", "_of", "_reveal")
+
+    def __init__(self, reveal: Callable[[Secret], str]) -> None:
+        self._reveal = reveal
+        self._of: Mapping[str, str | Secret] | None = None
+        self._kept: dict[bytes, bytes] = {}
+        self._carried: Carried | None = None
+
+    def encoded(
+        self, environment: Mapping[str, str | Secret], more: Mapping[str, str | Secret]
+    ) -> tuple[Mapping[bytes, bytes], bool]:
+        """Gives an environment with changes, and whether it hides a secret. Raises: ValueError."""
+        if environment is self._of and not more:
+            return self._kept, False
+        variables, hides, is_plain = {}, False, not more
+        for key, value in {**environment, **more}.items():
+            if not isinstance(value, str):
+                hides, is_plain = hides or not _is_exportable(key), False
+                value = self._reveal(value)
+            if key and "=" not in key:
+                variables[_encode(key)] = _encode(value)
+        if is_plain:
+            self._of, self._kept, self._carried = environment, variables, None
+        return variables, hides
+
+    def carried(self, environments: Sequence[Mapping[bytes, bytes]]) -> Carried:
+        if len(environments) > 1 or environments[0] is not self._kept:
+            return _carry(environments)
+        if self._carried is None:
+            self._carried = _carry(environments)
+        shared, exported, exotic, numbered = self._carried
+        return dict(shared), exported, exotic, numbered
+
+
 def prepare_stage(
     argv: Sequence[str],
     environment: Mapping[str, str | Secret],
+    more: Mapping[str, str | Secret],
     directory: str,
-    reveal: Callable[[Secret], str],
+    environments: Environments,
     redirections: Sequence[tuple[str, bytes | None]] = (),
 ) -> Stage:
-    """Turns a stage into bytes and makes sure that its command exists. Raises: Unstartable."""
+    """Turns a stage into bytes, and sees that its command exists. `more`: its own variables. Raises: Unstartable."""
     if not argv or not argv[0]:
         raise Unstartable("the name of a command must not be empty", status=127)
-    name, hides, variables = argv[0], False, {}
+    name = argv[0]
     try:
         words = [_encode(word) for word in argv]
-        for key, value in environment.items():
-            if not isinstance(value, str):
-                hides = hides or not _is_exportable(key)
-                value = reveal(value)
-            if key and "=" not in key:
-                variables[_encode(key)] = _encode(value)
+        variables, hides = environments.encoded(environment, more)
     except ValueError as error:
         raise Unstartable(f"{name}: {error}", kind="type", command=name) from None
     found = find_command(words[0], variables.get(b"PATH"), os.fsencode(directory), name)
@@ -203,6 +242,7 @@ def find_command(word: bytes, path: bytes | None, directory: bytes, name: str) -
 def plan(
     stages: Sequence[Stage],
     *,
+    environments: Environments,
     attempt: str,
     boot_id: str,
     mode: str,
@@ -214,7 +254,7 @@ def plan(
 
     Raises: Unstartable.
     """
-    shared, exported, exotic, numbered = _carry([stage.environment for stage in stages])
+    shared, exported, exotic, numbered = environments.carried([stage.environment for stage in stages])
     counts = tuple(len(stage.argv) for stage in stages)
     longest = counts.index(max(counts))
     hides = tuple(stage.hides for stage in stages)
@@ -283,9 +323,7 @@ def _is_left_alone(name: str) -> bool:
     return _is_identifier(name) and name not in SHELL_NAMES | READ_ONLY_NAMES and not name.startswith(LOADER_PREFIXES)
 
 
-def _carry(
-    environments: Sequence[Mapping[bytes, bytes]],
-) -> tuple[dict[bytes, bytes], tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...], list[bytes]]:
+def _carry(environments: Sequence[Mapping[bytes, bytes]]) -> Carried:
     """Splits environments into what the wrapper simply has, and the numbered variables that each stage unpacks."""
     first, *others = environments
     shared = {
