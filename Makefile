@@ -1,7 +1,7 @@
 # `make check` is what a change must pass. BIN is where the tools are: by default the checkout's own environment.
 BIN ?= .venv/bin
 
-.PHONY: install check format lint types layers test bench simulate torture torture-short fuzz
+.PHONY: install check format lint types layers test bench simulate openapi torture torture-short fuzz
 
 install:
 	python3 -m venv .venv
@@ -33,6 +33,11 @@ SEEDS ?= 100000
 FIRST ?= 0
 simulate:
 	$(BIN)/python -m tests.simulation $(FIRST) $(SEEDS)
+
+# Requests to the HTTP interface for each of its operations, by its OpenAPI document; the tests make fewer, and always the same.
+EXAMPLES ?= 2000
+openapi:
+	FMSH_TEST_EXAMPLES=$(EXAMPLES) $(BIN)/pytest -n 0 tests/cli/test_openapi.py
 
 # The rows of docs/guarantees.md on real processes and files, in half an hour or five minutes; ROWS="kills posts" picks some.
 ROWS ?=

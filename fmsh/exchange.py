@@ -116,7 +116,7 @@ def subscribe(store: EventStore, attempt: Attempt) -> Value:
 def check_topic(name: Value) -> str:
     """The name of a topic. Raises: Raised."""
     if not isinstance(name, str) or not name or len(name) > TOPIC_CHARACTERS_MAX or not name.isprintable():
-        raise raised("type", f"the name of a topic is a text of 1 to {TOPIC_CHARACTERS_MAX} characters")
+        raise raised("type", f"the name of a topic is a text of 1 to {TOPIC_CHARACTERS_MAX} printable characters")
     return name
 
 

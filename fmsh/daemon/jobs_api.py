@@ -8,7 +8,18 @@ from argparse import Namespace
 
 from fmsh.assembly import load_program
 from fmsh.builtins.answers import check_answer
-from fmsh.daemon.operations import Operation, Parameter, answer, read_json, read_record, seconds, whole
+from fmsh.daemon.operations import (
+    DURATION,
+    NUMBER_MAX,
+    Operation,
+    Parameter,
+    answer,
+    read_json,
+    read_record,
+    seconds,
+    up_to,
+    whole,
+)
 from fmsh.daemon.problems import Problem
 from fmsh.daemon.streams import is_stream_wanted, last_id, stream, until
 from fmsh.errors import FmshError, SourceError, StoreError
@@ -30,7 +41,7 @@ if TYPE_CHECKING:
     from fmsh.daemon.store_thread import StoreThread
     from fmsh.store.base import EventStore, Job
 
-LIMIT, LIMIT_MAX = 100, 1000
+LIMIT, LIMIT_MAX, OFFSET_MAX = 100, 1000, 10**6
 JOB = {"$ref": "#/components/schemas/Job"}
 START_FIELDS = ("source", "file", "args", "key", "name", "tags", "directory")
 START = {
@@ -44,6 +55,8 @@ START = {
         "tags": {"type": "object", "additionalProperties": {"type": "string"}},
         "directory": {"type": "string", "description": "where it starts; the home directory if left out"},
     },
+    "anyOf": [{"required": ["source"]}, {"required": ["file"]}],
+    "additionalProperties": False,
 }
 NOWHERE: dict[str, Any] = {"fx_directory": "", "stdout": io.StringIO(), "stderr": io.StringIO()}
 VERBS = {"cancel": acting.cancel, "pause": acting.pause, "resume": acting.resume, "retry": acting.retry}
@@ -55,14 +68,14 @@ class JobRoutes:
         self._starting = starting
 
     def operations(self) -> list[Operation]:
-        after = Parameter("after", "only what comes after this one", "integer")
-        limit = Parameter("limit", f"at most so many, up to {LIMIT_MAX}", "integer")
-        wait = Parameter("wait", "wait so long for it, such as 30s")
+        after = Parameter("after", "only what comes after this one", up_to(NUMBER_MAX))
+        limit = Parameter("limit", f"at most so many, up to {LIMIT_MAX}", up_to(LIMIT_MAX))
+        wait = Parameter("wait", "wait so long for it, such as 30s", DURATION)
         key = Parameter("Idempotency-Key", "starts one job only", place="header")
         filters = (
-            Parameter("state", "only jobs in this state"),
+            Parameter("state", "only jobs in this state", {"type": "string", "enum": [*ACTIVE_STATES, *OVER_STATES]}),
             Parameter("tag", "only jobs with this tag, K=V"),
-            Parameter("offset", "leave out so many", "integer"),
+            Parameter("offset", "leave out so many", up_to(OFFSET_MAX)),
             limit,
         )
         jobs = {"type": "array", "items": JOB}
@@ -99,7 +112,12 @@ class JobRoutes:
             operations.append(
                 Operation("POST", f"/v1/jobs/{{id}}/{verb}", summary, self._verb(verb), gives=JOB, answers=accepted)
             )
-        signal = {"type": "object", "properties": {"name": {"type": "string"}, "value": {}}, "required": ["name"]}
+        signal = {
+            "type": "object",
+            "properties": {"name": {"type": "string", "minLength": 1}, "value": {}},
+            "required": ["name"],
+            "additionalProperties": False,
+        }
         said = {"type": "object", "properties": {"value": {}}}
         operations += [
             Operation(
@@ -137,7 +155,10 @@ class JobRoutes:
         return answer(shown, 201 if is_new else 200, {"Location": f"/v1/jobs/{job.id}"})
 
     async def list(self, request: Request) -> Response:
-        limit, offset = whole(request, "limit", LIMIT, maximum=LIMIT_MAX), whole(request, "offset", 0, maximum=10**6)
+        limit, offset = (
+            whole(request, "limit", LIMIT, maximum=LIMIT_MAX),
+            whole(request, "offset", 0, maximum=OFFSET_MAX),
+        )
         states = tuple(request.query_params.getlist("state"))
         unknown = [state for state in states if state not in (*ACTIVE_STATES, *OVER_STATES)]
         if unknown:

@@ -5,11 +5,22 @@ from __future__ import annotations
 import time
 
 from fmsh import wire
-from fmsh.daemon.operations import Operation, Parameter, answer, read_json, read_record, seconds, whole
+from fmsh.daemon.operations import (
+    DURATION,
+    NUMBER_MAX,
+    Operation,
+    Parameter,
+    answer,
+    read_json,
+    read_record,
+    seconds,
+    up_to,
+    whole,
+)
 from fmsh.daemon.problems import Problem
 from fmsh.daemon.streams import is_stream_wanted, last_id, stream, until
 from fmsh.errors import StoreError
-from fmsh.exchange import check_topic, event_document
+from fmsh.exchange import TOPIC_CHARACTERS_MAX, check_topic, event_document
 from fmsh.store.outside import CallOutcome
 from fmsh.values import Raised, error_value
 
@@ -39,20 +50,24 @@ class MessageRoutes:
 
     def operations(self) -> list[Operation]:
         key = Parameter("Idempotency-Key", "publishes one event only", place="header")
+        name = {"type": "string", "minLength": 1, "maxLength": TOPIC_CHARACTERS_MAX}
+        topic = Parameter("topic", "its name: printable characters", name, "path")
         listing = (
-            Parameter("after", "only events after this one", "integer"),
-            Parameter("limit", f"at most so many, up to {LIMIT_MAX}", "integer"),
-            Parameter("wait", "wait so long for a first one, such as 30s"),
+            topic,
+            Parameter("after", "only events after this one", up_to(NUMBER_MAX)),
+            Parameter("limit", f"at most so many, up to {LIMIT_MAX}", up_to(LIMIT_MAX)),
+            Parameter("wait", "wait so long for a first one, such as 30s", DURATION),
         )
         polling = (
-            Parameter("wait", "wait so long for a call, such as 30s"),
-            Parameter("lease", "for how long the call is the worker's: 60s"),
+            Parameter("wait", "wait so long for a call, such as 30s", DURATION),
+            Parameter("lease", "for how long the call is the worker's: 60s", DURATION),
         )
         lost = {204: "taken", 409: "the call is over, or another worker has it"}
         failure = {
             "type": "object",
             "properties": {"message": {"type": "string"}, "retryable": {"type": "boolean"}},
             "required": ["message"],
+            "additionalProperties": False,
         }
         number = {"type": "object", "properties": {"seq": {"type": "integer"}}}
         return [
@@ -61,7 +76,7 @@ class MessageRoutes:
                 "/v1/events/{topic}",
                 "Publish an event; the body is its value.",
                 self.publish,
-                (key,),
+                (topic, key),
                 {},
                 number,
                 {201: "published"},

@@ -33,12 +33,22 @@ WAIT_S_MAX = 60.0  # of a long poll; whoever wants to wait longer asks again
 PROBLEM = {"$ref": "#/components/schemas/Problem"}
 
 
+DIGITS_MAX = 20
+NUMBER_MAX = 2**53  # what JavaScript, too, can count to
+DURATION: dict[str, Any] = {"type": "string", "pattern": r"^[0-9]{1,6}(\.[0-9]{1,3})?(ms|s|m|h)?$"}
+
+
+def up_to(maximum: int) -> dict[str, Any]:
+    """The schema of a whole number."""
+    return {"type": "integer", "minimum": 0, "maximum": maximum}
+
+
 class Parameter(Record):
-    """Of the query (or a header). `type`: of JSON Schema; a duration is a string such as 30s."""
+    """Of the query, a header or the path. `schema`: of JSON Schema."""
 
     name: str
     text: str
-    type: str = "string"
+    schema: dict[str, Any] = {"type": "string"}  # noqa: RUF012 - a default that is never changed
     place: str = "query"
 
 
@@ -79,10 +89,16 @@ def document(operations: Iterable[Operation], version: str, schemas: dict[str, A
 
 
 def _described(operation: Operation) -> dict[str, Any]:
+    known = {each.name for each in operation.parameters}
     in_path = [part.strip("{}") for part in operation.path.split("/") if part.startswith("{")]
-    parameters = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in in_path]
+    parameters: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in in_path
+        if name not in known
+    ]
     parameters += [
-        {"name": each.name, "in": each.place, "description": each.text, "schema": {"type": each.type}}
+        {"name": each.name, "in": each.place, "description": each.text, "schema": each.schema}
+        | ({"required": True} if each.place == "path" else {})
         for each in operation.parameters
     ]
     answers: dict[str, Any] = {}
@@ -100,7 +116,10 @@ def _described(operation: Operation) -> dict[str, Any]:
     }
     if operation.body is not None:
         content = {"application/json": {"schema": operation.body}}
-        described["requestBody"] = {"content": content, "required": "required" in operation.body}
+        described["requestBody"] = {
+            "content": content,
+            "required": not {"required", "anyOf"}.isdisjoint(operation.body),
+        }
     return described
 
 
@@ -138,12 +157,12 @@ async def read_record(request: Request, *allowed: str) -> dict[str, Any]:
     return body
 
 
-def whole(request: Request, name: str, default: int, *, maximum: int = 2**53) -> int:
+def whole(request: Request, name: str, default: int, *, maximum: int = NUMBER_MAX) -> int:
     """Reads a whole number from the query. Raises: Problem."""
     text = request.query_params.get(name)
     if text is None:
         return default
-    if not (text.isascii() and text.isdigit() and int(text[:20]) <= maximum):
+    if not (text.isascii() and text.isdigit() and len(text) <= DIGITS_MAX and int(text) <= maximum):
         raise Problem(400, f"{name} must be a whole number up to {maximum}")
     return int(text)
 

@@ -89,6 +89,9 @@ def _compile(body: dict[str, Any]) -> tuple[NewProgram, Program, str]:
         raise UsageError("a job needs `source`, the text of a script, or `file`, the path of one")
     if file is not None and not os.path.isabs(file):
         raise UsageError("`file` must be an absolute path")
+    directory = _text(body, "directory")
+    if directory is not None and not (os.path.isabs(directory) and os.path.isdir(directory)):
+        raise UsageError("`directory` must be the absolute path of one that exists")
     source = Source("-c", text) if text is not None else read_source(str(file))
     stored, program = make_program(source)
     words = _texts(body.get("args"))
