@@ -81,5 +81,5 @@ def test_each_answer_is_one_that_the_document_names(daemon: Daemon, mode: schema
         try:
             ask()
         except hypothesis.errors.Unsatisfiable:
-            assert mode.is_negative and not operation.query and not operation.body, operation.label
+            assert mode.is_negative, operation.label  # any text, any JSON is right there
     assert len(asked) >= (OPERATIONS_MIN if mode.is_positive else 8), asked
