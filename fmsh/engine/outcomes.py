@@ -121,7 +121,9 @@ def of_stopped(worker: Worker, value: Value) -> Value:
 
 
 def _outcome(request: Request, value: Value) -> Value:
-    return _of_commands(request, value) if request.connector == COMMANDS else value
+    if request.connector == COMMANDS:
+        return _of_commands(request, value)
+    return {"statuses": [], "value": value} if request.arguments.get("output") in ("fold", "stream") else value
 
 
 def _of_commands(request: Request, value: Value) -> Value:

@@ -65,6 +65,7 @@ def test_a_plan_as_json(shell: Shell) -> None:
         ),
         ("let x = GET http://a.invalid; $x | count", "it needs an answer at -c:1:36", 0),
         ("let x = GET http://a.invalid; $x == 3", "it needs an answer", 0),
+        ("let x = GET http://a.invalid --stream | get n | sum; $x == 3", "it needs an answer", 0),
         ("secret new | secret A; echo (secret A)", "it ends there", 0),
     ],
 )

@@ -170,3 +170,42 @@ def test_every_attempt_is_told_of_with_its_timings(shell: Shell, serve: Serve) -
     log = shell.run("jobs", "log", "last").out
     assert log.count("first byte") == 2 and "connect" in log, log
     assert "first byte" in shell.run("jobs", "trace", "last").out
+
+
+EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+
+
+def test_a_stream_in_a_script(shell: Shell, serve: Serve) -> None:
+    """In a loop, ended early, as the input of a function, displayed, through a service with a name."""
+    server = serve(answer(200, b"data: 1\n\ndata: 2\n\ndata: 3\n\n", "text/event-stream"))
+    script = f"""
+      api ci {server.url} --header {{X-A: b}}
+      for n in GET ci/a --stream {{ print $n; if $n == 2 {{ break }} }}
+      def largest() {{ $in | where {{ $it < 3 }} | max }}
+      print (POST ci/b {{x: 1}} --stream | largest)
+      let all = GET ci/c --stream
+      print ($all | count)
+      GET ci/d --stream --full | first 1 | select data event
+    """
+    done = shell.run("-c", script)
+    assert done.out == '1\n2\n2\n3\n{"data":1,"event":"message"}\n' and done.status == 0, done
+    assert [(seen.method, seen.target, seen.headers["x-a"]) for seen in server.seen] == [
+        ("GET", "/a", "b"),
+        ("POST", "/b", "b"),
+        ("GET", "/c", "b"),
+        ("GET", "/d", "b"),
+    ]
+
+
+@pytest.mark.parametrize("option", ["--save x", "--pages", "--secret a"])
+def test_what_needs_an_answer_whole_is_no_stream(shell: Shell, option: str) -> None:
+    done = shell.run("-c", f"GET http://127.0.0.1:1 --stream {option}")
+    assert done.status == 2 and "as it comes" in done.err, done
+
+
+def test_the_outcome_of_a_lost_stream_can_be_said(shell: Shell, serve: Serve) -> None:
+    server = serve(ENDS["closed"](EVENTS[:-2] + b"Content-Length: 99\r\n\r\n"))
+    shell.ok("-d", "-c", f"once {{ print (POST {server.url} --stream | count) }}")
+    assert shell.await_state(1, "parked")["error"]["kind"] == "lost"
+    shell.ok("jobs", "answer", "1", "5")
+    assert shell.ok("jobs", "attach", "1") == "5\n"
