@@ -46,6 +46,7 @@ class Attempt(Record):
     intent was committed, the first time. `umask` is that of the job, None where it was not recorded.
     `make_chain`, of a request whose answer is read as a stream, gives what its items go through (`feed`, `finish`,
     `is_done`, `is_fold`, `value`, `state`, `restore`); `position` is that of the last items that were recorded.
+    `kept` is what earlier attempts of this connector had the job keep, by key.
     """
 
     id: AttemptId
@@ -62,6 +63,7 @@ class Attempt(Record):
     umask: int | None = None
     make_chain: Callable[[], Any] | None = None
     position: Value = None
+    kept: Mapping[str, Value] = {}  # a default that is never changed
 
 
 class Terminal(Record):
@@ -76,18 +78,22 @@ class Terminal(Record):
 class Done(Record):
     """The effect happened; `value` is its answer. `is_interrupted`: somebody pressed Ctrl-C while it had the terminal,
     and it died of that, or had just ended. `timings` says in milliseconds where the time of the attempt went, by name.
+    `kept` gives what the job is to keep for later attempts of this connector, by key (null: no more of it), or None; it
+    is called where `start` is.
     """
 
     value: Value
     is_interrupted: bool = False
     timings: dict[str, Value] | None = None
+    kept: Callable[[], dict[str, Value] | None] | None = None
 
 
 class Failed(Record):
     """The effect failed. `should_retry`: it is safe and sensible to try again, if tries are left.
 
     `retry_after_ms`: the world asked to wait that long. `attempts_max`: how many attempts the request allows in all
-    (None: no limit of its own, as for a process that must be run again after a reboot). `timings` as in `Done`.
+    (None: no limit of its own, as for a process that must be run again after a reboot). `timings`
+    and `kept` as in `Done`; the latter counts only where the step ends with this.
     """
 
     error: ErrorValue
@@ -95,6 +101,7 @@ class Failed(Record):
     retry_after_ms: int | None = None
     attempts_max: int | None = None
     timings: dict[str, Value] | None = None
+    kept: Callable[[], dict[str, Value] | None] | None = None
 
 
 ROOM_RETRY_MS = 3000  # work resumes within 5 s of there being room

@@ -48,13 +48,14 @@ TEXT_TYPES = (
 class Answer(Record):
     """A whole answer. `headers` by name in lower case; `body` as it was transferred, not yet uncompressed.
 
-    `is_saved`: the body went into a file.
+    `is_saved`: the body went into a file. `cookies`: each `Set-Cookie` by itself.
     """
 
     status: int
     headers: dict[str, str]
     body: bytes
     is_saved: bool = False
+    cookies: tuple[str, ...] = ()
 
 
 class Progress:

@@ -17,10 +17,12 @@ threads are daemons: nothing keeps the process from exiting.
 from __future__ import annotations
 
 import time
+from functools import partial
 from threading import Lock, Thread
 
 from fmsh.connectors import http_answer, http_message
 from fmsh.connectors.base import AttemptId, Cancelled, Done, Failed, Items
+from fmsh.connectors.http_cookies import Cookies
 from fmsh.connectors.http_proxy import proxy_for
 from fmsh.connectors.http_threads import Watchdog, Workers
 from fmsh.connectors.http_transport import Enough, Line, Route, Transport, TransportError
@@ -51,6 +53,7 @@ class Exchange:
     __slots__ = (
         "_is_answered",
         "_lock",
+        "cookies",
         "download",
         "environment",
         "follows",
@@ -81,6 +84,7 @@ class Exchange:
         self.stream: ValueStream | None = None
         self.seal: Seal | None = None  # set where the answer may hold a secret
         self.environment: dict[str, str] = {}  # what it says of proxies
+        self.cookies = Cookies({}, str)
         self.line = Line(float("inf"))
         self._is_answered = False
         self._lock = Lock()
@@ -147,6 +151,8 @@ class HttpConnector:
             return post(attempt.id, http_answer.failed_for_good(outgoing, "lost", reason))
         exchange = Exchange(attempt, post, outgoing, policy)
         exchange.environment, exchange.download = proxies, download
+        if attempt.kept:
+            exchange.cookies = Cookies(attempt.kept, self._reveal)
         if outgoing.secrets or exchange.secret_paths is not None:
             exchange.seal = self._sealer()
         if attempt.make_chain is not None:
@@ -193,7 +199,8 @@ class HttpConnector:
             if self._exchanges.get(exchange.id) is exchange:
                 del self._exchanges[exchange.id]
         if isinstance(outcome, Done | Failed):
-            outcome = outcome.replace(timings=exchange.line.timings())
+            kept = partial(exchange.cookies.changes, self._sealer)
+            outcome = outcome.replace(timings=exchange.line.timings(), kept=kept)
         return exchange.answer(outcome)
 
     def _cut(self, exchange: Exchange) -> None:
@@ -265,6 +272,7 @@ class HttpConnector:
         """The answer after all redirects, and the request that got it. Raises: _NoAnswer."""
         for _ in range(REDIRECTS_MAX + 1):
             try:
+                outgoing = exchange.cookies.sent_with(outgoing, time.time())
                 route = Route(proxy_for(outgoing.url, exchange.environment), exchange.is_insecure)
                 answer = self._transport.exchange(
                     outgoing,
@@ -273,6 +281,7 @@ class HttpConnector:
                     is_fresh=exchange.policy.is_once,
                     sink=exchange.stream or exchange.download,
                 )
+                exchange.cookies.take(outgoing.url, answer.cookies, time.time())
                 following = _redirect(outgoing, answer) if exchange.follows else None
             except TransportError as error:
                 raise _NoAnswer(_failure(exchange, outgoing, error)) from None

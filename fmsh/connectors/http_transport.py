@@ -323,7 +323,8 @@ def _converse(
             body = _read_body(response, line)
         if response.length:
             raise http.client.IncompleteRead(b"", response.length)
-        return Answer(response.status, headers, body, is_saved), not response.will_close
+        cookies = tuple(_text(value) for value in response.msg.get_all("set-cookie", ()))
+        return Answer(response.status, headers, body, is_saved, cookies), not response.will_close
     except TimeoutError:
         raise TransportError(f"no answer from {host} in time", is_timeout=True) from None
     except FileChanged as error:
@@ -396,10 +397,14 @@ def _headers(response: http.client.HTTPResponse) -> dict[str, str]:
     """By name in lower case; one that comes several times is joined by commas. Bytes that are not ASCII are kept."""
     headers: dict[str, str] = {}
     for name, value in response.getheaders():
-        text = value.encode("latin-1", "replace").decode("utf-8", "surrogateescape")
+        text = _text(value)
         key = name.lower()
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
     return headers
+
+
+def _text(value: str) -> str:
+    return value.encode("latin-1", "replace").decode("utf-8", "surrogateescape")
 
 
 def _rule(error: http.client.HTTPException) -> str:

@@ -90,6 +90,7 @@ class Dispatcher:
             worker.umask,
             _chain_maker(worker, request) if flight.is_streamed else None,
             flight.position,
+            worker.kept.get(request.connector, {}),
         )
         try:
             connector.start(attempt, worker.post)

@@ -36,12 +36,16 @@ def record(worker: Worker, flight: Flight, outcome: Outcome | Items) -> None:
         if _has_failed(outcome.value):
             outcome = Cancelled()
     if type(outcome) is Done:
-        worker.complete(flight, RequestCompleted(step, outcome.value, timings=outcome.timings))
+        worker.complete(flight, RequestCompleted(step, outcome.value, timings=outcome.timings, kept=_kept(outcome)))
     elif type(outcome) is Cancelled:
         _record_cancelled(worker, flight)
     else:
         assert type(outcome) is Failed
         _record_failure(worker, flight, outcome)
+
+
+def _kept(outcome: Done | Failed) -> dict[str, Value] | None:
+    return None if outcome.kept is None else outcome.kept()
 
 
 def _record_cancelled(worker: Worker, flight: Flight) -> None:
@@ -73,7 +77,7 @@ def _record_failure(worker: Worker, flight: Flight, failed: Failed) -> None:
     if delay_ms is not None:
         try_again(worker, flight, error, next_at_ms=worker.now_ms + delay_ms, timings=failed.timings)
     elif not is_lost or worker.machine.encloses_handler(step):
-        worker.complete(flight, RequestCompleted(step, error=error, timings=failed.timings))
+        worker.complete(flight, RequestCompleted(step, error=error, timings=failed.timings, kept=_kept(failed)))
     elif worker.is_parked or worker.is_paused:
         flight.is_lost = True  # one reason at a time: it parks the job when it would go on
     else:

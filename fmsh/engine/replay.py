@@ -116,6 +116,7 @@ def _from_snapshot(
     worker.job_id = job.id
     worker.environment_hash = saved.environment_hash
     worker.umask = saved.umask
+    worker.kept = saved.kept
     worker.owner = saved.owner
     worker.steps = saved.steps
     worker.is_quiescent = True
@@ -268,7 +269,10 @@ class Replay:
         self._input(event)
 
     def _completed(self, event: RequestCompleted, stored: StoredEvent) -> None:
-        if self._worker.flights.pop(event.step, None) is None:
+        flight = self._worker.flights.pop(event.step, None)
+        if flight is not None and event.kept is not None:
+            self._worker.keep(flight.request.connector, event.kept)
+        if flight is None:
             raise Divergence(f"event {stored.seq} completes step {event.step}, which is not pending")
         self._input(event)
 

@@ -87,6 +87,7 @@ class Saved(Record):
     error: ErrorValue | None
     umask: int | None
     lasting_seq: int  # before this one
+    kept: dict[str, dict[str, Value]]
 
 
 def encode(worker: Worker) -> str:
@@ -105,6 +106,7 @@ def encode(worker: Worker) -> str:
         "is_parked": worker.is_parked,
         "parked_step": worker.parked_step,
         "error": worker.error,
+        "kept": worker.kept,
     }
     return f"{PREFIX}{len(machine_json)}{MACHINE}{machine_json}{REST}{wire.encode(engine)}}}"
 
@@ -129,6 +131,7 @@ def decode(state_json: str, *, epoch: int | None) -> Saved:
         error=engine["error"],
         umask=engine.get("umask"),
         lasting_seq=engine.get("lasting_seq", 0),
+        kept=engine.get("kept", {}),
     )
 
 

@@ -91,6 +91,7 @@ class Worker:
         "is_paused",
         "is_quiescent",
         "job_id",
+        "kept",
         "lease",
         "machine",
         "now_ms",
@@ -123,6 +124,7 @@ class Worker:
         self.lease: Lease | None = None
         self.is_foreground = False
         self.environment_hash = ""
+        self.kept: dict[str, dict[str, Value]] = {}  # by connector, what it had the job keep
         self.umask: int | None = None
         self.inherited = 0  # how many of its first events are those of the job that it was forked from
         self.session_line: SessionLine | None = None
@@ -337,6 +339,8 @@ class Worker:
     def complete(self, flight: Flight, completed: RequestCompleted) -> None:
         """Records and feeds the one outcome of a step."""
         step = flight.request.step
+        if completed.kept is not None:
+            self.keep(flight.request.connector, completed.kept)
         del self.flights[step]
         if flight in self.starts:  # a person had it tried again, and it was to be cancelled already
             self.starts.remove(flight)
@@ -345,6 +349,11 @@ class Worker:
         if flight.has_started or flight.is_resumed:
             self.settled.append((flight, completed.value))
         self.input(completed, step=step)
+
+    def keep(self, connector: str, changes: dict[str, Value]) -> None:
+        """Notes what the job keeps for the later attempts of a connector; null for what it keeps no more."""
+        kept = {**self.kept.get(connector, {}), **changes}
+        self.kept = {**self.kept, connector: {key: value for key, value in kept.items() if value is not None}}
 
     def _finish(self, end: End) -> None:
         self.end = end

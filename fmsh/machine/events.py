@@ -72,7 +72,10 @@ class AttemptFailed(Event):
 
 
 class RequestCompleted(Event):
-    """The one outcome of a step: exactly one of a value, an error, or cancelled. `timings`: of its last attempt."""
+    """The one outcome of a step: exactly one of a value, an error, or cancelled. `timings`: of its last attempt.
+
+    `kept`: what the job keeps from here on for the connector, by key; null for what it keeps no more.
+    """
 
     step: int
     value: Value = None
@@ -80,6 +83,7 @@ class RequestCompleted(Event):
     is_cancelled: bool = False
     instruction: int | None = None
     timings: dict[str, Value] | None = None
+    kept: dict[str, Value] | None = None
 
 
 class ItemsRead(Event):

@@ -209,3 +209,19 @@ def test_the_outcome_of_a_lost_stream_can_be_said(shell: Shell, serve: Serve) ->
     assert shell.await_state(1, "parked")["error"]["kind"] == "lost"
     shell.ok("jobs", "answer", "1", "5")
     assert shell.ok("jobs", "attach", "1") == "5\n"
+
+
+def test_cookies_belong_to_the_job_and_outlive_a_crash(shell: Shell, serve: Serve) -> None:
+    login = answer(200, Set_Cookie="session=s3cret-session; Path=/; HttpOnly")
+    server = serve(login, lambda connection: None, json_answer("7"))  # the second one is never answered
+    shell.ok("daemon", "start")
+    running = shell.start("-c", f"POST {server.url}/login {{user: me}}; print (GET {server.url}/me)")
+    for _ in range(2):
+        assert server.arrived.acquire(timeout=30)
+    running.kill()
+    assert shell.ok("jobs", "attach", "1") == "7\n"
+    assert [seen.headers.get("cookie") for seen in server.seen] == [None, *["session=s3cret-session"] * 2]
+    for shown in (shell.ok("jobs", "log", "1", "--json"), shell.ok("jobs", "export", "1")):
+        assert "RequestCompleted" in shown and "s3cret-session" not in shown
+    shell.ok("-c", f"GET {server.url}/me")
+    assert "cookie" not in server.seen[-1].headers

@@ -38,6 +38,7 @@ class Client:
     def __init__(self, transport: Transport | None = None) -> None:
         self.loop = Loop()
         self.connector = HttpConnector(reveal, lambda: seal, transport)
+        self.kept: dict[str, object] = {}
         self.timings: dict[AttemptId, dict[str, object]] = {}
         self._steps = itertools.count(1)
 
@@ -56,7 +57,9 @@ class Client:
         """Keeps what no test expects to the millisecond apart."""
         if isinstance(outcome, Done | Failed) and outcome.timings is not None:
             self.timings[id] = outcome.timings
-            outcome = outcome.replace(timings=None)
+            assert outcome.kept is not None
+            self.kept = {**self.kept, **(outcome.kept() or {})}
+            outcome = outcome.replace(timings=None, kept=None)
         self.loop.post(id, outcome)  # type: ignore[arg-type]
 
     def ask(

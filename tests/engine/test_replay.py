@@ -94,6 +94,24 @@ def test_a_snapshot_says_all_that_the_history_before_it_said() -> None:
     assert (saved.steps, saved.owner) == (2, process.engine.owner)
 
 
+def test_what_a_connector_has_a_job_keep_outlives_a_crash_and_a_hand_over() -> None:
+    world = World()
+    process = world.process()
+    kept = Done(1, kept=lambda: {"a": "1", "b": "2"}), Done(2, kept=lambda: {"b": None, "c": "3"})
+    world.effects.script = [*kept]
+    job_id = process.submit(p.Assembler().program(p.request("fail"), p.request("fail"), p.request("hold")))
+    process.settle()
+    wanted = {"a": "1", "c": "3"}
+    worker = process.engine.workers[job_id]
+    assert list(worker.kept.values()) == [wanted] and world.effects.attempts[2].kept == wanted
+    assert snapshots.decode(snapshots.encode(worker), epoch=None).kept == worker.kept
+    process.kill()
+    heir = world.process()
+    assert heir.engine.adopt(job_id)
+    heir.settle()
+    assert heir.engine.workers[job_id].kept == worker.kept and world.effects.attempts[-1].kept == wanted
+
+
 def test_inputs_recorded_while_leaving_are_fed_by_whoever_loads_the_job() -> None:
     world = World()
     process = world.process()
