@@ -25,7 +25,7 @@ NO_MORE = answer(204)
 
 def chain(*stages: Any) -> Any:
     """Makes what makes a chain: `(name, argument…)` for each stage."""
-    return lambda: Chain([STAGES[name](*arguments) for name, *arguments in stages], [0] * len(stages))
+    return lambda: Chain([STAGES[name](*arguments) for name, *arguments in stages], [0] * len(stages), [])
 
 
 def start(client: Client, url: str, *stages: Any, output: str = "stream", changes: Any = None, **arguments: Any) -> Any:
