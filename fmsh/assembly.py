@@ -303,6 +303,7 @@ class Assembly:
             "limit": self._exchange("limit", claim="claim_place", reserve="reserve"),
             "person": self._person,
             "file": self._file,
+            "follow": self._follow,
         }
         self.connectors = Connectors(makers, self._plugin, wrap)
         self.engine = Engine(
@@ -398,6 +399,11 @@ class Assembly:
         from fmsh.connectors.files import FileConnector
 
         return FileConnector(self.secrets.reveal, self._umask)
+
+    def _follow(self) -> Connector:
+        from fmsh.connectors.following import FollowConnector
+
+        return FollowConnector(self.loop.after)
 
     def _plugin(self, name: str) -> Connector:
         from fmsh.connectors.plugin import Plugin, World

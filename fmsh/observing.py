@@ -146,6 +146,23 @@ def _writable(arguments: dict[str, Value]) -> Value:
     return None
 
 
+def _followed(arguments: dict[str, Value]) -> Value:
+    """Where a file is followed from: `{path, from: {inode, at}}`."""
+    name, begin = arguments["path"], arguments.get("from", "end")
+    if begin not in ("start", "end"):
+        raise raised("type", f"--from is `start` or `end`, not {begin!r}")
+    path = os.path.join(arguments["base"], name)
+    try:
+        found = os.stat(path)
+        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+    except OSError as problem:
+        raise raised("path", f"cannot follow {name}: {os.strerror(problem.errno or 0).lower()}", path=name) from None
+    if not stat.S_ISREG(found.st_mode):
+        hint = f"what comes through it is read by `cat {name}`"
+        raise raised("path", f"cannot follow {name}: it is not a regular file", hint=hint, path=name)
+    return {"path": path, "from": {"inode": found.st_ino, "at": found.st_size if begin == "end" else 0}}
+
+
 def why_not_writable(path: str) -> str:
     """Why a file cannot be written or made there; "" if it can, as far as one can tell. `path` is without links."""
     if os.path.isdir(path):
@@ -182,6 +199,7 @@ _ANSWERS: dict[str, Callable[[dict[str, Value]], Value]] = {
     "program": _program,
     "read": _read,
     "writable": _writable,
+    "followed": _followed,
     "turn": _turn,
     "is_turn": _is_turn,
 }

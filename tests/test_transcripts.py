@@ -40,6 +40,7 @@ from fmsh.assembly import check, load_program, make_program
 from fmsh.connectors.base import Attempt
 from fmsh.connectors.callback import Address, CallbackConnector
 from fmsh.connectors.files import FileConnector
+from fmsh.connectors.following import FollowConnector
 from fmsh.connectors.messages import MessageConnector
 from fmsh.connectors.process import ProcessConnector
 from fmsh.connectors.timer import TimerConnector
@@ -191,6 +192,7 @@ class Run:
             "process": ProcessConnector(self.fx_directory, loop.watch, loop.unwatch, str, loop.after),
             "timer": TimerConnector(loop.after, _Clock()),
             "file": FileConnector(str),
+            "follow": FollowConnector(self.loop.after),
             "job": MessageConnector("job", {"start": self._start_child, "cancel": self._cancel_children}),
             "lock": MessageConnector("lock", {"claim": lambda attempt: exchange.claim_lock(self.store, attempt)}),
             "limit": MessageConnector(

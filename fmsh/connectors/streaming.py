@@ -170,7 +170,7 @@ class ProcessStream:
         """Puts lines through the chain."""
         before = None if self._is_fold else self._chain.state()
         try:
-            made = self._chain.feed(_without_returns(lines) if self._has_returns else lines)
+            made = self._chain.feed(without_returns(lines) if self._has_returns else lines)
         except Raised as problem:
             made, position = ([], position) if before is None else self._made_before(before, lines)
             if position == self._position or before is None:
@@ -192,8 +192,8 @@ class ProcessStream:
         try:
             for line in lines:
                 state = self._chain.state()
-                made += self._chain.feed(_without_returns([line]))
-                position += _size_of([line])
+                made += self._chain.feed(without_returns([line]))
+                position += size_of([line])
         except Raised:
             self._chain = self._make_chain()
             self._chain.restore(state)
@@ -273,7 +273,7 @@ class ProcessStream:
         position = self._position + len(data)
         if not self._is_fold and len(lines) > BATCH_ITEMS:
             lines = lines[:BATCH_ITEMS]
-            position = self._position + _size_of(lines)
+            position = self._position + size_of(lines)
         return lines, position
 
     def _bytes(self, size: int) -> bytes:
@@ -322,10 +322,10 @@ class ProcessStream:
         self._released = end
 
 
-def _size_of(lines: list[str]) -> int:
+def size_of(lines: list[str]) -> int:
     return sum(len(line.encode("utf-8", "surrogateescape")) + 1 for line in lines)
 
 
-def _without_returns(lines: list[str]) -> list[str]:
+def without_returns(lines: list[str]) -> list[str]:
     """Lines without the CR of a CR LF."""
     return [line[:-1] if line.endswith("\r") else line for line in lines]

@@ -80,7 +80,9 @@ def _loop_over_stream(c: Compiler, b: Body, node: s.For, compile_turn: Callable[
 
 
 def _is_streamed_request(c: Compiler, b: Body | PythonBody, stage: s.Stage) -> bool:
-    if not isinstance(stage, s.Command) or not any(isinstance(part, s.Flag) for part in stage.arguments):
+    if not isinstance(stage, s.Command):
+        return False
+    if c.literal_name(stage) != "follow" and not any(isinstance(part, s.Flag) for part in stage.arguments):
         return False  # most stages
     from fmsh.lang import requests
 

@@ -14,6 +14,7 @@ from fmsh.lang.bodies import CONCURRENT, Body, Label, nearest_callable
 from fmsh.lang.bodies import EACH as EACH_KIND
 from fmsh.lang.calls import literal_kind
 from fmsh.lang.expressions import operands, spill, spread
+from fmsh.lang.following import FOLLOW_FORMS
 from fmsh.lang.given import Form, Given, flag, nothing, observation, pair, positional, record, request
 from fmsh.lang.looking import LOOKING_FORMS
 from fmsh.lang.messages import MESSAGE_FORMS, wait_for
@@ -448,7 +449,7 @@ def _forms() -> dict[str, Form]:
             "A random number: from 0 to 1, or a whole number from A to B, B included.",
         ),
     }
-    return made | REQUEST_FORMS | REPEATING_FORMS | START_FORMS | LOOKING_FORMS | MESSAGE_FORMS
+    return made | REQUEST_FORMS | REPEATING_FORMS | START_FORMS | LOOKING_FORMS | MESSAGE_FORMS | FOLLOW_FORMS
 
 
 FORMS: dict[str, Form] = _forms()

@@ -71,11 +71,19 @@ def _request(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: s
 
 
 def is_streamed(c: Compiler, b: AnyBody, stage: Node) -> bool:
-    """Whether a stage is a request whose answer is read as a stream of values."""
-    if not isinstance(stage, s.Command) or stage.is_external or c.literal_name(stage) not in REQUEST_FORMS:
+    """Whether a stage is a request whose answer is read as a stream."""
+    if not isinstance(stage, s.Command) or stage.is_external:
+        return False
+    if is_follow(c, stage):
+        return c.find_function(b, stage) is None
+    if c.literal_name(stage) not in REQUEST_FORMS:
         return False
     has_flag = any(isinstance(argument, s.Flag) and argument.name == "--stream" for argument in stage.arguments)
     return has_flag and c.literal_name(stage) != "api" and c.find_function(b, stage) is None
+
+
+def is_follow(c: Compiler, stage: s.Command) -> bool:
+    return c.literal_name(stage) == "follow"
 
 
 def request_arguments(c: Compiler, b: Body, node: s.Command, piped: Piped | None) -> _ast.expr:

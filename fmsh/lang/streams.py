@@ -17,6 +17,7 @@ from fmsh.lang import syntax as s
 from fmsh.lang.bodies import CONCURRENT, EACH, Body, Label, find_variable
 from fmsh.lang.calls import bind_arguments, plain_text
 from fmsh.lang.expressions import expression, spill
+from fmsh.lang.following import follow_arguments
 from fmsh.lang.forms import has_no_value
 from fmsh.lang.inputs import streamed_input
 from fmsh.lang.piped import Piped
@@ -59,6 +60,7 @@ class Feed(Record):
     given: _ast.expr
     names: list[str] | None
     gives_lines: bool = True  # as far as one can know
+    is_request: bool = False  # of a connector for which its values are a stream from the start
     fit: Callable[[s.Command | None], Callable[[Value], Value]] | None = None
 
 
@@ -72,7 +74,7 @@ def streamed(
     is_request = is_streamed(c, b, run[0])
     if run[0].id in c.secret_sources and not is_request:
         return None
-    chain = _streamable(c, b, rest, gives_lines=not is_request)
+    chain = _streamable(c, b, rest, gives_lines=_gives_lines(c, b, run[0]))
     if not (is_request or chain or _takes_stream(c, b, rest[0])):
         return None
     return _consumed(c, b, _feed_of_source(c, b, run, piped), chain, rest, mode)
@@ -92,7 +94,7 @@ def _consumed(
 ) -> tuple[Piped, int]:
     following = rest[len(chain)] if len(chain) < len(rest) else None
     ends_in_fold = bool(chain) and _is_fold(c, chain[-1])
-    if not feed.gives_lines and following is None and not ends_in_fold and mode == "tail":
+    if feed.is_request and following is None and not ends_in_fold and mode == "tail":
         last = chain[-1] if chain else feed.node
         value = _loop(c, b, last, feed, chain, lambda inner: _turn_as_it_is(c, inner, last), mode)
         return Piped(value, last, displays="never"), len(chain)
@@ -123,7 +125,7 @@ def loop_over_stream(c: Compiler, b: Body, node: s.For, compile_turn: Callable[[
     run = int(is_request or is_input)
     while run < len(stages) and not (is_request or is_input) and _is_run(c, b, stages[run]):
         run += 1
-    chain = _streamable(c, b, stages[run:], gives_lines=not is_request)
+    chain = _streamable(c, b, stages[run:], gives_lines=_gives_lines(c, b, stages[0]))
     if run == 0 or run + len(chain) < len(stages) or (chain and _is_fold(c, chain[-1])):
         return False
     if not (chain or is_request or is_input) and isinstance(node.source.first.stages[0], s.ExpressionStage):
@@ -158,9 +160,15 @@ def _is_input(c: Compiler, stage: s.Stage) -> bool:
     return isinstance(stage, s.ExpressionStage) and stage.value.id in c.stream_inputs
 
 
+def _gives_lines(c: Compiler, b: Body, stage: s.Stage) -> bool:
+    return not is_streamed(c, b, stage) or (isinstance(stage, s.Command) and requests.is_follow(c, stage))
+
+
 def _feed_of_source(c: Compiler, b: Body, run: list[s.Command], piped: Piped | None) -> Feed:
     if is_streamed(c, b, run[0]):
-        return Feed(run[0], requests.request_arguments(c, b, run[0], piped), [], False)
+        gives_lines = _gives_lines(c, b, run[0])
+        make = follow_arguments if gives_lines else requests.request_arguments
+        return Feed(run[0], make(c, b, run[0], piped), [], gives_lines, is_request=True)
     return Feed(run[0], *request_arguments(c, b, run, piped))
 
 
@@ -169,7 +177,7 @@ def _feed_of_input(c: Compiler, b: Body, node: s.Expression) -> Feed:
         found = None if first is None else c.find_builtin(first)
         return _loop_fit if found is None else _stage_fit(c, found[0])
 
-    return Feed(node, expression(c, b, node), None, True, fit)
+    return Feed(node, expression(c, b, node), None, fit=fit)
 
 
 def _loop_fit(value: Value) -> Value:
@@ -300,7 +308,7 @@ def _fold(c: Compiler, b: Body, feed: Feed, chain: list[s.Command]) -> Piped:
     first, node = feed.node, chain[0] if chain else feed.node
     given = _given(c, feed, feed.given, chain[0], node.id) if chain else feed.given
     slot, done, names = b.hide(first), b.hide(first), feed.names if feed.names is not None else b.hide(first)
-    make = _chain_function(c, b, chain, first) if chain or not feed.gives_lines else None
+    make = _chain_function(c, b, chain, first) if chain or feed.is_request else None
     b.emit(op.FOLD, first, slot, constant_or_function(c, given, node.id), make, names)
     b.emit(op.EVAL, first, done, lambda scope: folded_value(scope.slots[slot], _names(scope, names)))
     return Piped(g.slot_of(0, done, first.id), chain[-1] if chain else first)
@@ -315,7 +323,7 @@ def _source(c: Compiler, b: Body, feed: Feed, chain: list[s.Command]) -> Piped:
     given = g.own_slot(spill(c, b, node, _given(c, feed, value, chain[0] if chain else None, node.id)))
     assert given is not None
     source = Body(-node.id, "source", b)
-    make = _chain_function(c, b, chain, first) if chain or not feed.gives_lines else None
+    make = _chain_function(c, b, chain, first) if chain or feed.is_request else None
     source.emit(op.SOURCE, first, lambda scope: scope.slots[given], make, feed.names)
     slot, code = b.hide(node), source.code
     c.add(source)
