@@ -344,7 +344,7 @@ def checked_parameter(c: Compiler, parameter: s.Parameter, value: _ast.expr) -> 
 def _lowered(c: Compiler, value: _ast.expr, item: str, line: int) -> list[_ast.expr]:
     from fmsh.lang.lowering import lower, lowered
 
-    found = lower(value, item, line, c.generator.bind)
+    found = lower(value, item, line)
     if found is None:
         return []
     function, inputs, gives = found

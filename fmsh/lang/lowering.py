@@ -79,15 +79,13 @@ def lowered(function: Callable[[Any], list[Any]], inputs: Inputs, gives: type) -
     return decorate
 
 
-def lower(
-    expression: _ast.expr, item: str, line: int, bind: Callable[[str, Any], str]
-) -> tuple[_ast.expr, Inputs, type] | None:
+def lower(expression: _ast.expr, item: str, line: int) -> tuple[_ast.expr, Inputs, type] | None:
     """The form of a block whose value is `expression`: its function as a lambda, its inputs, and what it gives.
 
-    `bind` makes a Python function known to the generated code. None if the block says more than is known of its kinds.
+    None if the block says more than could be known of its kinds.
     """
     for gives in (bool, int):
-        lowering = _Lowering(item, bind)
+        lowering = _Lowering(item)
         value = lowering.condition(expression) if gives is bool else lowering.number(expression)
         inputs = lowering.inputs
         if value is None or not inputs or (None in inputs and len(inputs) > 1):
@@ -103,9 +101,8 @@ def lower(
 class _Lowering:
     """One expression in Python's operators. Every method gives None for what is not known to be of its kind."""
 
-    def __init__(self, item: str, bind: Callable[[str, Any], str]) -> None:
+    def __init__(self, item: str) -> None:
         self._item = item
-        self._bind = bind
         self.inputs: dict[str | None, Kinds] = {}  # what each must be
 
     def condition(self, node: _ast.expr) -> _ast.expr | None:
@@ -140,10 +137,7 @@ class _Lowering:
         if text is None or not isinstance(right, _ast.Constant) or type(right.value) is not str:
             return None
         if not _PLAIN.issuperset(right.value):
-            from fmsh.builtins.regular import is_found
-
-            found = g.call(self._bind("b", is_found), [right, text], node.lineno)
-            return found if function == "matches" else _at(_ast.UnaryOp(op=_ast.Not(), operand=found), node)
+            return _at(_ast.Call(func=node.func, args=[text, right], keywords=[]), node)
         return _at(_ast.Compare(left=right, ops=[_SEARCHES[function]()], comparators=[text]), node)
 
     def _text(self, node: _ast.expr) -> _ast.expr | None:
