@@ -10,27 +10,30 @@ from functools import partial
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import run_in_terminal
-from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
+from prompt_toolkit.auto_suggest import AutoSuggest, Suggestion
 from prompt_toolkit.completion import Completer, Completion
 from prompt_toolkit.enums import EditingMode
-from prompt_toolkit.filters import completion_is_selected, has_completions
+from prompt_toolkit.filters import Condition, completion_is_selected, has_completions
 from prompt_toolkit.formatted_text import FormattedText
-from prompt_toolkit.history import InMemoryHistory
+from prompt_toolkit.history import History
 from prompt_toolkit.key_binding import DynamicKeyBindings, KeyBindings, merge_key_bindings
+from prompt_toolkit.keys import Keys
 from prompt_toolkit.lexers import Lexer
 from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.styles import DynamicStyle, Style, merge_styles
 
 from fmsh.errors import FmshError
 from fmsh.lang.parser import is_complete
+from fmsh.render.cells import visible
 from fmsh.shell import highlighter
 from fmsh.shell.completer import World, complete
 from fmsh.shell.look import Look
+from fmsh.shell.past import Past
 from fmsh.shell.terminal import short_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 
     from prompt_toolkit.buffer import Buffer
     from prompt_toolkit.completion import CompleteEvent
@@ -42,6 +45,8 @@ if TYPE_CHECKING:
 
 INDENT = "  "
 ASIDE_S = 0.1  # how often jobs that are aside are looked after
+PAST_S = 0.01  # between two slices of the lines before
+FOUND_CHARACTERS = 60  # of a line in the menu of a search
 REFRESH_S = 2.0  # how often the toolbar looks at the jobs
 COLORS = Style.from_dict(
     {
@@ -67,12 +72,12 @@ COLORS = Style.from_dict(
 
 
 class Editor:
-    """Reads texts. `history` are the texts before, oldest first; `toolbar` gives what the last line shows."""
+    """Reads texts. `past` are the texts before; `toolbar` gives what the last line shows."""
 
     def __init__(
         self,
         world: World,
-        history: Iterable[str],
+        past: Past,
         *,
         is_command: Callable[[str], bool],
         toolbar: Callable[[], str],
@@ -83,19 +88,20 @@ class Editor:
         self._aside = aside
         self._choose(Look())
         self._problem: Exception | None = None  # that ends the reading
-        self._history = InMemoryHistory()
-        for text in history:
-            self._history.append_string(text)
+        self._past = past
+        self._search: str | None = None  # the text before a search in the history began
         self._session: PromptSession[str] = PromptSession(
-            history=self._history,
+            history=_History(past),
             lexer=_Colors(lambda: self.world, is_command) if color else None,
-            completer=_Completions(lambda: self.world),
+            completer=_Completions(lambda: self.world, past, lambda: self._search is not None),
             complete_style=CompleteStyle.COLUMN,
-            complete_while_typing=False,
-            auto_suggest=AutoSuggestFromHistory(),
+            complete_while_typing=Condition(lambda: self._search is not None),
+            auto_suggest=_Suggestions(past),
             multiline=True,
             prompt_continuation=lambda width, number, is_soft: "".rjust(width - 2) + "… "[:width],
-            key_bindings=merge_key_bindings([_keys(lambda: self._look), DynamicKeyBindings(lambda: self._bound)]),
+            key_bindings=merge_key_bindings(
+                [_keys(lambda: self._look), self._search_keys(), DynamicKeyBindings(lambda: self._bound)]
+            ),
             bottom_toolbar=lambda: _toolbar(toolbar()),
             refresh_interval=REFRESH_S,
             style=DynamicStyle(lambda: self._style) if color else None,
@@ -112,14 +118,69 @@ class Editor:
         """Reads a text. Raises: EOFError (Ctrl-D), KeyboardInterrupt, and what a signal handler raises."""
         if look != self._look:
             self._choose(look)
+        self._search = None
         self._session.editing_mode = EditingMode.VI if look.keys == "vi" else EditingMode.EMACS
         return self._session.prompt(FormattedText(prompt), handle_sigint=True, pre_run=self._begin)
 
     def _begin(self) -> None:
         """In the editor's loop, when it begins."""
         self._leave_if_asked()
+        self._session.app.create_background_task(self._read_past())
         if self._aside is not None and (self._aside.stopped or self._aside.running):
             self._session.app.create_background_task(self._look_aside(self._aside))
+
+    async def _read_past(self) -> None:
+        import asyncio
+
+        while self._past.read_more():
+            await asyncio.sleep(PAST_S)
+
+    def _search_keys(self) -> KeyBindings:
+        """Ctrl-R: what is typed is looked for in the lines before; the menu shows where and how each of them ended."""
+        keys, is_searching = KeyBindings(), Condition(lambda: self._search is not None)
+
+        @keys.add("c-r", eager=True)
+        def _begin(event: KeyPressEvent) -> None:
+            buffer = event.current_buffer
+            if self._search is None:
+                self._search = buffer.text
+                buffer.start_completion()
+            else:
+                buffer.complete_next()
+
+        @keys.add("backspace", filter=is_searching, eager=True)
+        @keys.add("c-u", filter=is_searching, eager=True)
+        def _shorten(event: KeyPressEvent) -> None:
+            buffer = event.current_buffer
+            buffer.delete_before_cursor(1 if event.key_sequence[0].key == Keys.Backspace else len(buffer.text))
+            buffer.start_completion()
+
+        @keys.add("up", filter=is_searching & has_completions)
+        def _newer(event: KeyPressEvent) -> None:
+            event.current_buffer.complete_previous()
+
+        @keys.add("down", filter=is_searching & has_completions)
+        def _older(event: KeyPressEvent) -> None:
+            event.current_buffer.complete_next()
+
+        @keys.add("enter", filter=is_searching, eager=True)
+        def _take(event: KeyPressEvent) -> None:
+            """The line that is chosen, or else the newest, to be looked at and run by another Enter."""
+            buffer, self._search = event.current_buffer, None
+            state = buffer.complete_state
+            if state is not None and state.completions and state.current_completion is None:
+                buffer.apply_completion(state.completions[0])
+            buffer.complete_state = None
+
+        @keys.add("escape", filter=is_searching, eager=True)
+        @keys.add("c-g", filter=is_searching, eager=True)
+        def _give_up(event: KeyPressEvent) -> None:
+            buffer = event.current_buffer
+            buffer.complete_state = None
+            buffer.text, self._search = self._search or "", None
+            buffer.cursor_position = len(buffer.text)
+
+        return keys
 
     async def _look_aside(self, aside: Aside) -> None:
         """Lets the jobs that are aside go on while we wait for keys, and says what became of them."""
@@ -212,12 +273,51 @@ def _add(lines: list[StyleAndTextTuples], style: str, text: str) -> None:
     lines.extend([(style, line)] for line in rest)
 
 
+class _History(History):
+    """What the arrow keys go through. Nothing is stored here: the lines are jobs."""
+
+    def __init__(self, past: Past) -> None:
+        super().__init__()
+        self._past = past
+
+    async def load(self) -> AsyncGenerator[str, None]:
+        for text in self._past.recent():
+            yield text
+
+    def append_string(self, string: str) -> None:
+        """The store has it before the next prompt."""
+
+    def load_history_strings(self) -> Iterable[str]:
+        return self._past.recent()
+
+    def store_string(self, string: str) -> None:
+        """The store has it already."""
+
+
+class _Suggestions(AutoSuggest):
+    def __init__(self, past: Past) -> None:
+        self._past = past
+
+    def get_suggestion(self, buffer: Buffer, document: Document) -> Suggestion | None:
+        text = document.text
+        found = self._past.suggest(text) if text.strip() else None
+        return None if found is None else Suggestion(found[len(text) :].partition("\n")[0])
+
+
 class _Completions(Completer):
-    def __init__(self, world: Callable[[], World]) -> None:
+    def __init__(self, world: Callable[[], World], past: Past, is_searching: Callable[[], bool]) -> None:
         self._world = world
+        self._past = past
+        self._is_searching = is_searching
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
         text = document.text_before_cursor
+        if self._is_searching():
+            for entry in self._past.find(document.text):
+                shown = visible(entry.text.replace("\n", " ⏎ "))
+                about = partial(self._past.about, entry)
+                yield Completion(entry.text, -len(text), shown[:FOUND_CHARACTERS], display_meta=about)
+            return
         for candidate in complete(text, self._world()):
             yield Completion(
                 candidate.text, start_position=candidate.start - len(text), display_meta=candidate.about[:60]

@@ -27,7 +27,6 @@ else:
     import _signal as signal
 
 INTERRUPTED = 130
-HISTORY_LINES = 10_000
 
 
 class Left(Exception):
@@ -155,12 +154,13 @@ def _edited(session: Session) -> tuple[Callable[[], str], Callable[[Exception], 
     from fmsh.shell.chosen import Chosen
     from fmsh.shell.editor import Editor
     from fmsh.shell.knowledge import Knowledge
+    from fmsh.shell.past import Past
     from fmsh.shell.session import SOURCE
 
-    knowledge = Knowledge(session)
+    knowledge, past = Knowledge(session), Past(session.store, SOURCE)
     editor = Editor(
         knowledge.world(),
-        session.store.lines(SOURCE, HISTORY_LINES),
+        past,
         is_command=knowledge.is_command,
         toolbar=notices.Toolbar(session.store, session.foreground.aside).text,
         color=not os.environ.get("NO_COLOR"),
@@ -169,6 +169,7 @@ def _edited(session: Session) -> tuple[Callable[[], str], Callable[[Exception], 
     chosen = Chosen(session)
 
     def read() -> str:
+        past.refresh()
         editor.world = knowledge.world()
         return editor.read(chosen.prompt(), chosen.look())
 

@@ -451,8 +451,8 @@ class EventStore(Moving, Outside, Protocol):
         """The names of all variables of a session."""
         ...
 
-    def lines(self, source: str, limit: int) -> list[str]:
-        """The command lines of the newest jobs of a source, oldest first."""
+    def lines(self, source: str, limit: int, *, before: int | None = None, after: int = 0) -> list[tuple[int, str]]:
+        """The numbers and command lines of the newest jobs of a source between two numbers, newest first."""
         ...
 
     # -- waking

@@ -61,9 +61,10 @@ class Drawer:
     def session_names(self, session_id: str) -> list[str]:
         return sorted(self.disk.session_variables.get(session_id, {}))
 
-    def lines(self, source: str, limit: int) -> list[str]:
-        found = [kept.job.command for _, kept in sorted(self.disk.jobs.items()) if kept.job.source == source]
-        return found[-limit:]
+    def lines(self, source: str, limit: int, *, before: int | None = None, after: int = 0) -> list[tuple[int, str]]:
+        jobs = [kept.job for _, kept in sorted(self.disk.jobs.items(), reverse=True)]
+        between = (job for job in jobs if job.id > after and (before is None or job.id < before))
+        return [(job.id, job.command) for job in between if job.source == source][:limit]
 
 
 class Writing:

@@ -50,9 +50,9 @@ def names(database: Database, session_id: str) -> list[str]:
     return [name for (name,) in rows]
 
 
-def lines(database: Database, source: str, limit: int) -> list[str]:
-    rows = database.read("SELECT command FROM job WHERE source = ? ORDER BY id DESC LIMIT ?", (source, limit))
-    return [command for (command,) in reversed(rows)]
+def lines(database: Database, source: str, limit: int, before: int | None, after: int) -> list[tuple[int, str]]:
+    sql = "SELECT id, command FROM job WHERE source = ? AND id > ? AND id < ? ORDER BY id DESC LIMIT ?"
+    return [*database.read(sql, (source, after, before or 1 << 62, limit))]
 
 
 def change(cursor: Cursor, change: SessionChange) -> None:

@@ -365,10 +365,10 @@ class SqliteStore(Callers):
 
         return sessions.names(self._database, session_id)
 
-    def lines(self, source: str, limit: int) -> list[str]:
+    def lines(self, source: str, limit: int, *, before: int | None = None, after: int = 0) -> list[tuple[int, str]]:
         from fmsh.store import sessions
 
-        return sessions.lines(self._database, source, limit)
+        return sessions.lines(self._database, source, limit, before, after)
 
     # -- waking
 

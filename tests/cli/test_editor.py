@@ -133,6 +133,31 @@ def test_output_without_a_line_end_is_marked_and_stays(shell: Shell, columns: in
     at.see(rf"^ {{{columns - 1}}}x\n(⏎\n)?~ >$")
 
 
+def test_ctrl_r_searches_the_lines_of_all_sessions_with_their_directories_and_statuses(shell: Shell) -> None:
+    (shell.directory / "below").mkdir()
+    first = Screen(shell)
+    first.see("~ >")
+    first.type("cd below\r")
+    first.see("^~/below >")
+    first.type("sh -c 'exit 3' one\r")
+    first.see(r"below \[3\] >")
+    at = Screen(shell)
+    at.see("^~ >")
+    at.type("echo two\r")
+    at.see(r"^two\n~ >")
+    at.type("half\x12")  # Ctrl-R
+    at.type("\x15")  # Ctrl-U
+    at.see(r"echo two +~ ")
+    at.type("exit sh")
+    at.see(r"sh -c 'exit 3' one +~/below  \[3\]  .* ago")
+    at.type("\r")
+    at.see(r"^~ > sh -c 'exit 3' one$")
+    at.type("\x15begun\x12two")
+    at.see(r"begun")
+    at.type("\x07")  # Ctrl-G
+    at.see(r"^~ > begun$")
+
+
 def test_no_color_and_the_branch(shell: Shell) -> None:
     subprocess.run(["git", "init", "-q", "-b", "topic", str(shell.directory)], check=True)
     at = Screen(shell, NO_COLOR="1")

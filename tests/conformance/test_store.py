@@ -820,7 +820,9 @@ def test_the_lines_of_a_source_are_its_newest_in_order(store: EventStore) -> Non
     for number in range(5):
         source = "prompt" if number != 2 else "x.fmsh"
         start(store, f"u{number}", source=source, command=f"line {number}")
-    assert store.lines("prompt", 3) == ["line 1", "line 3", "line 4"]
+    (last, text), *others = store.lines("prompt", 3)
+    assert [text, *(text for _, text in others)] == ["line 4", "line 3", "line 1"]
+    assert store.lines("prompt", 1, before=last) == others[:1] and store.lines("prompt", 9, after=last) == []
     assert store.lines("none", 3) == []
 
 
