@@ -23,6 +23,7 @@ from collections import deque
 from fmsh.engine import recording
 from fmsh.errors import FmshError
 from fmsh.machine import streams
+from fmsh.machine.claims import held
 from fmsh.machine.effects import CancelRequest, Display, End, Observe, Request
 from fmsh.machine.events import Displayed, InboxTaken, ItemsRead, Observed, RequestCompleted, RequestMade
 from fmsh.machine.machine import Machine
@@ -160,10 +161,10 @@ def follow(
     while True:
         following = _Following(Machine(program, facts, environment), answers, observe)
         followed = following.run()
-        begun = following.streams_begun()
-        if not begun:
+        borrowed = following.borrowed()
+        if not borrowed:
             return followed
-        for answer in begun:  # once more without them: the new job has to ask for them itself
+        for answer in borrowed:  # once more without them: the new job has to ask for them itself
             answer.is_whole = False
 
 
@@ -185,7 +186,7 @@ class _Following:
         self._events: list[tuple[Event, int | None]] = []
         self._turn: list[tuple[Event, int | None]] = []
         self._reused: list[Request] = []
-        self.claims: dict[int, Answer] = {}  # of locks and limits, by the step that reuses it
+        self._claims: dict[int, Answer] = {}  # of locks and limits, by the step that reuses it
         self._missed: Request | Observe | None = None
         self._end: End | None = None
 
@@ -203,9 +204,11 @@ class _Following:
             self._turn = []
             self._machine.feed(event)
 
-    def streams_begun(self) -> list[Answer]:
-        """The answers of which a part was taken, when the run came to its end."""
-        return [answer for step, (_, answer) in self._open.items() if answer is not None and step in self._items_taken]
+    def borrowed(self) -> list[Answer]:
+        """What the other job had when the run came to its end, and the new one has not: half a stream, or a claim."""
+        begun = [answer for step, (_, answer) in self._open.items() if answer is not None and step in self._items_taken]
+        is_over = self._end is not None
+        return begun + [self._claims[step] for step in held(self._machine) if step in self._claims and not is_over]
 
     def _unused(self) -> list[Request]:
         answers = [answer for waiting in self._by_ask.values() for answer in waiting if answer.order is not None]
@@ -217,7 +220,7 @@ class _Following:
             answer = self._find(effect, _stages_of(self._machine, effect.step))
             self._open[effect.step] = effect, answer
             if answer is not None and effect.operation == "claim":
-                self.claims[effect.step] = answer
+                self._claims[effect.step] = answer
             made = RequestMade(**{field: getattr(effect, field) for field in effect.fields})
             self._turn.append((made, effect.step))
             if answer is None:
