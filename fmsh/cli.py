@@ -318,6 +318,8 @@ def parse(arguments: list[str]) -> Options:
                 value = waiting.pop(0)
             if name == "--tag":
                 _add_tag(tags, value)
+            elif name == "--key" and not value:
+                raise UsageError("--key takes a text that is not empty", hint="is a variable unset?")
             else:
                 found[_VALUES[name]] = value
         elif argument.startswith("-") and argument != "-":

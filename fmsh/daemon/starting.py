@@ -69,7 +69,7 @@ class Starting:
             command,
             time.time_ns() // 10**6,
             stored,
-            key=_text(body, "key"),
+            key=_key(body),
             name=_text(body, "name"),
             tags_json=wire.encode_plain(_tags(body.get("tags"))),
             is_detached=True,
@@ -103,6 +103,13 @@ def _text(body: dict[str, Any], name: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise UsageError(f"`{name}` must be a text")
     return value or None
+
+
+def _key(body: dict[str, Any]) -> str | None:
+    """Reads the key; an empty one is refused, since without a key each call starts a job of its own."""
+    if body.get("key") == "":
+        raise UsageError("`key` must be a text that is not empty")
+    return _text(body, "key")
 
 
 def _texts(value: Any) -> list[str]:

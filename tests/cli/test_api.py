@@ -80,6 +80,7 @@ def test_a_job_is_started_once_for_its_key_and_waited_for(api: Api) -> None:
         ({"source": "param n: int", "args": ["x"]}, "n"),
         ({"source": "1", "odd": 1}, "unknown field 'odd'"),
         ({"source": 5}, "`source` must be a text"),
+        ({"source": "1", "key": ""}, "`key` must be a text that is not empty"),
         ([], "a JSON object"),
     ],
 )

@@ -191,7 +191,15 @@ def test_help_of_commands(shell: Shell) -> None:
 def test_version_and_usage(shell: Shell) -> None:
     assert shell.ok("--version").startswith("fmsh ")
     assert shell.ok("--help").startswith("usage: fmsh ")
-    for arguments in (["--nope"], ["-c"], ["--key"], ["--tag", "x", "-c", "echo"], ["--json"], ["nothere.fmsh"]):
+    for arguments in (
+        ["--nope"],
+        ["-c"],
+        ["--key"],
+        ["--key", "", "-c", "1"],
+        ["--tag", "x", "-c", "echo"],
+        ["--json"],
+        ["nothere.fmsh"],
+    ):
         result = shell.run(*arguments)
         assert (result.status, result.out) == (2, "") and result.err.startswith("fmsh: "), result
 
