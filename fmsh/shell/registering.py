@@ -10,14 +10,17 @@ from __future__ import annotations
 import os
 import sys
 
+from fmsh import schedule
 from fmsh.assembly import make_program
 from fmsh.child_jobs import ON
-from fmsh.errors import UsageError
+from fmsh.errors import DaemonError, UsageError
+from fmsh.shell import daemon
 from fmsh.shell.foreground import Foreground, Start
 from fmsh.shell.script import read_source
 from fmsh.spans import Source
 from fmsh.store.base import OVER_STATES, JobFilter
 from fmsh.store.sqlite import SqliteStore
+from fmsh.values import Raised
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,9 +67,21 @@ def main(arguments: list[str], settings: Settings) -> int:
     if len(words) < (3 if is_timed else 2):
         raise UsageError("fmsh on takes a topic, or cron and times, and a script", hint=USAGE)
     what, file, given = (words[1], words[2], words[3:]) if is_timed else (words[0], words[1], words[2:])
+    if is_timed:
+        _check_times(what)
     number = _register(settings, options, what, os.path.abspath(file), given, is_timed=is_timed)
     sys.stdout.write(f"{number}\n")
     return 0
+
+
+def _check_times(text: str) -> None:
+    """Sees that there are such times before a job is made that would fail at once. Raises: UsageError."""
+    from datetime import UTC, datetime
+
+    try:
+        schedule.next_time(schedule.parse(text), datetime.now(UTC), UTC)
+    except Raised as problem:
+        raise UsageError(problem.error.message, hint=str(problem.error.fields.get("hint", ""))) from None
 
 
 def _options(arguments: list[str]) -> tuple[dict[str, str], list[str]]:
@@ -147,6 +162,15 @@ def _remove(names: list[str], settings: Settings) -> int:
                 raise UsageError(f"there is no registration {name!r}", hint="`fmsh on list` lists them")
             for job in chosen:
                 store.deliver(job.id, "cancel", "null", dedupe_id=f"cancel {os.urandom(16).hex()}")
+        _see_to_it(settings, store)
     finally:
         store.close()
     return 0
+
+
+def _see_to_it(settings: Settings, store: EventStore) -> None:
+    """Starts the daemon, which ends what was removed; says so if it may not or cannot be started."""
+    try:
+        daemon.start(settings, store)
+    except DaemonError as problem:
+        sys.stderr.write(f"fmsh: nobody ends it until a daemon runs: {problem.message}\n")

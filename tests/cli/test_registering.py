@@ -85,6 +85,16 @@ def test_what_cannot_be_registered_is_said_at_once(shell: Shell) -> None:
         ["on", "--concurrency", "0", "t", script, "1"],
         ["on", "--odd", "1", "t", script],
         ["on", "t", shell.script("let x =", "wrong.fmsh")],
+        ["on", "cron", "bad expr", script, "1"],
+        ["on", "cron", "0 0 30 2 *", script, "1"],
         ["on", "rm"],
     ):
         assert shell.run(*arguments).status == 2, arguments
+
+
+def test_a_registration_is_removed_also_where_no_daemon_ran(shell: Shell) -> None:
+    number = int(shell.ok("on", "topic", shell.script("echo $in\n")))
+    until(lambda: shell.job(number)["waiting_for"])
+    shell.ok("daemon", "stop")
+    shell.ok("on", "rm", str(number))
+    shell.await_state(number, "cancelled")
