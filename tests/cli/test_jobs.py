@@ -137,3 +137,15 @@ def test_several_terminals_follow_one_job_and_each_may_steer_it(shell: Shell) ->
         terminal.expect("undone")
         until(lambda terminal=terminal: not terminal.isalive(), "its end")  # type: ignore[misc]
     assert [leaving.exitstatus, staying.exitstatus, cancelling.exitstatus] == [0, 130, 130]
+
+
+def test_two_who_steer_one_job_at_once_both_get_an_answer(shell: Shell) -> None:
+    shell.ok("-d", "-c", "sleep 1h")
+    shell.await_state(1, "waiting")
+    steering = [shell.start("jobs", verb, "1") for verb in ("pause", "cancel", "cancel", "resume")]
+    for process in steering:
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 0 or (process.returncode == 1 and "job 1" in said), said
+    assert shell.run("jobs", "cancel", "1").status in (0, 1)
+    shell.await_state(1, "cancelled")
+    assert shell.json("jobs", "log", "1")[-1]["type"] == "JobEnded"
