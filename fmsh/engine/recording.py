@@ -54,7 +54,7 @@ class Recording:
         self._add("RequestMade", request, at_ms, request.step)
 
     def _add(self, type_name: str, event: Event | Request, at_ms: int, step: int | None) -> None:
-        data = events.data_of(event)
+        data, kept = events.data_of(event), len(self.blobs)
         for name, value in data.items():
             if type(value) is str:
                 if len(value) > INLINE_MAX:
@@ -66,6 +66,7 @@ class Recording:
                         break
         data_json = wire.encode(data)
         if len(data_json) > INLINE_MAX:
+            del self.blobs[kept:]  # the whole holds them
             data_json = f"{BLOB_PREFIX}{self.add_blob(events.encode(event).encode())}{REFERENCE_END}"
         self.events.append(NewEvent(type_name, at_ms, data_json, step))
 

@@ -246,6 +246,13 @@ def test_large_values_are_blobs_and_come_back(large: object, stands_for_it: str)
     assert isinstance(event, JobEnded) and event.value == large
 
 
+def test_what_is_kept_as_a_whole_is_not_kept_in_parts_too() -> None:
+    recorded = recording.Recording()
+    recorded.add(JobEnded({"out": "x" * 100_000, "deep": ["y" * 100_000]}), at_ms=0)
+    (event,) = recorded.events
+    assert [hash for hash, _ in recorded.blobs] == recording.blobs_named(event.data_json)
+
+
 def test_a_failure_is_retried_with_growing_waits_and_the_same_key() -> None:
     world = World()
     process = world.process()
