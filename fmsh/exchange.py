@@ -10,7 +10,7 @@ import time
 from fmsh import wire
 from fmsh.errors import StoreError
 from fmsh.store.base import OVER_STATES
-from fmsh.store.outside import NewCall, NewClaim, Subscription
+from fmsh.store.outside import JOBS, OWN_TOPICS, NewCall, NewClaim, Subscription
 from fmsh.values import Handle, kind_of, raised
 
 TYPE_CHECKING = False
@@ -95,7 +95,7 @@ def question(attempt: Attempt) -> Value:
 
 def publish(store: EventStore, attempt: Attempt) -> Value:
     """Publishes an event, once for all attempts; gives its number."""
-    topic = check_topic(attempt.arguments["topic"])
+    topic = check_publishable(attempt.arguments["topic"])
     data_json = wire.encode(attempt.arguments.get("value"))
     key = f"job {attempt.idempotency_key}"
     return store.publish(topic, data_json, dedupe_id=key, at_ms=time.time_ns() // 10**6)
@@ -118,6 +118,15 @@ def check_topic(name: Value) -> str:
     if not isinstance(name, str) or not name or len(name) > TOPIC_CHARACTERS_MAX or not name.isprintable():
         raise raised("type", f"the name of a topic is a text of 1 to {TOPIC_CHARACTERS_MAX} printable characters")
     return name
+
+
+def check_publishable(name: Value) -> str:
+    """The name of a topic on which others than the store may publish. Raises: Raised."""
+    topic = check_topic(name)
+    if topic == JOBS or topic.startswith(OWN_TOPICS):
+        message = f"nobody but fmsh itself publishes on the topic {topic!r}, so that what it says of jobs is true"
+        raise raised("topic", message, hint="publish on a topic of another name; everybody may subscribe to `jobs`")
+    return topic
 
 
 def event_document(event: TopicEvent) -> dict[str, Value]:

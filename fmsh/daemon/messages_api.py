@@ -20,7 +20,7 @@ from fmsh.daemon.operations import (
 from fmsh.daemon.problems import Problem
 from fmsh.daemon.streams import is_stream_wanted, last_id, stream, until
 from fmsh.errors import StoreError
-from fmsh.exchange import TOPIC_CHARACTERS_MAX, check_topic, event_document
+from fmsh.exchange import TOPIC_CHARACTERS_MAX, check_publishable, check_topic, event_document
 from fmsh.store.outside import CallOutcome
 from fmsh.values import Raised, error_value
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from fmsh.daemon.store_thread import StoreThread
     from fmsh.store.base import EventStore
     from fmsh.store.outside import LeasedCall, TopicEvent
+    from fmsh.values import Value
 
 LIMIT, LIMIT_MAX = 100, 1000
 LEASE_S, LEASE_S_MAX = 60.0, 3600.0
@@ -122,7 +123,7 @@ class MessageRoutes:
     # -- topics
 
     async def publish(self, request: Request) -> Response:
-        topic, value = _topic(request), await read_json(request)
+        topic, value = _topic(request, check_publishable), await read_json(request)
         key = request.headers.get("idempotency-key")
         dedupe_id = None if key is None else f"api {topic} {key}"
         seq = await self._ask(
@@ -202,9 +203,9 @@ class MessageRoutes:
             raise Problem(503, error.message, headers={"Retry-After": "5"}) from None
 
 
-def _topic(request: Request) -> str:
+def _topic(request: Request, check: Callable[[Value], str] = check_topic) -> str:
     try:
-        return check_topic(request.path_params["topic"])
+        return check(request.path_params["topic"])
     except Raised as problem:
         raise Problem(400, problem.error.message) from None
 

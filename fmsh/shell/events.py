@@ -7,8 +7,9 @@ import time
 
 from fmsh import wire
 from fmsh.errors import UsageError
-from fmsh.exchange import event_document
+from fmsh.exchange import check_publishable, event_document
 from fmsh.store.sqlite import SqliteStore
+from fmsh.values import Raised
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,11 +32,15 @@ def publish(arguments: list[str], settings: Settings) -> int:
         raise UsageError("fmsh publish takes a topic and a value", hint=PUBLISH_USAGE)
     from fmsh.builtins.answers import read_answer
 
+    try:
+        topic = check_publishable(arguments[0])
+    except Raised as problem:
+        raise UsageError(problem.error.message, hint=str(problem.error.fields.get("hint", ""))) from None
     value = read_answer(arguments[1] if len(arguments) == 2 else None, {})
     store = SqliteStore.open(settings.state_directory, kind="shell")
     try:
         now_ms = time.time_ns() // 10**6
-        seq = store.publish(arguments[0], wire.encode(value), dedupe_id=None, at_ms=now_ms)
+        seq = store.publish(topic, wire.encode(value), dedupe_id=None, at_ms=now_ms)
     finally:
         store.close()
     sys.stdout.write(f"{seq}\n")

@@ -115,6 +115,7 @@ def _register(
     command = " ".join(["fmsh on", *(["cron", f"'{what}'"] if is_timed else [what]), file, *given])
     foreground = Foreground(settings)
     try:
+        _require_free(foreground.assembly.store, options.get("--name"))
         tags = {ON: "cron" if is_timed else what, "fmsh.registered": "yes"}
         start = Start(
             stored, registering, command, [], variables, name=options.get("--name"), tags=tags, is_detached=True
@@ -122,6 +123,14 @@ def _register(
         return foreground.detach(start)
     finally:
         foreground.close()
+
+
+def _require_free(store: EventStore, name: str | None) -> None:
+    """Sees that a name means one registration only. Raises: UsageError."""
+    for job in _registered(store):
+        if name is not None and job.name == name:
+            message = f"the name {name!r} is that of registration {job.id}: {job.command}"
+            raise UsageError(message, hint=f"take another name, or remove that one first: fmsh on rm {name}")
 
 
 def _list(settings: Settings, *, is_json: bool) -> int:

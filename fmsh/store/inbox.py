@@ -9,6 +9,7 @@ from fmsh.errors import StoreError, StoreMissing, StoreTaken
 from fmsh.store import chain, faults
 from fmsh.store.base import MOVED, Delivery, InboxRow, NewCallback
 from fmsh.store.moving import KeptCallback
+from fmsh.store.outside import OWN_TOPICS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def deliver_news(cursor: Cursor, key: bytes, row: NewInboxRow) -> list[Knock]:
 
 def topic_of_end(dedupe_id: str) -> str:
     """The topic under which jobs are noted that hear of an end; `dedupe_id`: of the row that tells of it."""
-    return f"fmsh.end of {dedupe_id}"
+    return f"{OWN_TOPICS}end of {dedupe_id}"
 
 
 def hear_of_end(cursor: Cursor, job_id: int, of: int) -> bool:

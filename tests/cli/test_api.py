@@ -144,6 +144,8 @@ def test_events_of_topics_are_published_once_for_their_key_and_waited_for(api: A
     status, first = api.ask("POST", "/v1/events/t", {"a": 1}, Idempotency_Key="x")
     assert status == 201 and api.ask("POST", "/v1/events/t", {"a": 1}, Idempotency_Key="x")[1] == first
     api.ask("POST", "/v1/events/t", "two")
+    status, problem = api.ask("POST", "/v1/events/jobs", {"id": 1, "state": "failed"})
+    assert status == 400 and "nobody but fmsh" in problem["detail"]
     _, events = api.ask("GET", "/v1/events/t")
     assert [(event["topic"], event["value"]) for event in events] == [("t", {"a": 1}), ("t", "two")]
     assert api.ask("GET", f"/v1/events/t?after={events[1]['seq']}&wait=10ms")[1] == []

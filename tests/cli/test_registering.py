@@ -24,6 +24,9 @@ def test_a_script_runs_for_every_event_until_it_is_removed(shell: Shell) -> None
     (listed,) = shell.json("on", "list")
     assert (str(listed["id"]), listed["name"], listed["state"]) == (number, "hello", "waiting")
     assert "people" in shell.ok("on", "list")
+    again = shell.run("on", "--name", "hello", "others", shell.script("echo $in\n"))
+    assert again.status == 2 and f"registration {number}" in again.err and "fmsh on rm hello" in again.err
+    assert len(shell.json("jobs", "list", "--all")) == 3, "no job was made for it"
     shell.ok("on", "rm", "hello")
     shell.await_state(int(number), "cancelled")
     assert shell.json("on", "list") == [] and shell.run("on", "rm", "hello").status == 2

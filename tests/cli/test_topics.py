@@ -40,3 +40,13 @@ def test_a_job_hears_of_the_states_of_others_and_not_of_its_own(shell: Shell) ->
     shell.run("-c", "fail x")
     lines = ["sleep 1ms waiting", "sleep 1ms succeeded", "fail x failed"]
     assert [line for line in listener.communicate(timeout=30)[0].splitlines() if "running" not in line] == lines
+
+
+def test_nobody_but_the_store_tells_of_jobs(shell: Shell) -> None:
+    for topic in ("jobs", "fmsh.end of job 1"):
+        refused = shell.run("publish", topic, '{"id": 1, "state": "failed"}')
+        assert refused.status == 2 and "nobody but fmsh itself" in refused.err and "another name" in refused.err
+    caught = "let t = 'jobs'; try { publish $t {id: 1, state: failed} } catch e { print $e.kind $e.message }"
+    assert "topic nobody but fmsh itself" in shell.ok("-c", caught)
+    assert {event["value"]["state"] for event in shell.json("events")} <= {"running", "waiting", "succeeded"}
+    assert shell.run("publish", "", "1").status == shell.run("publish", "a\x1bb", "1").status == 2
