@@ -67,12 +67,16 @@ class Attempt(Record):
 
 
 class Terminal(Record):
-    """The descriptors that a displayed foreground process inherits. `is_tty`: stdin is a terminal that we own."""
+    """The descriptors that a displayed foreground process inherits. `is_tty`: stdin is a terminal that we own.
+
+    `is_stderr_relayed`: its stderr goes through a file of the attempt, so that the end of it is in its error.
+    """
 
     stdin: int
     stdout: int
     stderr: int
     is_tty: bool
+    is_stderr_relayed: bool = False
 
 
 class Done(Record):

@@ -52,7 +52,20 @@ def spooled_outputs(attempt: Attempt) -> tuple[str, ...]:
     """Which outputs go to files."""
     if mode_of(attempt) == "spool":
         return ("out", "err")
-    return ("err",) if attempt.arguments.get("errors") == "capture" else ()
+    return ("err",) if attempt.arguments.get("errors") == "capture" or _is_relayed(attempt) else ()
+
+
+def is_heard(attempt: Attempt) -> bool:
+    """Whether somebody is to hear at once what is written to the file that keeps stderr."""
+    return attempt.terminal is not None and (mode_of(attempt) == "spool" or _is_relayed(attempt))
+
+
+def _is_relayed(attempt: Attempt) -> bool:
+    return (
+        attempt.terminal is not None
+        and attempt.terminal.is_stderr_relayed
+        and attempt.arguments.get("errors") != "capture"
+    )
 
 
 def open_sources(

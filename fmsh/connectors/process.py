@@ -16,8 +16,9 @@ Where an attempt stands is always read from its directory, for a fresh one as fo
     | no     | free         | yes   | held         | its wrapper was killed: wait for the command          |
     | no     | free         | yes   | free         | lost, unless all statuses were written but not moved  |
 
-Three modes: "spool" (a session of its own, outputs into files), "terminal" (a displayed process on our descriptors, in
-a process group of its own) and "tty" (that, and the terminal is handed over). Everything runs in the engine's thread.
+Three modes: "spool" (a session of its own, outputs into files), "terminal" (a displayed process on our descriptors, its
+stderr perhaps through a file, in a process group of its own) and "tty" (on ours, and the terminal is handed over).
+Everything runs in the engine's thread.
 """
 
 from __future__ import annotations
@@ -338,7 +339,7 @@ class ProcessConnector:
         self._watch_wrapper(running)
         self._poll_for_stop(running)
         self._remove_settled()
-        if self._relay is not None and attempt.terminal is not None and running.mode == "spool":
+        if self._relay is not None and descriptors.is_heard(attempt):
             from fmsh.connectors.relay import Relay
 
             running.relay = Relay(f"{running.directory}/err", self._relay)

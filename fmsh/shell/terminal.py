@@ -16,7 +16,18 @@ def terminal_of(display_fd: int) -> Terminal:
     """
     is_tty = os.isatty(0) and owns_terminal() and _is_same_terminal(display_fd)
     stdin = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if os.isatty(0) and not is_tty else 0
-    return Terminal(stdin, display_fd, 2, is_tty)
+    return Terminal(stdin, display_fd, 2, is_tty, is_stderr_relayed=not is_tty and _is_stderr_apart(display_fd))
+
+
+def _is_stderr_apart(display_fd: int) -> bool:
+    """Whether stderr is no terminal, and leads elsewhere than the display: nobody can tell then how the two interleave.
+
+    Only so can what commands say there go through us, and be kept for their errors; else it is as in any shell.
+    """
+    try:
+        return not os.isatty(2) and not os.path.sameopenfile(2, display_fd)
+    except OSError:  # one of them is closed
+        return False
 
 
 def owns_terminal() -> bool:
