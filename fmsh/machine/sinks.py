@@ -27,9 +27,10 @@ def say(machine: Machine, task: Task, text: str, stream: str, beyond: Frame | No
         frame.shown.append([stream, text])
 
 
-def outputs_of_process(machine: Machine, task: Task, *, is_displayed: bool) -> dict[str, Value]:
+def outputs_of_process(machine: Machine, task: Task, mode: str) -> dict[str, Value]:
     """How a process is to be run: `errors` is there where all that it says on stderr is wanted."""
-    is_kept = is_displayed and _destination(machine, task, "out") != (None, "out")
+    is_displayed = _is_displayed(task, mode)
+    is_kept = _is_job_value(machine, task, mode) or _destination(machine, task, "out") != (None, "out")
     arguments = {"output": "display" if is_displayed and not is_kept else "capture"}
     if _destination(machine, task, "err") != (None, "err"):
         arguments["errors"] = "capture"
@@ -45,13 +46,24 @@ def take_output(machine: Machine, task: Task, request: Request, value: Value) ->
         return value
     frame = task.frames[-1]
     mode = frame.code.instructions[frame.pc][4]
-    if mode == "display" or (mode == "tail" and frame.position != "capture"):
+    if _is_displayed(task, mode):
         if value.get("output") and request.arguments["output"] == "capture":
             say(machine, task, value["output"], "out")
-        value = {**value, "output": None}
+        if not _is_job_value(machine, task, mode):
+            value = {**value, "output": None}
     if value.get("errors"):
         say(machine, task, value["errors"], "err")
     return {name: item for name, item in value.items() if name != "errors"}
+
+
+def _is_displayed(task: Task, mode: str) -> bool:
+    """Whether what a process writes is shown; `mode` is that of its instruction."""
+    return mode == "display" or (mode == "tail" and task.frames[-1].position != "capture")
+
+
+def _is_job_value(machine: Machine, task: Task, mode: str) -> bool:
+    """Whether what a displayed process writes is also the value of the job, which somebody asked for."""
+    return machine.facts.is_value_wanted and mode == "tail" and task.frames[-1].position == "show"
 
 
 def owner_of_value(machine: Machine, task: Task, when: str) -> Frame:

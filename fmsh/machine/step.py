@@ -61,9 +61,7 @@ def step_process(machine: Machine, task: Task, frame: Frame, instruction: Instru
     if raise_interrupt(machine, task):
         return
     _op, node, _slot, fn, mode = instruction
-    if mode == "tail":
-        mode = "capture" if frame.position == "capture" else "display"
-    arguments = {**fn(frame.scope), **outputs_of_process(machine, task, is_displayed=mode == "display")}
+    arguments = {**fn(frame.scope), **outputs_of_process(machine, task, mode)}
     machine.ask(task, "process", "run", arguments, node)
 
 

@@ -75,7 +75,7 @@ def _ask(machine: Machine, task: Task, source: Source, *, how: str) -> None:
         connector, operation = arguments.pop("source")
         machine.ask(task, connector, operation, arguments, source.node)
         return
-    arguments |= {**outputs_of_process(machine, task, is_displayed=False), "output": how}
+    arguments |= {**outputs_of_process(machine, task, "capture"), "output": how}
     machine.ask(task, "process", "run", arguments, source.node)
 
 

@@ -96,6 +96,7 @@ class Foreground:
         self.aside: Aside | None = None
         self.left_by = 0
         self._display_fd = 2 if is_json else 1
+        self._is_value_wanted = is_json
         self._signals: list[int] = []
         self._is_cancelled = False
         self._relayed = b""
@@ -145,6 +146,8 @@ class Foreground:
             options["input"] = start.input
         if start.is_held:
             options["hold"] = True
+        if self._is_value_wanted:
+            options["value"] = True
         place = start.place or self.place()
         return NewRun(
             job, start.program, start.arguments, place.environment, place.directory, place.time_zone, options,

@@ -130,6 +130,11 @@ def test_verbose_tells_of_each_step(shell: Shell) -> None:
         ("let x = 1", None),
         ("echo shown; 'text'", "text"),
         ("9007199254740993", 9007199254740993),
+        ("printf 'shown\\n\\n'", "shown"),
+        ("def f() { echo shown; sh -c 'echo shown' }\nf", "shown"),
+        ("echo shown; let x = sh -c 'echo not'; $x", "not"),
+        ("sh -c 'echo shown' || echo never", "shown"),
+        ("for x in [1] { sh -c 'echo shown' }", None),
     ],
 )
 def test_the_value_is_one_json_document_and_the_display_goes_to_stderr(shell: Shell, text: str, value: Any) -> None:
