@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from fmsh.daemon.store_thread import StoreThread
+    from fmsh.daemon.streams import Ending
     from fmsh.store.base import EventStore
     from fmsh.values import Secret, Value
 
@@ -71,8 +72,9 @@ PAGE_HEADERS = {
 class CallbackRoutes:
     """The routes of the public application."""
 
-    def __init__(self, store: StoreThread, *, body_bytes_max: int, reveal: Reveal) -> None:
+    def __init__(self, store: StoreThread, *, body_bytes_max: int, reveal: Reveal, ending: Ending) -> None:
         self._store = store
+        self._ending = ending
         self._body_bytes_max = body_bytes_max
         self._reveal = reveal
         self._deliveries = Deliveries(store)
@@ -130,6 +132,10 @@ class CallbackRoutes:
             data_json = await self._store.call(lambda store: store.reply_to(request_id))
             if data_json is not None:
                 return reply_response(wire.decode(data_json))
+            if self._ending.is_near:  # a repeat is no second request: it waits for the answer to the first
+                raise Problem(
+                    503, "the job has the request; send it again for the answer", headers={"Retry-After": "1"}
+                )
             left_s = until_s - time.monotonic()
             if left_s <= 0:
                 raise Problem(504, f"the job has the request, and did not answer within {REPLY_WAIT_S:.0f} s")
@@ -151,9 +157,9 @@ class HostGuard:
             await self._app(scope, receive, send)
 
 
-def public_app(store: StoreThread, *, body_bytes_max: int, reveal: Reveal) -> ASGIApp:
+def public_app(store: StoreThread, *, body_bytes_max: int, reveal: Reveal, ending: Ending) -> ASGIApp:
     """Makes the application that everybody may call."""
-    routes = CallbackRoutes(store, body_bytes_max=body_bytes_max, reveal=reveal)
+    routes = CallbackRoutes(store, body_bytes_max=body_bytes_max, reveal=reveal, ending=ending)
     app = Starlette(
         routes=[Route("/cb/{token}", routes.answer, methods=["GET", "POST", "PUT"])],
         exception_handlers={HTTPException: answer_http_exception, Exception: answer_fault},

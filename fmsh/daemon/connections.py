@@ -73,6 +73,12 @@ class ConnectionTable:
             if not ours:
                 del self._by_peer[peer]
 
+    def abort_all(self) -> None:
+        """Ends all connections, whatever they are at."""
+        for ours in list(self._by_peer.values()):
+            for connection in list(ours):
+                connection.transport.abort()
+
     def _evict_one(self, peer: str) -> bool:
         for connection in self._by_peer[peer]:
             if not connection.is_answering:
@@ -151,6 +157,13 @@ class GuardedProtocol(H11Protocol):
         self.table.forget(self, self.peer)
         if self.is_admitted:
             super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """Ends the connection as soon as its answer is complete; one whose request is not whole, at once."""
+        if self.cycle is not None and not self._has_whole_request():
+            self.transport.close()
+        else:
+            super().shutdown()
 
     def _has_whole_request(self) -> bool:
         return self.conn.their_state in (h11.DONE, h11.MUST_CLOSE)

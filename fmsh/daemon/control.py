@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from fmsh.daemon.metrics import Metrics
     from fmsh.daemon.starting import Starting
     from fmsh.daemon.store_thread import StoreThread
+    from fmsh.daemon.streams import Ending
 
 
 class Whereabouts(Record):
@@ -53,10 +54,11 @@ class ControlRoutes:
         whereabouts: Callable[[], Whereabouts],
         on_stop: Callable[[], None],
         metrics: Metrics,
+        ending: Ending,
         starting: Starting | None = None,
     ) -> None:
         self._metrics = metrics
-        self._others = [*JobRoutes(store, starting).operations(), *MessageRoutes(store).operations()]
+        self._others = [*JobRoutes(store, ending, starting).operations(), *MessageRoutes(store, ending).operations()]
         self._store = store
         self._whereabouts = whereabouts
         self._on_stop = on_stop

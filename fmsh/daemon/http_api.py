@@ -22,6 +22,7 @@ from fmsh.daemon.control import ControlRoutes, Whereabouts, control_app
 from fmsh.daemon.metrics import Metrics
 from fmsh.daemon.sockets import Address, ControlSocket, address_of, listen_tcp, parse_address
 from fmsh.daemon.store_thread import StoreThread
+from fmsh.daemon.streams import Ending
 from fmsh.daemon.tokens import TokenGuard
 from fmsh.errors import DaemonError
 from fmsh.record import Record
@@ -43,6 +44,7 @@ LISTEN_SETTING = "listen"
 LOOPBACK_NAMES = frozenset(("localhost", "127.0.0.1", "::1"))
 START_TIMEOUT_S = 20.0
 LISTEN_AGAIN_S = 1.0
+THREAD_GRACE_S = 0.5  # for the thread to end after the last connection
 HEADER_BYTES_MAX = 32 << 10
 
 
@@ -81,9 +83,12 @@ class HttpServer:
         self._on_stop = on_stop
         self._control: ControlSocket | None = None
         self._servers: list[_StartingServer] = []
+        self._tables: list[ConnectionTable] = []
         self._thread: threading.Thread | None = None
         self._store: StoreThread | None = None
         self._wake: Callable[[], object] | None = None
+        self._ending = Ending()
+        self._grace_s = 0.0
         self.address: Address | None = None  # where callbacks arrive; None while that cannot be
         self.listen_problem: DaemonError | None = None
 
@@ -115,17 +120,21 @@ class HttpServer:
             raise
         self._serve(self._store, listener, self._control)
 
+    def expect_stop(self) -> None:
+        """Has all who wait here answered at once. New requests are still taken. To be called from anywhere."""
+        self._ending.is_near = True
+
     def stop(self, grace_s: float) -> None:
         """Stops listening, lets requests end for at most `grace_s`, and closes everything."""
-        for server in self._servers:
-            server.config.timeout_graceful_shutdown = max(1, int(grace_s))
+        self.expect_stop()
+        self._grace_s = grace_s
         if self._wake is not None:
             self._wake()
         if self._thread is not None:
-            self._thread.join(grace_s)
+            self._thread.join(grace_s + THREAD_GRACE_S)
             for server in self._servers:
                 server.force_exit = True
-            self._thread.join(1.0)
+            self._thread.join(THREAD_GRACE_S)
             self._thread = None
         self._close()
 
@@ -141,20 +150,25 @@ class HttpServer:
         return listener
 
     def _serve(self, store: StoreThread, listener: socket.socket | None, control: ControlSocket) -> None:
-        callbacks = public_app(store, body_bytes_max=self._settings.body_bytes_max, reveal=self._reveal)
+        callbacks = public_app(
+            store, body_bytes_max=self._settings.body_bytes_max, reveal=self._reveal, ending=self._ending
+        )
         routes = ControlRoutes(
             store,
             whereabouts=self._whereabouts,
             on_stop=self._on_stop,
             metrics=self._metrics,
+            ending=self._ending,
             starting=self._starting,
         )
         own = control_app(routes)
         public = HostGuard(TokenGuard(own, callbacks, store), hosts=self._hosts)
         started = threading.Semaphore(0)
+        self._tables = [ConnectionTable(self._settings.limits) for _ in range(2)]
+        apps: tuple[tuple[str, ASGIApp], ...] = (("control", own), ("public", public))
         self._servers = [
-            _StartingServer(_config(self._metrics.watch(app, side), self._settings.limits), started)
-            for side, app in (("control", own), ("public", public))
+            _StartingServer(_config(self._metrics.watch(app, side), table), started)
+            for (side, app), table in zip(apps, self._tables, strict=True)
         ]
         arguments = (store, control.listener, listener, started)
         self._thread = threading.Thread(target=self._run, args=arguments, name="http", daemon=True)
@@ -178,7 +192,9 @@ class HttpServer:
             self._wake = lambda: loop.is_closed() or loop.call_soon_threadsafe(stopping.set)
             own, public = self._servers
             own.stopping = public.stopping = stopping
+            ending = asyncio.create_task(self._end_late_ones(stopping))
             await asyncio.gather(own.serve([control]), self._serve_public(store, public, listener, stopping))
+            ending.cancel()
 
         try:
             asyncio.run(serve_all())
@@ -196,6 +212,13 @@ class HttpServer:
                 listener = self._listen(await store.call(lambda events: events.setting(LISTEN_SETTING)))
         if listener is not None:
             await server.serve([listener])
+
+    async def _end_late_ones(self, stopping: asyncio.Event) -> None:
+        """Ends the connections whose requests have not ended in time; uvicorn would make faults of them."""
+        await stopping.wait()
+        await asyncio.sleep(self._grace_s)
+        for table in self._tables:
+            table.abort_all()
 
     def _hosts(self) -> frozenset[str]:
         names = set() if self.address is None else {self.address.host.lower()}
@@ -242,11 +265,11 @@ class _StartingServer(uvicorn.Server):
         self._said_started.release()
 
 
-def _config(app: ASGIApp, limits: ConnectionLimits) -> uvicorn.Config:
+def _config(app: ASGIApp, table: ConnectionTable) -> uvicorn.Config:
     """Configures uvicorn: our protocol, nothing logged but faults (a path holds a token), no headers believed."""
     return uvicorn.Config(
         app,
-        http=GuardedProtocol.for_table(ConnectionTable(limits)),
+        http=GuardedProtocol.for_table(table),
         loop="asyncio",
         ws="none",
         lifespan="off",

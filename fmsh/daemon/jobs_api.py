@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from fmsh.daemon.starting import Starting
     from fmsh.daemon.store_thread import StoreThread
+    from fmsh.daemon.streams import Ending
     from fmsh.store.base import EventStore, Job
 
 LIMIT, LIMIT_MAX, OFFSET_MAX = 100, 1000, 10**6
@@ -63,8 +64,9 @@ VERBS = {"cancel": acting.cancel, "pause": acting.pause, "resume": acting.resume
 
 
 class JobRoutes:
-    def __init__(self, store: StoreThread, starting: Starting | None) -> None:
+    def __init__(self, store: StoreThread, ending: Ending, starting: Starting | None) -> None:
         self._store = store
+        self._ending = ending
         self._starting = starting
 
     def operations(self) -> list[Operation]:
@@ -183,7 +185,7 @@ class JobRoutes:
             job = find_job(store, id)
             return documents.has_ended(job), documents.whole_document(store, job)
 
-        _, shown = await until(lambda: self._ask(look), lambda found: found[0], wait_s)
+        _, shown = await until(lambda: self._ask(look), lambda found: found[0], wait_s, self._ending)
         return answer(shown)
 
     async def events(self, request: Request) -> Response:
@@ -203,7 +205,7 @@ class JobRoutes:
             return found, now is None or (documents.has_ended(now) and last >= now.head)
 
         if is_stream_wanted(request):
-            return stream(lambda after: self._ask(lambda store: read(store, after)), after, "type")
+            return stream(lambda after: self._ask(lambda store: read(store, after)), after, "type", self._ending)
         found, _ = await self._ask(lambda store: read(store, after))
         return answer(found)
 

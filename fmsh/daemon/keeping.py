@@ -46,6 +46,10 @@ class Keeper:
     def start(self) -> None:
         self._thread.start()
 
+    def expect_stop(self) -> None:
+        """Begins nothing more. To be called from anywhere."""
+        self._is_stopping.set()
+
     def stop(self, within_s: float) -> None:
         """Ends after the transaction that is under way."""
         self._is_stopping.set()

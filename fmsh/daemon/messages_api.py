@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from fmsh.daemon.store_thread import StoreThread
+    from fmsh.daemon.streams import Ending
     from fmsh.store.base import EventStore
     from fmsh.store.outside import LeasedCall, TopicEvent
     from fmsh.values import Value
@@ -46,8 +47,9 @@ CALL = {"$ref": "#/components/schemas/Call"}
 
 
 class MessageRoutes:
-    def __init__(self, store: StoreThread) -> None:
+    def __init__(self, store: StoreThread, ending: Ending) -> None:
         self._store = store
+        self._ending = ending
 
     def operations(self) -> list[Operation]:
         key = Parameter("Idempotency-Key", "publishes one event only", place="header")
@@ -144,8 +146,8 @@ class MessageRoutes:
             async def more(after: int) -> tuple[list[dict[str, Any]], bool]:
                 return [event_document(each) for each in await self._ask(lambda store: read(store, after))], False
 
-            return stream(more, after, None)
-        found = await until(lambda: self._ask(lambda store: read(store, after)), bool, seconds(request, "wait", 0.0))
+            return stream(more, after, None, self._ending)
+        found = await self._until(lambda store: read(store, after), bool, request)
         return answer([event_document(each) for each in found])
 
     # -- functions
@@ -156,7 +158,7 @@ class MessageRoutes:
         def lease(store: EventStore) -> LeasedCall | None:
             return store.lease_call(name, now_ms=_now_ms(), lease_ms=lease_ms)
 
-        leased = await until(lambda: self._ask(lease), lambda found: found is not None, seconds(request, "wait", 0.0))
+        leased = await self._until(lease, lambda found: found is not None, request)
         if leased is None:
             return answer(None, 204)
         return answer(
@@ -195,6 +197,10 @@ class MessageRoutes:
         if not await self._ask(lambda store: store.beat_call(id, attempt=attempt, until_ms=until_ms)):
             raise Problem(409, "the call is over, or another worker has it")
         return answer({"deadline": _timestamp(until_ms)})
+
+    async def _until(self, ask: Callable[[EventStore], Any], is_it: Callable[[Any], bool], request: Request) -> Any:
+        """Asks until it is there, for as long as the request wants to wait."""
+        return await until(lambda: self._ask(ask), is_it, seconds(request, "wait", 0.0), self._ending)
 
     async def _ask(self, ask: Callable[[EventStore], Any]) -> Any:
         try:

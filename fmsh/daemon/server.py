@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from fmsh.errors import StoreError
     from fmsh.settings import Settings
 
-STOP_GRACE_S = 1.0
+STOP_GRACE_S = 0.3  # for requests that are being answered; those that wait were told when the jobs were
 SWITCH_INTERVAL_S = 0.0005  # so that a job that only computes does not keep the HTTP server waiting; Python has 5 ms
 LOG_BYTES_MAX = 4 << 20
 LOG_FILES_MAX = 3
@@ -80,14 +80,14 @@ def run(settings: Settings) -> int:
 
     def stop() -> None:
         stopping.set()
+        assert server is not None
+        server.expect_stop()
+        keeper.expect_stop()
         assembly.engine.wake()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         stop()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     http_settings = HttpSettings(settings.socket_path, fmsh.__version__, settings.listen, settings.public_url)
     server = HttpServer(
         settings=http_settings,
@@ -97,6 +97,9 @@ def run(settings: Settings) -> int:
         starting=Starting(assembly, umask),
     )
     keeper = Keeper(assembly.store.reopen, settings.fx_directory, log.write)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     is_outdated = False
     try:
         server.start()
@@ -112,7 +115,7 @@ def run(settings: Settings) -> int:
         log.write("failed", message=error.message, hint=error.hint)
         raise
     finally:
-        keeper.stop(STOP_GRACE_S / 2)
+        keeper.stop(STOP_GRACE_S)
         server.stop(STOP_GRACE_S)
         assembly.close()
         log.write("stopped")

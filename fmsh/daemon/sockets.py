@@ -14,6 +14,7 @@ import fcntl
 import os
 import socket
 import stat
+import time
 from contextlib import contextmanager
 
 from fmsh.errors import DaemonError
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 BACKLOG = 1024  # more than the connections that one peer may hold, so that a burst queues instead of failing
 SOCKET_PATH_MAX = 100  # sun_path has 104 bytes on some systems, 108 on others
 LOCK_SUFFIX = ".lock"
+ENDING_S_MAX = 3.0  # a daemon ends within 2 s of being asked
+POLL_S = 0.02
 FREE_PORTS = range(17_000, 30_000)  # outgoing connections use 32768 and up on Linux, 49152 and up elsewhere
 FREE_PORT_TRIES = 40
 
@@ -106,7 +109,7 @@ class ControlSocket:
     def __init__(self, path: str) -> None:
         """Binds it. Raises: DaemonError when a daemon listens there already, or the place is not private."""
         self.path = path
-        self._lock_fd = _lock_beside(path)
+        self._lock_fd = _lock_beside(path, wait_s=ENDING_S_MAX)
         try:
             _remove_stale(path)
             self.listener = _bind_privately(path)
@@ -175,7 +178,8 @@ def short_path(path: str) -> Iterator[str]:
         os.close(fd)
 
 
-def _lock_beside(path: str) -> int:
+def _lock_beside(path: str, *, wait_s: float = 0.0) -> int:
+    """Takes the lock. Waits for a daemon that takes no connections any more, for it is about to give the lock up."""
     directory = os.path.dirname(path)
     try:
         os.makedirs(directory, 0o700, exist_ok=True)
@@ -187,12 +191,29 @@ def _lock_beside(path: str) -> int:
         fd = os.open(path + LOCK_SUFFIX, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as fault:
         raise DaemonError(f"cannot listen on {path}: {fault}", hint="Set FMSH_RUNTIME_DIR.") from fault
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(fd)
-        raise DaemonError(f"a daemon is already listening on {path}", hint="`fmsh daemon status` shows it.") from None
-    return fd
+    give_up_at = time.monotonic() + wait_s
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= give_up_at or _is_listened_to(path):
+                os.close(fd)
+                hint = "`fmsh daemon status` shows it."
+                raise DaemonError(f"a daemon is already listening on {path}", hint=hint) from None
+            time.sleep(POLL_S)
+        else:
+            return fd
+
+
+def _is_listened_to(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(ENDING_S_MAX)
+        try:
+            with short_path(path) as short:
+                probe.connect(short)
+        except OSError:
+            return False
+    return True
 
 
 def _remove_stale(path: str) -> None:

@@ -1,4 +1,7 @@
-"""Long polls and server-sent events over the store: what is new is looked for, first soon and then less often."""
+"""Long polls and server-sent events over the store: what is new is looked for, first soon and then less often.
+
+Who waits when the server ends is answered at once, as if the time were over; a stream ends, and can be gone on with.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +25,24 @@ POLL_S, POLL_S_MAX, POLL_GROWTH = 0.005, 0.25, 1.5
 SILENCE_S_MAX = 15.0  # then a comment says that the stream lives, so that nothing between us cuts it
 
 
-async def until(look: Callable[[], Awaitable[Found]], is_it: Callable[[Found], bool], wait_s: float) -> Found:
+class Ending:
+    """Whether the server is about to end; set by anybody, and looked at by all who wait."""
+
+    __slots__ = ("is_near",)
+
+    def __init__(self) -> None:
+        self.is_near = False
+
+
+async def until(
+    look: Callable[[], Awaitable[Found]], is_it: Callable[[Found], bool], wait_s: float, ending: Ending
+) -> Found:
     """Looks until it is there, or the time is over; gives what it saw last."""
     pause_s, until_s = POLL_S, time.monotonic() + wait_s
     while True:
         found = await look()
         left_s = until_s - time.monotonic()
-        if is_it(found) or left_s <= 0:
+        if is_it(found) or left_s <= 0 or ending.is_near:
             return found
         await asyncio.sleep(min(pause_s, left_s))
         pause_s = min(pause_s * POLL_GROWTH, POLL_S_MAX)
@@ -45,7 +59,10 @@ def last_id(request: Request) -> int:
 
 
 def stream(
-    read: Callable[[int], Awaitable[tuple[list[dict[str, Any]], bool]]], after: int, type_field: str | None
+    read: Callable[[int], Awaitable[tuple[list[dict[str, Any]], bool]]],
+    after: int,
+    type_field: str | None,
+    ending: Ending,
 ) -> StreamingResponse:
     """Streams documents with a `seq`. `read(after)` gives those after one, and whether these were the last."""
 
@@ -57,7 +74,7 @@ def stream(
                 seq = each["seq"]
                 kind = f"event: {each[type_field]}\n" if type_field is not None else ""
                 yield f"id: {seq}\n{kind}data: {plain_json(each)}\n\n"
-            if is_over:
+            if is_over or ending.is_near:
                 return
             if found:
                 pause_s, said_s = POLL_S, time.monotonic()

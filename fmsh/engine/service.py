@@ -28,7 +28,7 @@ OWNER_POLL_S = 1.0  # where a process cannot be watched
 ALONE_POLL_S = 60.0  # while no other process is known to hold a lease
 IDLE_CHECK_S = 0.5
 IDLE_S = 1.0  # what waits longer than this leaves the memory; what comes sooner finds the job loaded
-STOP_PATIENCE_S = 1.5  # of the 2 s that stopping may take
+STOP_PATIENCE_S = 1.2  # of the 2 s that stopping may take, with what others do after us
 
 
 class Service:
