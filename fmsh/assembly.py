@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from fmsh.connectors.base import Attempt, AttemptId, Connector, Terminal
     from fmsh.connectors.callback import Address
+    from fmsh.connectors.http_answer import Progress
     from fmsh.connectors.process import ProcessConnector
     from fmsh.errors import StoreError
     from fmsh.lang.checking import Checked
@@ -258,9 +259,9 @@ class Assembly:
     """One store, one loop, one engine.
 
     `callback_url` gives the base of callback addresses once our own listener is bound; it raises ConnectorError where
-    that cannot be. `wrap` may put something around a connector that sees its attempts, such as a progress line. `relay`
-    hears what captured processes say on their stderr. `umask` is for the processes of jobs that have none.
-    `on_question` is told of a job that asks a person something.
+    that cannot be. `wrap` may put something around a connector that sees its attempts, such as an account of them.
+    `relay` hears what captured processes say on their stderr. `umask` is for the processes of jobs that have none.
+    `on_question` is told of a job that asks a person something, `on_file` of a file that goes up or down by HTTP.
     """
 
     def __init__(
@@ -278,8 +279,10 @@ class Assembly:
         relay: Callable[[bytes], object] | None = None,
         umask: int | None = None,
         on_question: Callable[[int], None] | None = None,
+        on_file: Callable[[str, Progress], object] | None = None,
     ) -> None:
         self._on_question = on_question
+        self._on_file = on_file
         self.settings = settings
         self.store = SqliteStore.open(settings.state_directory, kind=kind)
         self.loop = Loop()
@@ -381,7 +384,7 @@ class Assembly:
     def _http(self) -> Connector:
         from fmsh.connectors.http_request import HttpConnector
 
-        return HttpConnector(self.secrets.reveal, self.secrets.sealer)
+        return HttpConnector(self.secrets.reveal, self.secrets.sealer, on_file=self._on_file)
 
     def _callback(self) -> Connector:
         from fmsh.connectors.callback import CallbackConnector

@@ -69,7 +69,9 @@ class Attempt(Record):
 class Terminal(Record):
     """The descriptors that a displayed foreground process inherits. `is_tty`: stdin is a terminal that we own.
 
-    `is_stderr_relayed`: its stderr goes through a file of the attempt, so that the end of it is in its error.
+            `is_stderr_relayed`: its stderr goes through a file of the attempt, so that the end of it is in its error.
+    =======
+        `clear` makes room for what it writes; it is to be called before the process starts.
     """
 
     stdin: int
@@ -77,6 +79,7 @@ class Terminal(Record):
     stderr: int
     is_tty: bool
     is_stderr_relayed: bool = False
+    clear: Callable[[], object] | None = None
 
 
 class Done(Record):

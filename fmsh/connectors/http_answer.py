@@ -59,10 +59,16 @@ class Answer(Record):
 
 
 class Progress:
-    """How far an attempt came: whether a server may have seen a request, and the status of an answer that began."""
+    """How far an attempt came: whether a server may have seen a request, and the status of an answer that began.
+
+    Of a file that goes up or down, how many bytes have gone, and of how many (None: nobody knows).
+    """
 
     was_sent = False
     status: int | None = None
+    bytes_done = 0
+    bytes_all: int | None = None
+    is_over = False
 
 
 class Policy(Record):

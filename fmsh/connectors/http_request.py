@@ -31,10 +31,10 @@ from fmsh.values import Duration, Raised, raised
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from fmsh.connectors.base import Attempt, Outcome, Post
-    from fmsh.connectors.http_answer import Answer, Policy
+    from fmsh.connectors.http_answer import Answer, Policy, Progress
     from fmsh.connectors.http_message import Outgoing
     from fmsh.connectors.http_save import Download
     from fmsh.connectors.http_stream import ValueStream
@@ -104,7 +104,7 @@ class Exchange:
         with self._lock:
             if self._is_answered:
                 return False
-            self._is_answered = True
+            self._is_answered = self.line.is_over = True
         if outcome is not None:
             self.post(self.id, outcome)
         return True
@@ -123,14 +123,20 @@ class Exchange:
 class HttpConnector:
     """Sends requests. `reveal` gives the text of a secret, `sealer` what makes one of a text in any thread.
 
-    Both are called in `start`, in the caller's thread.
+    Both are called in `start`, in the caller's thread; so is `on_file`, for each attempt that moves a file, with its
+    name and its progress.
     """
 
     def __init__(
-        self, reveal: Callable[[Secret], str], sealer: Callable[[], Seal], transport: Transport | None = None
+        self,
+        reveal: Callable[[Secret], str],
+        sealer: Callable[[], Seal],
+        transport: Transport | None = None,
+        on_file: Callable[[str, Progress], object] | None = None,
     ) -> None:
         self._reveal = reveal
         self._sealer = sealer
+        self._on_file = on_file
         self._transport = transport or Transport()
         self._exchanges: dict[AttemptId, Exchange] = {}
         self._lock = Lock()
@@ -161,6 +167,8 @@ class HttpConnector:
             self._exchanges[attempt.id] = exchange
         if exchange.stream is not None:
             return Thread(target=self._run_stream, args=(exchange,), name="fmsh-http-stream", daemon=True).start()
+        if exchange.streams and self._on_file is not None:
+            self._on_file(_file_name(attempt.arguments), exchange.line)
         return self._work.put(exchange)
 
     def read(self, id: AttemptId, position: Value) -> None:
@@ -337,6 +345,12 @@ def _download(attempt: Attempt) -> Download | None:
     from fmsh.connectors.http_save import Download
 
     return Download(attempt)
+
+
+def _file_name(arguments: Mapping[str, Value]) -> str:
+    """What to call the file that goes up or down."""
+    path = arguments.get("save") or arguments.get("file")
+    return str(path).rpartition("/")[2] if path is not None else "files"
 
 
 def _stream(attempt: Attempt, exchange: Exchange) -> ValueStream:

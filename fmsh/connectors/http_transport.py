@@ -318,6 +318,7 @@ def _converse(
         is_saved = sink is not None and 200 <= response.status < 300
         if sink is not None and is_saved:
             sink.begin(headers)
+            line.bytes_done, line.bytes_all = 0, response.length
             body = _pass_on(response, line, sink)
         else:
             body = _read_body(response, line)
@@ -354,9 +355,11 @@ def _send(connection: _Connection, outgoing: Outgoing, line: Line, proxy: Url | 
     try:
         connection.endheaders(whole)
         if body is not None and whole is None:
+            line.bytes_done, line.bytes_all = 0, body.length
             for chunk in body.chunks():
                 line.arm()
                 connection.send(chunk)
+                line.bytes_done += len(chunk)
                 line.moved()
     except (BrokenPipeError, ConnectionResetError):
         # A server may answer (413, say) and close before it has read all; its answer may still be there to be read.
@@ -376,6 +379,7 @@ def _read_body(response: Response, line: Line) -> bytes:
 
 def _pass_on(response: Response, line: Line, sink: Sink) -> bytes:
     for piece in _pieces(response, line, is_live=sink.is_live):
+        line.bytes_done += len(piece)
         sink.write(piece)
     return b""
 

@@ -75,6 +75,9 @@ class Dispatcher:
             worker.post(id, Failed(error_value("unsupported", message)))
             return
         environment, directory = worker.machine.task_environment(request.step)
+        terminal = self._terminal if flight.is_terminal or self._needs_descriptors(worker, request) else None
+        if terminal is not None and terminal.clear is not None:
+            terminal.clear()
         attempt = Attempt(
             id,
             worker.uid,
@@ -86,7 +89,7 @@ class Dispatcher:
             flight.requested_at_ms,
             flight.is_resumed,
             request.is_once,
-            self._terminal if flight.is_terminal or self._needs_descriptors(worker, request) else None,
+            terminal,
             worker.umask,
             _chain_maker(worker, request) if flight.is_streamed else None,
             flight.position,

@@ -33,6 +33,11 @@ class Asker:
         self._told: set[str] = set()
         self._is_watching = False
 
+    @property
+    def is_asking(self) -> bool:
+        """Whether a question stands at the terminal."""
+        return self._asked is not None
+
     def expect(self, job_id: int) -> None:
         """A job has a question: it will wait for the answer as soon as that is recorded."""
         self._job_id = job_id

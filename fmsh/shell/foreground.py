@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from fmsh.connectors.base import AttemptId, Connector
+    from fmsh.connectors.http_answer import Progress
     from fmsh.engine.engine import Ended
     from fmsh.engine.sessions import SessionLine
     from fmsh.engine.worker import Worker
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from fmsh.settings import Settings
     from fmsh.shell.aside import Aside
     from fmsh.shell.asking import Asker
+    from fmsh.shell.progress import ProgressLine
     from fmsh.store.base import NewProgram
     from fmsh.values import Secret, Value
 
@@ -97,6 +99,8 @@ class Foreground:
         self.left_by = 0
         self._display_fd = 2 if is_json else 1
         self._is_value_wanted = is_json
+        self._progress: ProgressLine | None = None
+        has_progress = not is_json and wrap is None and terminal.takes_passing_lines(self._display_fd)
         self._signals: list[int] = []
         self._is_cancelled = False
         self._relayed = b""
@@ -105,13 +109,14 @@ class Foreground:
             kind="shell",
             callback_url=self._callback_url,
             display=self._display,
-            terminal=terminal.terminal_of(self._display_fd),
+            terminal=terminal.terminal_of(self._display_fd, self._clear),
             report=self._report,
             stalled=self._stalled,
             wrap=wrap,
             on_stopped=self._on_stopped,
             relay=self._relay,
             on_question=self._on_question,
+            on_file=self._on_file if has_progress else None,
         )
         self._asker: Asker | None = None
         self.engine = self.assembly.engine
@@ -207,6 +212,8 @@ class Foreground:
     def _rest(self, handlers: dict[int, Handler]) -> None:
         if self._asker is not None:
             self._asker.leave()
+        if self._progress is not None:
+            self._progress.leave()
         for number, handler in handlers.items():
             signal.signal(number, handler)
 
@@ -238,6 +245,19 @@ class Foreground:
 
             self._asker = Asker(self.engine, self._say)
         self._asker.expect(job_id)
+
+    def _on_file(self, name: str, progress: Progress) -> None:
+        if self._progress is None:
+            from fmsh.shell.progress import ProgressLine
+
+            self._progress = ProgressLine(self.assembly.loop, self._has_terminal)
+        self._progress.add(name, progress)
+
+    def _has_terminal(self) -> bool:
+        """Whether neither a program nor a question has it."""
+        if self._asker is not None and self._asker.is_asking:
+            return False
+        return terminal.owns_terminal(2) and not any(worker.terminals for worker in self.engine.workers.values())
 
     # -- signals
 
@@ -329,6 +349,10 @@ class Foreground:
 
     # -- showing
 
+    def _clear(self) -> None:
+        if self._progress is not None:
+            self._progress.erase()
+
     def was_shown(self, stderr: str) -> bool:
         """Whether what a command said on stderr was shown while it ran."""
         return stderr.strip().encode("utf-8", "surrogateescape") in self._relayed
@@ -336,6 +360,7 @@ class Foreground:
     def _display(self, text: str, stream: str, value: Value) -> None:
         if self.left_by == signal.SIGPIPE and stream == "out":
             return
+        self._clear()
         if type(value) in DRAWN and os.isatty(2 if stream == "err" else self._display_fd):
             from fmsh.render.values import display_text
 
@@ -348,6 +373,7 @@ class Foreground:
                 self._signals.append(signal.SIGPIPE)
 
     def _relay(self, data: bytes) -> None:
+        self._clear()
         self._relayed = (self._relayed + data)[-RELAYED_KEPT_BYTES:]
         try:
             terminal.write(2, data)
@@ -367,6 +393,7 @@ class Foreground:
         self._say("fmsh: going on\n" if error is None else f"fmsh: waiting, nothing is lost: {error.message}\n")
 
     def _say(self, text: str) -> None:
+        self._clear()
         try:
             terminal.write(2, text.encode())
         except OSError:

@@ -7,16 +7,21 @@ import os
 from fmsh.connectors.base import Terminal
 from fmsh.errors import FmshError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-def terminal_of(display_fd: int) -> Terminal:
-    """Says which descriptors displayed processes get.
+
+def terminal_of(display_fd: int, clear: Callable[[], object] | None = None) -> Terminal:
+    """Says which descriptors displayed processes get. `clear` makes room for what they write.
 
     They own the terminal only if they also write to it: `fmsh -c make | less` leaves it to `less`. Without it they do
     not read it either, for that would stop them: they read nothing.
     """
     is_tty = os.isatty(0) and owns_terminal() and _is_same_terminal(display_fd)
     stdin = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if os.isatty(0) and not is_tty else 0
-    return Terminal(stdin, display_fd, 2, is_tty, is_stderr_relayed=not is_tty and _is_stderr_apart(display_fd))
+    is_relayed = not is_tty and _is_stderr_apart(display_fd)
+    return Terminal(stdin, display_fd, 2, is_tty, is_stderr_relayed=is_relayed, clear=clear)
 
 
 def _is_stderr_apart(display_fd: int) -> bool:
@@ -30,12 +35,17 @@ def _is_stderr_apart(display_fd: int) -> bool:
         return False
 
 
-def owns_terminal() -> bool:
-    """Whether we are in the foreground of the terminal that is our standard input."""
+def owns_terminal(fd: int = 0) -> bool:
+    """Whether we are in the foreground of the terminal that a descriptor is."""
     try:
-        return os.tcgetpgrp(0) == os.getpgrp()
+        return os.tcgetpgrp(fd) == os.getpgrp()
     except OSError:
         return False
+
+
+def takes_passing_lines(display_fd: int) -> bool:
+    """Whether a line may be drawn on stderr that goes away: at a terminal that is ours, and not that of a pager."""
+    return owns_terminal(2) and os.isatty(display_fd) and os.environ.get("TERM") not in ("dumb", "")
 
 
 def _is_same_terminal(fd: int) -> bool:

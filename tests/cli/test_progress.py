@@ -1,0 +1,106 @@
+"""The line that tells how far a file is that is streamed up or down."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cli.screen import Screen
+from tests.cli.shell import Shell, until
+from tests.connectors.http_server import Server, answer
+
+HALF = 512 * 1024  # whole pieces, as they are read
+UPLOAD_BYTES = 30_000_000  # more than sockets hold
+LONG_ENOUGH_S = 0.8  # for the line to come
+
+
+class Held:
+    """A server that moves half of a file, and the rest when it is let go."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.file = b"x" * 2 * HALF
+        head = answer(200, self.file)[: -len(self.file)]
+
+        def send(connection: socket.socket) -> None:
+            connection.sendall(head + self.file[:HALF])
+            self.go.wait()
+            connection.sendall(self.file[HALF:])
+
+        self.server = Server(send)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        self.upload_url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._take, daemon=True).start()
+
+    def _take(self) -> None:
+        """Reads the body of one request, but not before it may."""
+        try:
+            connection, _ = self._listener.accept()
+        except OSError:
+            return
+        self.go.wait()
+        reader = connection.makefile("rb")
+        while reader.readline().strip():
+            pass
+        reader.read(UPLOAD_BYTES)
+        connection.sendall(answer(200, "taken", "text/plain"))
+        connection.close()
+
+    def close(self) -> None:
+        self.go.set()
+        self.server.close()
+        self._listener.close()
+
+
+@pytest.fixture
+def held() -> Iterator[Held]:
+    held = Held()
+    yield held
+    held.close()
+
+
+def test_a_download_is_told_of_while_it_lasts(shell: Shell, held: Held) -> None:
+    script = f"printf first; GET {held.server.url} --save big.iso; echo done"
+    at = Screen(shell, "-c", script)
+    shown = at.see(r"^big\.iso  \[#{10,15}-{10,15}\] +50%  524 KB of 1\.05 MB")
+    assert shown.split("\n")[0] == "first"
+    held.go.set()
+    assert at.see("^done$") == "first\ndone"
+    until(lambda: not at.child.isalive(), "its end")
+    assert (shell.directory / "big.iso").read_bytes() == held.file
+
+
+def test_an_upload_and_what_is_shown_beside_it(shell: Shell, held: Held) -> None:
+    (shell.directory / "up.bin").write_bytes(bytes(UPLOAD_BYTES))
+    script = f"""
+      let sent = spawn {{ PUT {held.upload_url} --file up.bin }}
+      sleep 1s
+      print said
+      printf written
+      await $sent
+    """
+    at = Screen(shell, "-c", script, columns=100)
+    at.see(r"^up\.bin  \[#*-+\]  +\d+%  .* of 30\.0 MB")
+    at.see(r"\Asaid\nwritten\nup\.bin ")
+    held.go.set()
+    assert at.see("^taken$") == "said\nwritten\ntaken"
+
+
+def test_it_is_not_shown_without_a_terminal_nor_in_json(shell: Shell) -> None:
+    def send(connection: socket.socket) -> None:
+        data = answer(200, b"x" * 100)
+        connection.sendall(data[:-50])
+        threading.Event().wait(LONG_ENOUGH_S)
+        connection.sendall(data[-50:])
+
+    server = Server(send)
+    script = f"GET {server.url} --save f"
+    piped = shell.start("-c", script)
+    at = shell.terminal("--json", "-c", script)
+    assert "\r\x1b[K" not in at.read() and "f  [" not in str(at.before)
+    assert piped.communicate() == ("", "")
+    server.close()
