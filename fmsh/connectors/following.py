@@ -17,6 +17,7 @@ import os
 
 from fmsh.connectors.base import Cancelled, Done, Failed, Items
 from fmsh.connectors.streaming import BATCH_BYTES, BATCH_ITEMS, FOLD, LINE_BYTES_MAX, size_of, without_returns
+from fmsh.connectors.ticking import Ticker
 from fmsh.values import Raised, error_value
 
 TYPE_CHECKING = False
@@ -79,7 +80,6 @@ class _Following:
         assert attempt.make_chain is not None
         position: Any = attempt.position or attempt.arguments["from"]
         self.give = give
-        self._after = after
         self._path: str = attempt.arguments["path"]
         self._inode: int = position["inode"]
         self._at: int = position["at"]
@@ -92,41 +92,30 @@ class _Following:
         self._is_asked = self._is_fold
         self._collected: list[Value] = []
         self._fd = -1
-        self._pause_s = 0.0
-        self._ticks = 0
-        self._is_closed = False
+        self._ticker = Ticker(after, self._look, POLL_S)
 
     def begin(self) -> None:
-        self._tick_soon()
+        self._ticker.soon()
 
     def ask(self) -> None:
         self._is_asked = True
-        self._tick_soon()
+        self._ticker.soon()
 
     def close(self) -> None:
-        self._is_closed = True
+        self._ticker.stop()
         self._leave_file()
 
-    def _tick_soon(self) -> None:
-        self._ticks += 1
-        self._pause_s = 0.0
-        number = self._ticks
-        self._after(0, lambda: self._tick(number))
-
-    def _tick(self, number: int) -> None:
+    def _look(self) -> bool | None:
         """Reads on as long as lines are wanted."""
-        if self._is_closed or number != self._ticks:
-            return
         try:
             is_moving = self._advance()
         except Raised as problem:
-            return self.give(Failed(problem.error))
+            self.give(Failed(problem.error))
+            return None
         except OSError as problem:
-            return self.give(Failed(self._refused(problem)))
-        if self._is_asked and not self._is_closed:
-            self._pause_s = 0.0 if is_moving else min(max(self._pause_s * 2, POLL_S[0]), POLL_S[1])
-            self._after(self._pause_s, lambda: self._tick(number))
-        return None
+            self.give(Failed(self._refused(problem)))
+            return None
+        return is_moving if self._is_asked else None
 
     def _advance(self) -> bool:
         """Reads a batch, if there is one and it is wanted. Raises: Raised, OSError."""

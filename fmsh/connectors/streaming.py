@@ -18,6 +18,7 @@ import os
 
 from fmsh.connectors.base import Done, Failed, Items
 from fmsh.connectors.cutting import punch_hole
+from fmsh.connectors.ticking import Ticker
 from fmsh.values import Handle, Raised, error_value
 
 TYPE_CHECKING = False
@@ -67,7 +68,6 @@ class ProcessStream:
         self._kept = INPUT_KEPT_BYTES if self._is_fold and type(attempt.arguments["input"]) is Handle else 0
         self._make_chain: Callable[[], Any] = attempt.make_chain
         self._signal = signal
-        self._after = after
         self._settle = settle
         self._hand_over = hand_over
         self._end_gently = end_gently
@@ -76,8 +76,7 @@ class ProcessStream:
         self._position = 0
         self._released = 0
         self._fd = -1
-        self._pause_s = 0.0
-        self._ticks = 0
+        self._ticker = Ticker(after, self._look, POLL_S)
         self._failure: Raised | None = None  # of a stage, or a line that is too long
         self._is_asked = False
         self._has_returns = False
@@ -97,17 +96,18 @@ class ProcessStream:
         if self.must_run_again or self._is_over:
             self._end_gently()
         else:
-            self._start_ticking()
+            self._ticker.soon()
 
     def ask(self, position: Value) -> None:
         """Asks for the next items. Nothing before `position` is needed any more."""
         self._is_asked = True
         if position is not None:
             self._release(position["at"])
-        self._start_ticking()
+        self._ticker.soon()
 
     def close(self) -> None:
         self._is_closed = True
+        self._ticker.stop()
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -116,7 +116,7 @@ class ProcessStream:
         """Whether all that a process has written is read, now that it has ended. If not, `settle` is called then."""
         if not self.has_ended:
             self.has_ended = True
-            self._start_ticking()
+            self._ticker.soon()
         return self._is_over
 
     def outcome(self, value: dict[str, Value]) -> Outcome:
@@ -132,21 +132,10 @@ class ProcessStream:
 
     # -- reading
 
-    def _start_ticking(self) -> None:
-        """Looks at once, whatever the next look was planned for."""
-        self._ticks += 1
-        self._pause_s = 0.0
-        number = self._ticks
-        self._after(0, lambda: self._tick(number))
-
-    def _tick(self, number: int) -> None:
-        """Reads on, again and again."""
-        if self._is_closed or number != self._ticks:
-            return
+    def _look(self) -> bool | None:
+        """Reads on, until all is read."""
         is_moving = self._advance()
-        if not self._is_closed and not self._is_over:
-            self._pause_s = 0.0 if is_moving else min(max(self._pause_s * 2, POLL_S[0]), POLL_S[1])
-            self._after(self._pause_s, lambda: self._tick(number))
+        return None if self._is_over or self._is_closed else is_moving
 
     def _advance(self) -> bool:
         """Reads a batch, if it is wanted. True: there may be more at once."""
