@@ -1,6 +1,8 @@
 """Following a job while somebody else runs it: `wait`, `attach`, and `--follow`.
 
-The store's data version is looked at every 10 to 100 ms; nothing is read while it stands still.
+The store's data version is looked at every 10 to 100 ms; nothing is read while it stands still. When it has changed,
+what was read before is read again now and then: a job that sleeps is loaded by nobody, so damage to it would show to
+nobody else before it is due, which may be never.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 import time
 
 from fmsh import retention, wire
-from fmsh.errors import StoreMissing
+from fmsh.errors import StoreCorrupt, StoreMissing
 from fmsh.jobs.documents import error_of, has_ended, is_damaged, move_text, read_event, whole_document, whole_documents
 from fmsh.jobs.finding import NoSuchJob, find_job
 from fmsh.jobs.outputs import Output
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from fmsh.store.base import EventStore, Job, StoredEvent
 
 PAUSE_S = (0.01, 0.1)  # the first and the longest wait between two looks
+SOUND_S = 0.5  # what was found to be sound is not read again before this
+SOUND_SHARE = 20  # nor before this many times what reading it took
 CANCELLED = 130
 GOING_ON = ("running", "waiting")  # the states in which a job needs somebody who holds it
 TIMED_OUT = DAMAGED = ELSEWHERE = 1
@@ -53,9 +57,55 @@ class Changes:
         return has_changed
 
 
+class Soundness:
+    """Whether the histories of jobs that are waited for are still what was written, as far as the store has changed."""
+
+    __slots__ = ("_again_at", "_is_stale", "_store")
+
+    def __init__(self, store: EventStore, *, is_known: bool) -> None:
+        self._store = store
+        self._is_stale = not is_known
+        self._again_at = time.monotonic() + SOUND_S if is_known else 0.0
+
+    def doubt(self) -> None:
+        """Something has changed, which may be damage."""
+        self._is_stale = True
+
+    @property
+    def is_due(self) -> bool:
+        return self._is_stale and time.monotonic() >= self._again_at
+
+    def look(self, jobs: list[Job]) -> dict[int, StoreCorrupt]:
+        """Gives the damage to each damaged job, if it is time to look again. Raises: StoreCorrupt: the store is."""
+        if not self.is_due:
+            return {}
+        begun = time.monotonic()
+        found = {job.id: damage for job in jobs if (damage := self._damage(job)) is not None}
+        self._is_stale = False
+        now = time.monotonic()
+        self._again_at = now + max(SOUND_S, SOUND_SHARE * (now - begun))
+        return found
+
+    def _damage(self, job: Job) -> StoreCorrupt | None:
+        try:
+            if not has_ended(job):
+                for _ in self._store.events(job.id):
+                    pass
+        except StoreCorrupt as problem:
+            if not problem.is_local:
+                raise
+            return problem
+        except StoreMissing:  # old events were removed under us
+            pass
+        return None
+
+
 def new_events(store: EventStore, job: Job, *, follow: bool) -> Iterator[StoredEvent | None]:
-    """Yields a job's events in order; with `follow` until it has ended, and None whenever nothing is new."""
-    changes = Changes(store)
+    """Yields a job's events in order; with `follow` until it has ended, and None whenever nothing is new.
+
+    Raises: StoreCorrupt, also for an event that was yielded before.
+    """
+    changes, soundness = Changes(store), Soundness(store, is_known=True)
     seq = 0
     while True:
         current = store.job(job.id)  # before its events: then the end is not overtaken
@@ -69,9 +119,12 @@ def new_events(store: EventStore, job: Job, *, follow: bool) -> Iterator[StoredE
             continue  # old events were removed under us: on with the first that is kept
         if not follow or current is None or has_ended(current):
             return
+        for damage in soundness.look([current]).values():
+            raise damage
         yield None
-        while not changes.wait():
+        while not changes.wait() and not soundness.is_due:
             yield None
+        soundness.doubt()
 
 
 def output(desk: Desk, arguments: argparse.Namespace) -> int:
@@ -104,14 +157,16 @@ def wait(desk: Desk, arguments: argparse.Namespace) -> int:
     """`fmsh jobs wait N…`: until they end; the exit status of the last."""
     jobs = [find_job(desk.store, text) for text in arguments.jobs]
     give_up_at = None if arguments.timeout is None else time.monotonic() + arguments.timeout
-    changes = Changes(desk.store)
+    changes, soundness = Changes(desk.store), Soundness(desk.store, is_known=False)
     told: set[int] = set()
     for job in jobs:
         if job.state in GOING_ON:
             desk.see_to(job)
     while any(not has_ended(job) for job in jobs):
+        damages = soundness.look(jobs)
+        jobs = [job.replace(damage=damages[job.id].message) if job.id in damages else job for job in jobs]
         for job in jobs:
-            if job.state == "parked" and job.id not in told:
+            if (job.state == "parked" or is_damaged(job)) and job.id not in told:
                 told.add(job.id)
                 _tell_parked(desk, job)
         if any(is_damaged(job) for job in jobs):
@@ -119,6 +174,7 @@ def wait(desk: Desk, arguments: argparse.Namespace) -> int:
         if give_up_at is not None and time.monotonic() >= give_up_at:
             break
         if changes.wait():
+            soundness.doubt()
             jobs = [_still_there(desk.store, job) for job in jobs]
     if desk.is_json:
         desk.write_document(whole_documents(desk.store, jobs))

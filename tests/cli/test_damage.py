@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
+from tests.cli.crew import Crew
 from tests.cli.damaging import change, damage
-from tests.cli.shell import Shell
+from tests.cli.shell import TIMEOUT_S, Shell
 
 ALONE = {"FMSH_NO_DAEMON": "1"}
 
@@ -67,3 +68,21 @@ def test_a_row_that_is_damaged_keeps_nobody_from_their_jobs_and_can_be_given_up(
     shell.await_state_whatever_it_says(1, "parked")
     shell.ok("jobs", "cancel", "1", "2")
     assert shell.run("jobs", "wait", "1", "2").status == 130
+
+
+def test_who_waits_for_a_job_learns_of_damage_to_it_that_nobody_else_reads(crew: Crew) -> None:
+    number = int(crew.shell.ok("-d", "-c", "print here; sh -c true; sleep 500w"))
+    crew.shell.await_state(number, "waiting")
+    verbs = (["wait"], ["wait", "--json"], ["attach"], ["log", "-f"])
+    following = [crew.shell.start("jobs", *verb, str(number)) for verb in verbs]
+    for process in following[2:]:  # these have read it when they show what there is
+        assert process.stdout is not None and process.stdout.readline()
+    damage(crew.shell, number)
+    said = f"event 2 of job {number} is not what was written"
+    for process in following:
+        out, err = process.communicate(timeout=TIMEOUT_S)
+        assert process.returncode == 1 and said in err and "fmsh doctor" in err, (out, err)
+    assert crew.run("wait", str(number), "--json") == 1
+    (document,) = json.loads(crew.screen.out)
+    assert (document["error"]["kind"], document["error"]["message"]) == ("corrupt", said)
+    crew.shell.ok("jobs", "cancel", str(number))
