@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 
 from fmsh.lang.lexer import lex
 from fmsh.lang.parser import flatten
 from fmsh.lang.tokens import BLANKS, NAME_CHARS
 from fmsh.record import Record
+from fmsh.shell.described import DIRECTORIES, NOTHING, Offer
 from fmsh.values import Handle, kind_of
 
 TYPE_CHECKING = False
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
     from fmsh.values import Value
 
 SHOWN_CHARACTERS = 40
+WORD_ENDS = BLANKS.union("\n;|&({<>=,[")
+NAME_IS_NEXT = ("COMMAND", "CARET")
+OPENING = ("LPAR", "DLPAR", "LSQB", "LINDEX", "LREC", "LBLOCK", "LGROUP", "LBODY", "LMATCH", "LSUB")
+CLOSING = ("RPAR", "RBRACE", "RSQB")
 
 
 class Candidate(Record):
@@ -32,11 +38,15 @@ class Candidate(Record):
 
 
 class World(Record):
-    """`commands` gives names with what they do, `programs` those of the system; `value` may raise KeyError."""
+    """`commands` gives names with what they do, `programs` those of the system; `value` may raise KeyError.
+
+    `arguments` gives what may stand behind the words of a command of the system, None if nothing is known of it.
+    """
 
     commands: Callable[[], dict[str, str]]
     programs: Callable[[], Iterable[str]]
     signature: Callable[[str], Signature | None]
+    arguments: Callable[[str, list[str], str], Offer | None]
     variables: Sequence[str]
     value: Callable[[str], Value]
     directory: str
@@ -49,11 +59,16 @@ def complete(text: str, world: World) -> list[Candidate]:
         return list(_of_variables(*path, world))
     start = _word_start(text)
     word = text[start:]
-    command = _command_around(text[:start])
-    if command is None:
+    span = _command_around(text[:start])
+    if span is None:
         return list(_commands(start, word, world))
-    if word.startswith("-"):
+    command, before = text[span[0] : span[1]], text[span[1] : start]
+    if word.startswith("-") and world.signature(command) is not None:
         return list(_flags(start, word, command, world))
+    offer = world.arguments(command, _words(before), _unescaped(word)) if command else None
+    offered = list(_offered(start, word, offer, world)) if offer is not None else []
+    if offered or word.startswith("-") or (offer is not None and not word):
+        return offered
     return [*_subcommands(start, word, command, text, world), *_paths(start, word, world.directory)]
 
 
@@ -113,21 +128,49 @@ def _shown(value: Value) -> str:
 
 def _word_start(text: str) -> int:
     index = len(text)
-    while index > 0 and text[index - 1] not in BLANKS and text[index - 1] not in "\n;|&({<>=,[":
+    while index > 0 and (text[index - 1] not in WORD_ENDS or text[max(0, index - 2)] == "\\"):
         index -= 1
     return index
 
 
-def _command_around(before: str) -> str | None:
-    """The command whose argument stands at the end of a text; None where a command itself stands."""
-    tokens = [token for token in flatten(lex(before + "x")) if token.end > token.start or token.type == "COMMAND"]
+def _command_around(before: str) -> tuple[int, int] | None:
+    """Where the name is of the command whose argument stands at the end of a text; None where a command itself stands.
+
+    (0, 0): there is neither. A command in brackets that are closed is over.
+    """
+    tokens = [token for token in flatten(lex(before + "x")) if token.end > token.start or token.type in NAME_IS_NEXT]
+    closed = 0
     for index in range(len(tokens) - 1, -1, -1):
-        if tokens[index].type == "COMMAND":
+        token = tokens[index]
+        if token.type in CLOSING:
+            closed += 1
+        elif token.type in OPENING:
+            closed = max(0, closed - 1)
+        elif token.type in NAME_IS_NEXT and not closed:
             name = tokens[index + 1] if index + 1 < len(tokens) else None
             if name is None or name.start >= len(before):
                 return None
-            return before[name.start : name.end]
-    return ""
+            return name.start, name.end
+    return 0, 0
+
+
+def _words(text: str) -> list[str]:
+    """The words of a text, without their quotes, as far as they are whole."""
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return text.split()
+
+
+def _offered(start: int, word: str, offer: Offer, world: World) -> Iterator[Candidate]:
+    wanted = _unescaped(word)
+    for text, about in offer.texts.items():
+        if text.startswith(wanted):
+            yield Candidate(start, _escaped(text), about)
+    if offer.paths != NOTHING:
+        for candidate in _paths(start, word, world.directory):
+            if offer.paths != DIRECTORIES or candidate.text.endswith("/"):
+                yield candidate
 
 
 def _commands(start: int, word: str, world: World) -> Iterator[Candidate]:
@@ -178,3 +221,7 @@ def _paths(start: int, word: str, directory: str) -> Iterator[Candidate]:
 
 def _escaped(name: str) -> str:
     return "".join(f"\\{character}" if character in " \t\"'$|&;()<>[]{}*?#\\`~" else character for character in name)
+
+
+def _unescaped(word: str) -> str:
+    return word.replace("\\", "")

@@ -6,6 +6,7 @@ All that is of prompt-toolkit is here; it is imported with the first prompt only
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from prompt_toolkit import PromptSession
@@ -25,9 +26,10 @@ from prompt_toolkit.styles import DynamicStyle, Style, merge_styles
 from fmsh.errors import FmshError
 from fmsh.lang.parser import is_complete
 from fmsh.render.cells import visible
-from fmsh.shell import highlighter
+from fmsh.shell import highlighter, outputs
 from fmsh.shell.completer import World, complete
 from fmsh.shell.look import Look
+from fmsh.shell.outputs import NotYet, Outputs
 from fmsh.shell.past import Past
 from fmsh.shell.terminal import short_directory
 
@@ -47,6 +49,7 @@ INDENT = "  "
 ASIDE_S = 0.1  # how often jobs that are aside are looked after
 PAST_S = 0.01  # between two slices of the lines before
 FOUND_CHARACTERS = 60  # of a line in the menu of a search
+PROGRAMS_MAX = 4  # that one completion asks for
 REFRESH_S = 2.0  # how often the toolbar looks at the jobs
 COLORS = Style.from_dict(
     {
@@ -82,6 +85,7 @@ class Editor:
         is_command: Callable[[str], bool],
         toolbar: Callable[[], str],
         color: bool,
+        written: Outputs,
         aside: Aside | None = None,
     ) -> None:
         self.world = world
@@ -93,7 +97,7 @@ class Editor:
         self._session: PromptSession[str] = PromptSession(
             history=_History(past),
             lexer=_Colors(lambda: self.world, is_command) if color else None,
-            completer=_Completions(lambda: self.world, past, lambda: self._search is not None),
+            completer=_Completions(lambda: self.world, past, written, lambda: self._search is not None),
             complete_style=CompleteStyle.COLUMN,
             complete_while_typing=Condition(lambda: self._search is not None),
             auto_suggest=_Suggestions(past),
@@ -305,23 +309,62 @@ class _Suggestions(AutoSuggest):
 
 
 class _Completions(Completer):
-    def __init__(self, world: Callable[[], World], past: Past, is_searching: Callable[[], bool]) -> None:
+    """Of the lines before while they are searched, else of what may stand at the cursor.
+
+    What a program has to be asked for is asked in a thread, so that keys are heard meanwhile.
+    """
+
+    def __init__(
+        self, world: Callable[[], World], past: Past, written: Outputs, is_searching: Callable[[], bool]
+    ) -> None:
         self._world = world
         self._past = past
+        self._written = written
         self._is_searching = is_searching
+        self._threads = ThreadPoolExecutor(1, "completion")
+        self._said: set[str] = set()
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
-        text = document.text_before_cursor
         if self._is_searching():
-            for entry in self._past.find(document.text):
-                shown = visible(entry.text.replace("\n", " ⏎ "))
-                about = partial(self._past.about, entry)
-                yield Completion(entry.text, -len(text), shown[:FOUND_CHARACTERS], display_meta=about)
+            yield from self._found(document.text)
             return
+        text = document.text_before_cursor
         for candidate in complete(text, self._world()):
             yield Completion(
                 candidate.text, start_position=candidate.start - len(text), display_meta=candidate.about[:60]
             )
+
+    def _found(self, words: str) -> Iterable[Completion]:
+        for entry in self._past.find(words):
+            shown = visible(entry.text.replace("\n", " ⏎ "))
+            about = partial(self._past.about, entry)
+            yield Completion(entry.text, -len(words), shown[:FOUND_CHARACTERS], display_meta=about)
+
+    async def get_completions_async(
+        self, document: Document, complete_event: CompleteEvent
+    ) -> AsyncGenerator[Completion, None]:
+        import asyncio
+
+        found: list[Completion] = []
+        for _ in range(PROGRAMS_MAX):
+            try:
+                found = list(self.get_completions(document, complete_event))
+                break
+            except NotYet as asks:
+                status, text = await asyncio.wrap_future(self._threads.submit(outputs.run, asks.wanted))
+                self._written.know(asks.wanted, status, text)
+            except FmshError as problem:
+                await self._say(problem)
+                break
+        for completion in found:
+            yield completion
+
+    async def _say(self, problem: FmshError) -> None:
+        """Says once what is wrong with a completion."""
+        text = f"fmsh: {visible(problem.message)}" + (f"\n  {visible(problem.hint)}" if problem.hint else "")
+        if text not in self._said:
+            self._said.add(text)
+            await run_in_terminal(partial(print, text))
 
 
 def _bound(look: Look) -> KeyBindings:

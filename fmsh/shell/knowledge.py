@@ -6,14 +6,19 @@ import os
 
 from fmsh.assembly import LIBRARY
 from fmsh.lang.forms import FORMS
-from fmsh.lang.lines import called_as
+from fmsh.lang.lines import COMMAND, called_as
 from fmsh.shell import help
 from fmsh.shell.completer import World
+from fmsh.shell.described import Described
+from fmsh.shell.outputs import Outputs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from fmsh.machine.code import Program
     from fmsh.machine.signature import Signature
+    from fmsh.shell.described import Offer
     from fmsh.shell.session import Session
+    from fmsh.values import Value
 
 VERBS = {
     "jobs": "the jobs of this store; `jobs VERB …` as `fmsh jobs VERB …`",
@@ -24,13 +29,20 @@ VERBS = {
     "cancel": "cancels jobs: their numbers",
     "help": "what a command does",
 }
+OWN_COMPLETIONS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "completions")
+BUDGET = 100_000  # instructions of a completion: a tenth of a second
 
 
 class Knowledge:
-    """Of one session. The programs of the system are looked up once for each value of PATH."""
+    """Of one session. The programs of the system are looked up once for each value of PATH.
+
+    `outputs`: what programs wrote that completions ask for.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self.outputs = Outputs()
+        self._described = Described([f"{session.foreground.settings.config_directory}/completions", OWN_COMPLETIONS])
         self._built_in: dict[str, str] = {}
         self._first_words: frozenset[str] = frozenset()  # of those: asked for each word at each key
         self._path = ""
@@ -38,7 +50,15 @@ class Knowledge:
 
     def world(self) -> World:
         session = self._session
-        return World(self.commands, self.programs, self.signature, session.names(), session.value, session.directory)
+        return World(
+            self.commands,
+            self.programs,
+            self.signature,
+            self.arguments,
+            session.names(),
+            session.value,
+            session.directory,
+        )
 
     def commands(self) -> dict[str, str]:
         """Names of one or two words, with what they do."""
@@ -54,6 +74,18 @@ class Knowledge:
             return FORMS[name].signature
         found = LIBRARY.find(name)
         return None if found is None else found.signature
+
+    def arguments(self, name: str, words: list[str], word: str) -> Offer | None:
+        """What may stand behind the words of a command of the system. Raises: FmshError, NotYet."""
+        alias = self._session.definitions.get(f"{COMMAND}{name}", "")
+        if alias.startswith("alias "):
+            name, *given = alias.partition("=")[2].split()
+            words = [*given, *words]
+
+        def evaluate(program: Program, variables: dict[str, Value]) -> Value:
+            return self._session.compute(program, variables, answer=self.outputs.answer, budget=BUDGET)
+
+        return self._described.offer(name, words, word, evaluate)
 
     def programs(self) -> frozenset[str]:
         path = os.environ.get("PATH", "")

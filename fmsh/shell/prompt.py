@@ -164,12 +164,14 @@ def _edited(session: Session) -> tuple[Callable[[], str], Callable[[Exception], 
         is_command=knowledge.is_command,
         toolbar=notices.Toolbar(session.store, session.foreground.aside).text,
         color=not os.environ.get("NO_COLOR"),
+        written=knowledge.outputs,
         aside=session.foreground.aside,
     )
     chosen = Chosen(session)
 
     def read() -> str:
         past.refresh()
+        knowledge.outputs.forget()
         editor.world = knowledge.world()
         return editor.read(chosen.prompt(), chosen.look())
 

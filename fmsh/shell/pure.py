@@ -1,6 +1,7 @@
 """Computing a value with a program that asks nothing of the world, without a job: the text of the prompt, say.
 
-What only observes (the clock, patterns of paths, files that are read) is looked at as it is now.
+What only observes (the clock, patterns of paths, files that are read) is looked at as it is now. `answer` may answer
+what else is asked for (`outputs`).
 """
 
 from __future__ import annotations
@@ -8,39 +9,74 @@ from __future__ import annotations
 from fmsh.assembly import observe_plainly
 from fmsh.errors import FmshError
 from fmsh.machine.effects import End, Observe, Request
-from fmsh.machine.events import Observed
+from fmsh.machine.events import ItemsRead, Observed, RequestCompleted
 from fmsh.machine.machine import Machine
+from fmsh.machine.streams import hungry
 from fmsh.render.steps import describe
 from fmsh.secrets import OPERATIONS as SECRET_OPERATIONS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from fmsh.machine.code import Program
+    from fmsh.machine.effects import Effect
     from fmsh.machine.facts import Facts
-    from fmsh.values import Secret, Value
+    from fmsh.values import ErrorValue, Secret, Value
+
+    Answer = Callable[[Machine, Request], dict[str, Value]]
 
 BUDGET = 1_000_000  # instructions between two observations: more is a loop without an end
 
 
-def evaluate(program: Program, facts: Facts, environment: Mapping[str, str | Secret]) -> Value:
+class ProgramFailed(FmshError):
+    """The program ended with an error of its own."""
+
+    def __init__(self, error: ErrorValue) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+def evaluate(
+    program: Program,
+    facts: Facts,
+    environment: Mapping[str, str | Secret],
+    *,
+    answer: Answer | None = None,
+    budget: int = BUDGET,
+) -> Value:
     """Gives the value of a program. Raises: FmshError if it fails, has an effect, or comes to no end."""
     machine = Machine(program, facts, dict(environment))
+    streams: dict[int, Value] = {}  # answers that are read bit by bit, as soon as somebody waits for one
     while True:
-        machine.run(BUDGET)
+        machine.run(budget)
         effects = machine.take_effects()
         for effect in effects:
             if isinstance(effect, End):
                 if effect.error is not None:
-                    raise FmshError(effect.error.message)
+                    raise ProgramFailed(effect.error)
                 return effect.value
-            if isinstance(effect, Request):
-                asked = describe(effect.connector, effect.operation, effect.arguments)
-                raise FmshError(f"it asks for an effect, `{asked}`, and nothing that it does is recorded")
-            if isinstance(effect, Observe):
-                if effect.operation in (*SECRET_OPERATIONS, "jobs"):
-                    raise FmshError(f"it asks for something that only a job is told: `{effect.operation}`")
-                machine.feed(Observed(effect.number, observe_plainly(effect.operation, effect.arguments)))
-        if not effects:
-            raise FmshError(f"it does not end within {BUDGET:,} instructions")
+            _feed(machine, effect, streams, answer)
+        waiting = [step for step in hungry(machine) if step in streams]
+        for step in waiting:
+            machine.feed(ItemsRead(step, streams.pop(step)["value"], None))
+            machine.feed(RequestCompleted(step, {"statuses": [0], "output": None, "stderr": ""}))
+        if not effects and not waiting:
+            raise FmshError(f"it does not end within {budget:,} instructions")
+
+
+def _feed(machine: Machine, effect: Effect, streams: dict[int, Value], answer: Answer | None) -> None:
+    """Answers what the program asks. Raises: FmshError, if that is not to be asked here."""
+    if isinstance(effect, Request):
+        if answer is None:
+            asked = describe(effect.connector, effect.operation, effect.arguments)
+            raise FmshError(f"it asks for an effect, `{asked}`, and nothing that it does is recorded")
+        value = answer(machine, effect)
+        if effect.arguments.get("output") == "stream":
+            streams[effect.step] = value
+        else:
+            machine.feed(RequestCompleted(effect.step, value))
+    elif isinstance(effect, Observe):
+        if effect.operation in (*SECRET_OPERATIONS, "jobs"):
+            raise FmshError(f"it asks for something that only a job is told: `{effect.operation}`")
+        machine.feed(Observed(effect.number, observe_plainly(effect.operation, effect.arguments)))

@@ -20,6 +20,8 @@ from fmsh.store.base import Session as StoredSession
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from fmsh.engine.engine import Ended
     from fmsh.machine.code import Program
     from fmsh.settings import Settings
@@ -132,15 +134,17 @@ class Session:
 
         Raises: SourceError; FmshError if it fails or asks for an effect.
         """
+        names = self.names()
+        _, program, _ = make_line(Source(SOURCE, text), self.definitions, [*names, *given])
+        return self.compute(program, self._variables(program, names) | given)
+
+    def compute(self, program: Program, variables: dict[str, Value], **options: Any) -> Value:
+        """The value of a program with variables, here and without a job: `options` and errors are `pure.evaluate`'s."""
         from fmsh.machine.facts import Facts
         from fmsh.shell.pure import evaluate
 
-        names = self.names()
-        _, program, _ = make_line(Source(SOURCE, text), self.definitions, [*names, *given])
-        variables = self._variables(program, names) | given
-        stored = self._stored
-        facts = Facts(0, None, None, [], stored.directory, stored.time_zone, variables)
-        return evaluate(program, facts, self._environment())
+        facts = Facts(0, None, None, [], self._stored.directory, self._stored.time_zone, variables)
+        return evaluate(program, facts, self._environment(), **options)
 
     def _variables(self, program: Program, names: list[str]) -> dict[str, Value]:
         seen = [name for name in names if name in program.codes[program.main].variables]

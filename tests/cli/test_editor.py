@@ -56,6 +56,32 @@ def test_what_the_session_defines_is_a_command(shell: Shell) -> None:
     assert at.style_at("mine | lib") == ("green", False) == at.style_at("lib twice")
 
 
+def test_the_arguments_of_programs_complete_and_one_that_is_slow_keeps_no_key_waiting(shell: Shell) -> None:
+    (shell.directory / "config" / "completions").mkdir(parents=True)
+    own = shell.directory / "config" / "completions" / "deploy.fmsh"
+    own.write_text(
+        "def hosts() { sh -c 'while test ! -e go; do sleep 0.01; done; echo alpha; echo beta' | lines }\n"
+        "{commands: {up: {about: 'starts it', arguments: hosts}, down: {about: 'ends it'}}}\n"
+    )
+    subprocess.run(["git", "init", "-q", "-b", "topic", str(shell.directory)], check=True)
+    at = Screen(shell)
+    at.see("^~ topic >")
+    at.type("git sw" + TAB)
+    at.see(r"> git switch$")
+    at.type("\x15deploy " + TAB)
+    at.see(r"up +starts it.*\n.*down +ends it")
+    at.type("up " + TAB)
+    at.type("typed")  # while the program is asked
+    at.see(r"> deploy up typed$")
+    (shell.directory / "go").touch()
+    at.type("\x15deploy up " + TAB)
+    at.see(r"alpha.*\n.*beta")
+    own.write_text("{commands: oops}\n")
+    at.type("\x15deploy " + TAB)
+    at.see(r"^fmsh: .*deploy\.fmsh: `commands` is no record\n(.*\n)*~ topic > deploy")
+    assert not shell.json("jobs", "list")
+
+
 def test_several_lines_are_indented(shell: Shell) -> None:
     at = Screen(shell)
     at.see("~ >")

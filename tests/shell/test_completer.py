@@ -8,11 +8,19 @@ import pytest
 
 from fmsh.lang.forms import FORMS
 from fmsh.shell.completer import World, complete
+from fmsh.shell.described import Offer
 from fmsh.values import Handle
 
 VALUES = {
     "build": {"id": 7, "status": "passed", "items": [{"name": "a"}], "odd key": 1},
     "hook": Handle("callback", "1", {"id": "1", "url": "http://x"}),
+}
+OFFERS = {
+    "git": Offer({"branch": "branches", "br ob": ""}),
+    "git branch": Offer({"main": "the commit", "HEAD": ""}, "files"),
+    "git -m a b": Offer({"here": ""}),
+    "git (ls)": Offer({}),
+    "git --form=": Offer({"json": ""}),
 }
 COMMANDS = {"GET": "Sends a GET request.", "get": "Reads a path.", "str upper": "Makes it upper.", "str trim": "Trims."}
 
@@ -26,6 +34,7 @@ def world(tmp_path: Path) -> World:
         lambda: COMMANDS,
         lambda: ["grep", "git", "ls"],
         lambda name: FORMS[name].signature if name in FORMS else None,
+        lambda name, words, word: OFFERS.get(" ".join([name, *words])),
         list(VALUES),
         lambda name: VALUES[name],
         str(tmp_path),
@@ -58,6 +67,18 @@ def world(tmp_path: Path) -> World:
         ("cat nowhere/", []),
         ("./no", ["./notes.txt"]),
         ("let x = ge", ["get"]),
+        ("git ", ["branch", "br\\ ob"]),
+        ("git br\\ ", ["br\\ ob"]),
+        ("git branch ", ["main", "HEAD", "notes.txt", "with\\ blank/"]),
+        ("git branch no", ["notes.txt"]),
+        ("^git br", ["branch", "br\\ ob"]),
+        ("git -m 'a b' ", ["here"]),
+        ("git --form=", ["json"]),
+        ("git --fo", []),
+        ("git (ls) ", []),
+        ("git branch (ls) | git ", ["branch", "br\\ ob"]),
+        ("if (git bra", ["branch"]),
+        ("git no", ["notes.txt"]),
     ],
 )
 def test_candidates(world: World, text: str, expected: list[str]) -> None:
