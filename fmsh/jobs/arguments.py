@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import IO, Any, NoReturn
 
+STATES = (*ACTIVE_STATES, *OVER_STATES)
 JOB_HELP = "a job's number, %%N, its key, its name if unique, or `last`"
 
 EXPORT_HELP = """The file goes to standard output: `fmsh jobs export 12 > release.job`. It holds the source, the events,
@@ -38,6 +39,50 @@ GC_HELP = """Removes ended jobs, and the output of ended jobs, that are older th
 retention.output say (`fmsh config`), and says how many bytes that freed. The daemon does the same once an hour."""
 
 
+ATTACH_HELP = """What it displayed so far comes first. Ctrl-Z detaches and the job goes on; Ctrl-C cancels it. The exit
+status is that of the job. Several terminals can follow one job."""
+WAIT_HELP = """The exit status is that of the last one; 1 if one has not ended in time, is damaged or was moved. A job
+that is parked waits for a person, and is named."""
+CANCEL_HELP = """What it has in progress is stopped, and its `defer` and `undo` are run before it ends."""
+RETRY_HELP = """A parked job needs a person: nobody knows how its step ended, or it was started with --hold. The step is
+done again, and a stream that fed it. A job that has ended can be forked instead (`fmsh jobs fork`)."""
+ANSWER_HELP = (
+    """Of several questions the oldest is answered. The outcome of a step is what its command would have given."""
+)
+OUTPUT_HELP = """What processes wrote to standard error goes there. `fmsh jobs log` has the numbers of the steps."""
+EXAMPLES = {
+    "list": "fmsh jobs list --state failed --tag team=web",
+    "show": "fmsh jobs show last",
+    "attach": "fmsh jobs attach 12",
+    "wait": "fmsh jobs wait 12 13 --timeout 10m",
+    "output": "fmsh jobs output 12 --step 3 > build.log",
+    "log": "fmsh jobs log 12 --follow",
+    "why": "fmsh jobs why last",
+    "trace": "fmsh jobs trace 12 --html trace.html",
+    "inspect": "fmsh jobs inspect 12 --at 24 --interactive",
+    "cancel": "fmsh jobs cancel 12 13",
+    "pause": "fmsh jobs pause 12",
+    "resume": "fmsh jobs resume 12",
+    "retry": "fmsh jobs retry 12",
+    "answer": "fmsh jobs answer 12 yes",
+    "signal": 'fmsh jobs signal 12 approval \'{"by": "ann"}\'',
+    "fork": "fmsh jobs fork 12 --at 24 --edit release.fmsh",
+    "script": "fmsh jobs script 7 8 12 > deploy.fmsh",
+    "rm": "fmsh jobs rm 12 13",
+    "gc": "fmsh jobs gc --older-than 7d",
+    "export": "fmsh jobs export 12 > release.job",
+    "import": "fmsh jobs import release.job --paused",
+}
+
+
+class Page(argparse.HelpFormatter):
+    """Fills each paragraph by itself."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        fill = super()._fill_text
+        return "\n\n".join(fill(paragraph, width, indent) for paragraph in text.split("\n\n"))
+
+
 class Parser(argparse.ArgumentParser):
     """Reports a wrong command line as an exception."""
 
@@ -50,41 +95,66 @@ def parse(arguments: list[str], *, help_stream: IO[str]) -> argparse.Namespace:
 
     Raises: UsageError; SystemExit with status 0 after `--help`.
     """
-    if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
+    is_help = arguments[:1] in (["-h"], ["--help"])
+    if not arguments or (arguments[0].startswith("-") and not is_help):
         arguments = ["list", *arguments]
+    parser, verbs = _parsers()
     with redirect_stdout(help_stream):  # argparse knows no other way
-        return _parser().parse_args(arguments)
+        if is_help:
+            parser.parse_args(arguments)
+        verb, *rest = arguments
+        if verb not in verbs:
+            raise _no_such_verb(verb, rest, list(verbs))
+        return verbs[verb].parse_args(rest, argparse.Namespace(verb=verb))
 
 
-def _parser() -> Parser:
-    parser = Parser(prog="fmsh jobs", description="Lists, shows, follows and steers jobs.", allow_abbrev=False)
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+def _no_such_verb(word: str, rest: list[str], verbs: list[str]) -> UsageError:
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, verbs, 1)
+    if word.removeprefix("%").isdigit() or word == "last":
+        hint = f"did you mean `fmsh jobs show {word}`?"
+    elif near:
+        hint = f"did you mean `fmsh jobs {' '.join([near[0], *rest])}`?"
+    else:
+        hint = f"there are {', '.join(verbs)}; `fmsh jobs VERB --help` says more of one"
+    return UsageError(f"fmsh jobs has no verb {word!r}", hint=hint)
+
+
+def _parsers() -> tuple[Parser, dict[str, Parser]]:
+    """The parser whose help lists the verbs, and that of each verb."""
+    text = "Lists, shows, follows and steers jobs. Without a verb it is `list`."
+    epilog = f"N is {JOB_HELP.replace('%%', '%')}. `fmsh jobs VERB --help` says more of a verb."
+    parser = Parser(prog="fmsh jobs", description=text, epilog=epilog, formatter_class=Page, allow_abbrev=False)
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB")
     _add_list(verbs)
-    _add(verbs, "show", "state, what it waits for, steps so far, errors")
-    _add(verbs, "attach", "follow a job; Ctrl-C cancels it, Ctrl-Z detaches")
-    wait = _add(verbs, "wait", "wait until jobs have ended; exit status of the last", is_many=True)
+    _add(verbs, "show", "a job's state, what it waits for, its steps so far, its error")
+    _add(verbs, "attach", "follow a job; Ctrl-C cancels it, Ctrl-Z detaches", ATTACH_HELP)
+    wait = _add(verbs, "wait", "wait until jobs have ended; exit status of the last", WAIT_HELP, is_many=True)
     wait.add_argument("--timeout", type=_seconds, metavar="D", help="give up after this long: 90, 10s, 1h30m")
-    output = _add(verbs, "output", "what a job displayed, or what one process wrote")
+    output = _add(verbs, "output", "what a job displayed, or what one process wrote", OUTPUT_HELP)
     output.add_argument("--follow", "-f", action="store_true", help="go on until the job ends")
-    output.add_argument("--step", type=int, metavar="K", help="only what the process of this step wrote")
-    log = _add(verbs, "log", "the events of a job")
+    output.add_argument("--step", type=_count, metavar="K", help="only what the process of this step wrote")
+    log = _add(verbs, "log", "the events of a job, numbered")
     log.add_argument("--follow", "-f", action="store_true", help="go on until the job ends")
     _add_looking(verbs)
-    _add(verbs, "cancel", "cancel jobs", is_many=True)
+    _add(verbs, "cancel", "cancel jobs", CANCEL_HELP, is_many=True)
     _add(verbs, "pause", "start nothing new in these jobs until `resume`", is_many=True)
     _add(verbs, "resume", "go on with paused jobs", is_many=True)
-    _add(verbs, "retry", "do the step again at which a job is parked", is_many=True)
-    answer = _add(verbs, "answer", "answer an `ask`, or give the outcome of the step at which a job is parked")
-    _add(verbs, "rm", "remove ended jobs with all that was kept of them", is_many=True)
-    gc = verbs.add_parser("gc", help="remove ended jobs that are too old", description=GC_HELP, allow_abbrev=False)
-    gc.add_argument("--older-than", type=_seconds, metavar="D", help="all that ended longer ago than this, such as 12h")
-    gc.add_argument("--json", action="store_true", help="one JSON document")
+    _add(verbs, "retry", "do the step again at which a job is parked", RETRY_HELP, is_many=True)
+    answer = _add(
+        verbs, "answer", "answer an `ask`, or give the outcome of the step at which a job is parked", ANSWER_HELP
+    )
     answer.add_argument("value", nargs="?", metavar="VALUE", help="JSON if it parses, else text; null if left out")
     signal = _add(verbs, "signal", "send a message to a job, which takes it from `inbox NAME`")
-    signal.add_argument("name", metavar="NAME", help="the name of the inbox")
+    signal.add_argument("name", type=_name, metavar="NAME", help="the name of the inbox")
     signal.add_argument("value", nargs="?", metavar="JSON", help="JSON if it parses, else text; null if left out")
+    _add(verbs, "rm", "remove ended jobs with all that was kept of them", is_many=True)
+    gc = _begin(verbs, "gc", "remove ended jobs that are too old", GC_HELP)
+    gc.add_argument("--older-than", type=_seconds, metavar="D", help="all that ended longer ago than this, such as 12h")
+    gc.add_argument("--json", action="store_true", help="one JSON document")
     _add_moving(verbs)
-    return parser
+    return parser, verbs.choices
 
 
 def _add_looking(verbs: Any) -> None:
@@ -92,14 +162,12 @@ def _add_looking(verbs: Any) -> None:
     trace = _add(verbs, "trace", "a timeline: steps as bars, tries, waits, who ran it when, where the time went")
     trace.add_argument("--all", action="store_true", help="all steps of a long job, not only the last ones")
     trace.add_argument("--html", metavar="FILE", help="write all of it as one page of HTML; - for standard output")
-    fork = _add(verbs, "fork", "a new detached job that goes on from an event of another; prints its number")
-    fork.epilog = FORK_HELP
+    fork = _add(verbs, "fork", "a new detached job that goes on from an event of another; prints its number", FORK_HELP)
     fork.add_argument("--at", type=_count, metavar="SEQ", required=True, help="the last event whose answer is reused")
     fork.add_argument("--edit", metavar="FILE", help="with this program instead of the old one")
     fork.add_argument("--plan", action="store_true", help="show what would be reused and what new, and start nothing")
     _add(verbs, "script", "the lines of jobs, such as those of a session, as one script", is_many=True)
-    inspect = _add(verbs, "inspect", "the stack and every variable of a job, now or as of an event")
-    inspect.epilog = INSPECT_HELP
+    inspect = _add(verbs, "inspect", "the stack and every variable of a job, now or as of an event", INSPECT_HELP)
     inspect.add_argument(
         "--at", type=_count, metavar="SEQ", help="as it was after this event; the last one if left out"
     )
@@ -108,31 +176,53 @@ def _add_looking(verbs: Any) -> None:
 
 def _add_moving(verbs: Any) -> None:
     text = "write a job whole as one file; one that is active is moved, and goes on where the file is imported"
-    export = verbs.add_parser("export", help=text, description=text, epilog=EXPORT_HELP, allow_abbrev=False)
+    export = _begin(verbs, "export", text, EXPORT_HELP)
     export.add_argument("jobs", nargs=1, metavar="N", help=JOB_HELP)
     export.set_defaults(json=False)
-    text = "take in a job that `fmsh jobs export` wrote; prints its number here"
-    incoming = verbs.add_parser("import", help=text, description=text, epilog=IMPORT_HELP, allow_abbrev=False)
+    incoming = _begin(
+        verbs, "import", "take in a job that `fmsh jobs export` wrote; prints its number here", IMPORT_HELP
+    )
     incoming.add_argument("file", metavar="FILE", help="the file, or - for standard input")
     incoming.add_argument("--paused", action="store_true", help="do not let it go on until `fmsh jobs resume`")
     incoming.add_argument("--json", action="store_true", help="the job as one JSON document")
 
 
 def _add_list(verbs: Any) -> None:
-    listing = verbs.add_parser("list", help="jobs, active ones first, newest first", allow_abbrev=False)
+    listing = _begin(verbs, "list", "jobs, active ones first, newest first")
     listing.add_argument("--json", action="store_true", help="one JSON document")
     listing.add_argument("--all", action="store_true", help="every ended job too, not only the newest")
-    states = (*ACTIVE_STATES, *OVER_STATES)
-    listing.add_argument("--state", action="append", choices=states, metavar="S", help=", ".join(states))
+    listing.add_argument("--state", action="append", type=_state, metavar="S", help=", ".join(STATES))
     listing.add_argument("--tag", action="append", type=_tag, metavar="K=V", help="only jobs with this tag")
     listing.add_argument("--limit", type=_count, metavar="N", help="at most N jobs")
 
 
-def _add(verbs: Any, name: str, text: str, *, is_many: bool = False) -> Parser:
-    parser: Parser = verbs.add_parser(name, help=text, description=text, allow_abbrev=False)
+def _begin(verbs: Any, name: str, text: str, more: str = "") -> Parser:
+    """Adds a verb with its page: what it does, more of that, and an example."""
+    sentence = text[0].upper() + text[1:] + "."
+    epilog = "\n\n".join(filter(None, [more, f"Example: {EXAMPLES[name]}"]))
+    parser: Parser = verbs.add_parser(
+        name, help=text, description=sentence, epilog=epilog, formatter_class=Page, allow_abbrev=False
+    )
+    return parser
+
+
+def _add(verbs: Any, name: str, text: str, more: str = "", *, is_many: bool = False) -> Parser:
+    parser = _begin(verbs, name, text, more)
     parser.add_argument("jobs", nargs="+" if is_many else 1, metavar="N", help=JOB_HELP)
     parser.add_argument("--json", action="store_true", help="one JSON document")
     return parser
+
+
+def _state(text: str) -> str:
+    if text not in STATES:
+        raise argparse.ArgumentTypeError(f"there is no state {text!r}; there are {', '.join(STATES)}")
+    return text
+
+
+def _name(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("an inbox has a name that is not empty")
+    return text
 
 
 def _tag(text: str) -> tuple[str, str]:

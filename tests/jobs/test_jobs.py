@@ -468,7 +468,7 @@ def test_an_answer_that_nobody_asked_for_is_refused(holding: EventStore, screen:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("nix",),
+        ("signal", "1", ""),
         ("show",),
         ("list", "--state", "odd"),
         ("list", "--tag", "x"),
@@ -488,6 +488,24 @@ def test_a_wrong_command_line_is_status_2_and_does_not_open_the_store(arguments:
     err = io.StringIO()
     assert main(list(arguments), no_store, fx_directory="", stdout=io.StringIO(), stderr=err) == 2
     assert err.getvalue().startswith("fmsh: ") and "usage: fmsh jobs" in err.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("12", "show 12"), ("%12", "show %12"), ("last", "show last"), ("shw 12 --json", "show 12 --json")],
+)
+def test_what_is_no_verb_is_told_with_what_was_meant(screen: Screen, typed: str, meant: str) -> None:
+    assert screen.run(*typed.split()) == 2
+    assert screen.err == f"fmsh: fmsh jobs has no verb {typed.split()[0]!r}\n  did you mean `fmsh jobs {meant}`?\n"
+
+
+def test_what_is_like_no_verb_is_told_with_all_verbs(screen: Screen) -> None:
+    assert screen.run("xyzzy") == 2 and "there are list, show, " in screen.err
+
+
+def test_a_wrong_word_after_a_verb_is_told_with_the_usage_of_that_verb(screen: Screen) -> None:
+    assert screen.run("show", "1", "2") == 2
+    assert screen.err == "fmsh: unrecognized arguments: 2\n  usage: fmsh jobs show [-h] [--json] N\n"
 
 
 def test_help_is_written_to_standard_output() -> None:
