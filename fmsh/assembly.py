@@ -307,6 +307,7 @@ class Assembly:
             "person": self._person,
             "file": self._file,
             "follow": self._follow,
+            "times": self._times,
         }
         self.connectors = Connectors(makers, self._plugin, wrap)
         self.engine = Engine(
@@ -404,9 +405,16 @@ class Assembly:
         return FileConnector(self.secrets.reveal, self._umask)
 
     def _follow(self) -> Connector:
-        from fmsh.connectors.following import FollowConnector
+        from fmsh.connectors.following import Following
+        from fmsh.connectors.reading import ReadingConnector
 
-        return FollowConnector(self.loop.after)
+        return ReadingConnector("lines", lambda attempt, give: Following(attempt, give, self.loop.after))
+
+    def _times(self) -> Connector:
+        from fmsh.connectors.reading import ReadingConnector
+        from fmsh.connectors.times import Times
+
+        return ReadingConnector("read", lambda attempt, give: Times(attempt, give, self.loop.after, self.clock))
 
     def _plugin(self, name: str) -> Connector:
         from fmsh.connectors.plugin import Plugin, World

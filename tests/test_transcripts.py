@@ -40,10 +40,12 @@ from fmsh.assembly import check, load_program, make_program
 from fmsh.connectors.base import Attempt
 from fmsh.connectors.callback import Address, CallbackConnector
 from fmsh.connectors.files import FileConnector
-from fmsh.connectors.following import FollowConnector
+from fmsh.connectors.following import Following
 from fmsh.connectors.messages import MessageConnector
 from fmsh.connectors.process import ProcessConnector
+from fmsh.connectors.reading import ReadingConnector
 from fmsh.connectors.timer import TimerConnector
+from fmsh.connectors.times import Times
 from fmsh.engine import recording, snapshots
 from fmsh.engine.engine import Engine, NewRun
 from fmsh.engine.loop import Loop
@@ -192,7 +194,8 @@ class Run:
             "process": ProcessConnector(self.fx_directory, loop.watch, loop.unwatch, str, loop.after),
             "timer": TimerConnector(loop.after, _Clock()),
             "file": FileConnector(str),
-            "follow": FollowConnector(self.loop.after),
+            "follow": ReadingConnector("lines", lambda *given: Following(*given, self.loop.after)),
+            "times": ReadingConnector("read", lambda *given: Times(*given, self.loop.after, _Clock())),
             "job": MessageConnector("job", {"start": self._start_child, "cancel": self._cancel_children}),
             "lock": MessageConnector("lock", {"claim": lambda attempt: exchange.claim_lock(self.store, attempt)}),
             "limit": MessageConnector(

@@ -7,17 +7,15 @@ A position is a file, by its inode, and an offset. When a file was read to its e
 next, from its beginning; a last line without an end counts then. After a crash a file that was renamed meanwhile is
 looked for in its directory. One that became shorter was emptied, and is read from its beginning.
 
-Nothing is left behind and nothing is running: an attempt that another process began goes on at its last position. A
-*fold* begins where the stream began. Files are looked at in the engine's thread, only while somebody waits for lines.
+A *fold* begins where the stream began, also after a crash.
 """
 
 from __future__ import annotations
 
 import os
 
-from fmsh.connectors.base import Cancelled, Done, Failed, Items
-from fmsh.connectors.streaming import BATCH_BYTES, BATCH_ITEMS, FOLD, LINE_BYTES_MAX, size_of, without_returns
-from fmsh.connectors.ticking import Ticker
+from fmsh.connectors.reading import Reading
+from fmsh.connectors.streaming import BATCH_BYTES, BATCH_ITEMS, LINE_BYTES_MAX, size_of, without_returns
 from fmsh.values import Raised, error_value
 
 TYPE_CHECKING = False
@@ -25,162 +23,71 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from fmsh.connectors.base import Attempt, AttemptId, Outcome, Post
+    from fmsh.connectors.base import Attempt
+    from fmsh.connectors.reading import Give
     from fmsh.values import ErrorValue, Value
 
 POLL_S = (0.01, 0.2)  # first and longest wait for more; nobody sees a fifth of a second in a log
 
 
-class FollowConnector:
-    """Follows files. `after(seconds, callback)` calls back once."""
+class Following(Reading):
+    """One attempt. `after(seconds, callback)` calls back once."""
 
-    def __init__(self, after: Callable[[float, Callable[[], None]], object]) -> None:
-        self._after = after
-        self._running: dict[AttemptId, _Following] = {}
-
-    def start(self, attempt: Attempt, post: Post) -> None:
-        assert attempt.operation == "lines", attempt.operation
-
-        def give(answer: Outcome | Items) -> None:
-            if not isinstance(answer, Items):
-                self.forget(attempt.id)
-            post(attempt.id, answer)
-
-        following = self._running[attempt.id] = _Following(attempt, give, self._after)
-        following.begin()
-
-    def read(self, id: AttemptId, position: Value) -> None:
-        """Asks for the next lines."""
-        if id in self._running:
-            self._running[id].ask()
-
-    def cancel(self, id: AttemptId) -> None:
-        if id in self._running:
-            self._running[id].give(Cancelled())
-
-    def forget(self, id: AttemptId) -> None:
-        following = self._running.pop(id, None)
-        if following is not None:
-            following.close()
-
-    def close(self) -> None:
-        for id in list(self._running):
-            self.forget(id)
-
-
-class _Following:
-    """One attempt."""
-
-    def __init__(
-        self,
-        attempt: Attempt,
-        give: Callable[[Outcome | Items], None],
-        after: Callable[[float, Callable[[], None]], object],
-    ) -> None:
-        assert attempt.make_chain is not None
+    def __init__(self, attempt: Attempt, give: Give, after: Callable[[float, Callable[[], None]], object]) -> None:
+        super().__init__(attempt, give, after, POLL_S)
         position: Any = attempt.position or attempt.arguments["from"]
-        self.give = give
         self._path: str = attempt.arguments["path"]
         self._inode: int = position["inode"]
         self._at: int = position["at"]
-        self._make_chain: Callable[[], Any] = attempt.make_chain
-        self._chain = self._make_chain()
-        if attempt.position is not None:
-            self._chain.restore(position["stages"])
-        self._is_over = position.get("over", False)
-        self._is_fold = attempt.arguments["output"] == FOLD
-        self._is_asked = self._is_fold
-        self._collected: list[Value] = []
         self._fd = -1
-        self._ticker = Ticker(after, self._look, POLL_S)
 
-    def begin(self) -> None:
-        self._ticker.soon()
+    def place(self) -> dict[str, Value]:
+        return {"inode": self._inode, "at": self._at}
 
-    def ask(self) -> None:
-        self._is_asked = True
-        self._ticker.soon()
+    def leave(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
-    def close(self) -> None:
-        self._ticker.stop()
-        self._leave_file()
-
-    def _look(self) -> bool | None:
-        """Reads on as long as lines are wanted."""
+    def advance(self) -> bool:
+        """Reads a batch, if there is one."""
         try:
-            is_moving = self._advance()
-        except Raised as problem:
-            self.give(Failed(problem.error))
-            return None
-        except OSError as problem:
-            self.give(Failed(self._refused(problem)))
-            return None
-        return is_moving if self._is_asked else None
-
-    def _advance(self) -> bool:
-        """Reads a batch, if there is one and it is wanted. Raises: Raised, OSError."""
-        if self._is_over or self._chain.is_done:
-            self._finish([])
-        elif self._is_asked and self._open():
+            if not self._open():
+                return False
             lines, position = self._read()
-            if lines:
-                self._take(lines, position)
-                return True
-            return self._go_on_after_rotation()
-        return False
+            if not lines:
+                return self._go_on_after_rotation()
+            self._take(lines, position)
+        except OSError as problem:
+            raise Raised(self._refused(problem)) from None
+        return True
 
     def _take(self, lines: list[str], position: int) -> None:
         """Puts lines through the stages. Raises: Raised, when what stands before the failure is handed over."""
-        before = None if self._is_fold else self._chain.state()
+        before = None if self.is_fold else self.chain.state()
         try:
-            made = self._chain.feed(without_returns(lines))
+            made = self.chain.feed(without_returns(lines))
         except Raised:
             made, position = ([], self._at) if before is None else self._made_before(before, lines)
             if not made:
                 raise
         self._at = position
-        if self._chain.is_done:
-            self._finish(made)
-        else:
-            self._hand_over(made)
+        self.pass_on(made)
 
     def _made_before(self, state: Any, lines: list[str]) -> tuple[list[Value], int]:
         """What the lines before a failing one give, and the position of that: it is read again when these are taken."""
         made: list[Value] = []
         position = self._at
-        self._restore(state)
+        self.restore(state)
         for line in lines:
-            state = self._chain.state()
+            state = self.chain.state()
             try:
-                made += self._chain.feed(without_returns([line]))
+                made += self.chain.feed(without_returns([line]))
             except Raised:
-                self._restore(state)
+                self.restore(state)
                 break
             position += size_of([line])
         return made, position
-
-    def _restore(self, state: Any) -> None:
-        self._chain = self._make_chain()
-        self._chain.restore(state)
-
-    def _hand_over(self, made: list[Value]) -> None:
-        if self._is_fold:
-            self._collected += made
-        elif made:
-            self._is_asked = False
-            position = {"inode": self._inode, "at": self._at, "stages": self._chain.state(), "over": self._is_over}
-            self.give(Items(made, position))
-
-    def _finish(self, made: list[Value]) -> None:
-        """No more is wanted: the last of it, and the outcome. Raises: Raised."""
-        if not self._is_over:
-            made = [*made, *self._chain.finish()]
-        self._is_over = True
-        self._hand_over(made)
-        value: dict[str, Value] = {"statuses": []}
-        if self._is_fold:
-            value["value"] = self._chain.value() if self._chain.is_fold else self._collected
-        self.give(Done(value))
 
     # -- the file
 
@@ -218,14 +125,9 @@ class _Following:
             return True  # it was written to before the other came
         if rest:
             self._take([_text(rest)], self._at + len(rest))
-        self._leave_file()
+        self.leave()
         self._inode, self._at = _inode_of(self._path) or 0, 0
         return True
-
-    def _leave_file(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
 
     def _read(self) -> tuple[list[str], int]:
         """The next lines and the position after them; none if no whole one is there. Raises: Raised."""

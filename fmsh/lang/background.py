@@ -9,7 +9,7 @@ from __future__ import annotations
 from fmsh.lang import generated as g
 from fmsh.lang import syntax as s
 from fmsh.lang.bodies import CONCURRENT, Body, find_variable
-from fmsh.lang.given import Form, Given, flag, nothing, positional, record, request, switch
+from fmsh.lang.given import Form, Given, flag, nothing, positional, record, request, stream_of, switch
 from fmsh.lang.piped import Piped
 from fmsh.lang.statements import chain_statement, compile_body
 from fmsh.lang.tree import walk
@@ -107,20 +107,24 @@ _SCHEDULED = (
     flag("tz", "string", "the time zone: that of the job"),
     flag("on_error", "string", "when a turn fails: report or stop; report"),
 )
+_TURN = positional("block", "block", is_required=False, help="what each turn does")
 EVERY = Signature(
     "every",
-    (positional("every", "duration"), positional("block", "block"), *_SCHEDULED[:2], _SCHEDULED[3]),
-    help="Starts a block as a job again and again, so long apart; the first time after one such pause.",
+    (positional("every", "duration"), _TURN, *_SCHEDULED[:2], _SCHEDULED[3]),
+    help="Starts a block as a job again and again, first after one pause of that length. Without a block: those times.",
 )
 CRON = Signature(
     "cron",
-    (positional("cron", "string"), positional("block", "block"), *_SCHEDULED),
-    help="Starts a block as a job at the times of a pattern: minute, hour, day, month, weekday.",
+    (positional("cron", "string"), _TURN, *_SCHEDULED),
+    help="Starts a block as a job at the times of a pattern: minute, hour, day, month, weekday. Without one: times.",
 )
+SCHEDULES = {"every": EVERY, "cron": CRON}
 
 
 def _scheduled(signature: Signature) -> Form:
     def compile(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str) -> Piped:
+        if c.parts.is_streamed_request(c, b, node):
+            return stream_of(c, b, node, piped, mode)
         from fmsh.lang.scheduling import compile_schedule  # few programs have any
 
         return compile_schedule(c, b, Given(c, b, signature, node, piped), signature.name)

@@ -14,6 +14,7 @@ from fmsh.lang import syntax as s
 from fmsh.lang.bodies import Body, Label, PythonBody
 from fmsh.lang.context import Compiler, Parts
 from fmsh.lang.generated import Placeholder
+from fmsh.lang.piped import SOURCES
 from fmsh.lang.tree import walk
 from fmsh.machine.code import Code, Program, ScriptParameters, Unit
 from fmsh.machine.signature import Signature
@@ -82,7 +83,7 @@ def _loop_over_stream(c: Compiler, b: Body, node: s.For, compile_turn: Callable[
 def _is_streamed_request(c: Compiler, b: Body | PythonBody, stage: s.Stage) -> bool:
     if not isinstance(stage, s.Command):
         return False
-    if c.literal_name(stage) != "follow" and not any(isinstance(part, s.Flag) for part in stage.arguments):
+    if c.literal_name(stage) not in SOURCES and not any(isinstance(part, s.Flag) for part in stage.arguments):
         return False  # most stages
     from fmsh.lang import requests
 

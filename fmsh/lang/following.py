@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fmsh.lang import generated as g
 from fmsh.lang import syntax as s
-from fmsh.lang.given import Form, Given, flag, observation, positional, record
+from fmsh.lang.given import Form, Given, flag, observation, positional, record, stream_of
 from fmsh.lang.piped import Piped
 from fmsh.machine.signature import Signature
 
@@ -44,10 +44,4 @@ def _named(values: dict[str, _ast.expr]) -> dict[str, _ast.expr]:
     return {"from": values["from"]} if "from" in values else {}
 
 
-def _follow(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str) -> Piped:
-    streamed = c.parts.streamed(c, b, [node], (), piped, "capture")
-    assert streamed is not None
-    return streamed[0]
-
-
-FOLLOW_FORMS = {"follow": Form(FOLLOW, _follow)}
+FOLLOW_FORMS = {"follow": Form(FOLLOW, stream_of)}

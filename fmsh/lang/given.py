@@ -115,6 +115,13 @@ def request_with(c: Compiler, b: Body, node: Node, connector: str, operation: st
     return Piped(g.slot_of(0, slot, node.id), node)
 
 
+def stream_of(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str) -> Piped:
+    """All that a source of values gives that nothing follows."""
+    streamed = c.parts.streamed(c, b, [node], (), piped, "capture")
+    assert streamed is not None
+    return streamed[0]
+
+
 def observation(c: Compiler, b: Body, node: Node, operation: str, arguments: dict[str, _ast.expr]) -> Piped:
     """Emits a question that is answered at once; its value is the answer."""
     slot = b.hide(node)

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from fmsh.lang.syntax import Node
 
 
+SOURCES = ("follow", "every", "cron")  # the commands that may begin a stream of values, beside requests
+
+
 class Piped:
     """The Python expression of the value, and whether it is the output of an external command."""
 

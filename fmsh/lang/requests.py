@@ -9,8 +9,8 @@ from fmsh.lang import generated as g
 from fmsh.lang import syntax as s
 from fmsh.lang.bodies import find_variable
 from fmsh.lang.expressions import expression, spill
-from fmsh.lang.given import Form, Given, flag, nothing, positional, record, request_with
-from fmsh.lang.piped import Piped
+from fmsh.lang.given import Form, Given, flag, nothing, positional, record, request_with, stream_of
+from fmsh.lang.piped import SOURCES, Piped
 from fmsh.machine import code as op
 from fmsh.machine.signature import Parameter, Signature
 
@@ -64,26 +64,28 @@ HTTP = Signature(
 
 def _request(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str) -> Piped:
     if is_streamed(c, b, node):
-        streamed = c.parts.streamed(c, b, [node], (), piped, "capture")
-        assert streamed is not None
-        return streamed[0]
+        return stream_of(c, b, node, piped, mode)
     return request_with(c, b, node, "http", "request", request_arguments(c, b, node, piped))
 
 
 def is_streamed(c: Compiler, b: AnyBody, stage: Node) -> bool:
-    """Whether a stage is a request whose answer is read as a stream."""
+    """Whether a stage is a request whose answer is read as a stream, or another source of values."""
     if not isinstance(stage, s.Command) or stage.is_external:
         return False
-    if is_follow(c, stage):
-        return c.find_function(b, stage) is None
+    if c.literal_name(stage) in SOURCES:
+        return is_source(c, stage) and c.find_function(b, stage) is None
     if c.literal_name(stage) not in REQUEST_FORMS:
         return False
     has_flag = any(isinstance(argument, s.Flag) and argument.name == "--stream" for argument in stage.arguments)
     return has_flag and c.literal_name(stage) != "api" and c.find_function(b, stage) is None
 
 
-def is_follow(c: Compiler, stage: s.Command) -> bool:
-    return c.literal_name(stage) == "follow"
+def is_source(c: Compiler, stage: s.Command) -> bool:
+    """Whether a command that is no request begins a stream: `follow`; `every` and `cron`, if they have no block."""
+    name = c.literal_name(stage)
+    if name == "follow":
+        return True
+    return name in SOURCES and not any(isinstance(argument, s.BlockLiteral) for argument in stage.arguments)
 
 
 def request_arguments(c: Compiler, b: Body, node: s.Command, piped: Piped | None) -> _ast.expr:

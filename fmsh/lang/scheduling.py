@@ -42,12 +42,12 @@ def compile_schedule(c: Compiler, b: Body, given: Given, when: str) -> Piped:
     node, line = given.node, given.node.id
     values = given.values(when, "tz")
     block = given.block("block")
-    chosen = {name: _choice(c, given, name) for name in CHOICES}
+    choice = {name: chosen(c, given, name) for name in CHOICES}
     if block is None or when not in values:
         return nothing(node)
     zone = values.get("tz") or (time_zone(c, b, node) if when == "cron" else g.constant("", line))
     loop = _Loop(c, b, node)
-    choices = [g.constant(chosen[name], line) for name in ("overlap", "missed")]
+    choices = [g.constant(choice[name], line) for name in ("overlap", "missed")]
     loop.set(loop.schedule, scheduled.schedule, g.constant(when, line), values[when], zone, *choices)
     loop.set(loop.turn, scheduled.no_turn)
     loop.set(loop.running, scheduled.no_jobs)
@@ -59,23 +59,24 @@ def compile_schedule(c: Compiler, b: Body, given: Given, when: str) -> Piped:
     b.emit(op.BRANCH, node, is_due, begin)
     b.emit(op.REQUEST, node, job, "job", "start", c.generator.function(record(block_parts(c, b, block), line), line))
     loop.set(loop.running, scheduled.with_job, loop.of(loop.running), loop.of(job))
-    if chosen["overlap"] != "allow":
+    if choice["overlap"] != "allow":
         b.emit(op.ENDED, node, b.hide(node), loop.compiled(loop.of(loop.running)), True)
-    loop.settle(stops=chosen["on_error"] == "stop")
+    loop.settle(stops=choice["on_error"] == "stop")
     b.emit(op.JUMP, node, begin)
     return nothing(node)
 
 
-def _choice(c: Compiler, given: Given, name: str) -> str:
+def chosen(c: Compiler, given: Given, name: str) -> str:
+    """What a flag says, or else the default; `name` is one of `CHOICES`."""
     node = given.node_of(name)
     if node is None:
         return CHOICES[name][0]
-    chosen = plain_text(node)
-    if chosen not in CHOICES[name]:
+    said = plain_text(node)
+    if said not in CHOICES[name]:
         flag = "--" + name.replace("_", "-")
         c.problem(node, f"{flag} takes one of {', '.join(CHOICES[name])}", f"such as {flag} {CHOICES[name][1]}")
         return CHOICES[name][0]
-    return chosen
+    return said
 
 
 class _Loop:

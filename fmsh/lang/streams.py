@@ -17,10 +17,9 @@ from fmsh.lang import syntax as s
 from fmsh.lang.bodies import CONCURRENT, EACH, Body, Label, find_variable
 from fmsh.lang.calls import bind_arguments, plain_text
 from fmsh.lang.expressions import expression, spill
-from fmsh.lang.following import follow_arguments
 from fmsh.lang.forms import has_no_value
 from fmsh.lang.inputs import streamed_input
-from fmsh.lang.piped import Piped
+from fmsh.lang.piped import SOURCES, Piped
 from fmsh.lang.pipelines import argument_values, is_external
 from fmsh.lang.processes import constant_or_function, request_arguments
 from fmsh.lang.purity import is_pure
@@ -161,15 +160,29 @@ def _is_input(c: Compiler, stage: s.Stage) -> bool:
 
 
 def _gives_lines(c: Compiler, b: Body, stage: s.Stage) -> bool:
-    return not is_streamed(c, b, stage) or (isinstance(stage, s.Command) and requests.is_follow(c, stage))
+    return not is_streamed(c, b, stage) or (isinstance(stage, s.Command) and c.literal_name(stage) == "follow")
 
 
 def _feed_of_source(c: Compiler, b: Body, run: list[s.Command], piped: Piped | None) -> Feed:
     if is_streamed(c, b, run[0]):
-        gives_lines = _gives_lines(c, b, run[0])
-        make = follow_arguments if gives_lines else requests.request_arguments
-        return Feed(run[0], make(c, b, run[0], piped), [], gives_lines, is_request=True)
+        make = _arguments_maker(c, run[0])
+        return Feed(run[0], make(c, b, run[0], piped), [], _gives_lines(c, b, run[0]), is_request=True)
     return Feed(run[0], *request_arguments(c, b, run, piped))
+
+
+def _arguments_maker(c: Compiler, stage: s.Command) -> Callable[[Compiler, Body, s.Command, Piped | None], _ast.expr]:
+    """Each source is in few programs."""
+    name = c.literal_name(stage)
+    if name == "follow":
+        from fmsh.lang.following import follow_arguments
+
+        return follow_arguments
+    if name in SOURCES:
+        from fmsh.lang.background import SCHEDULES
+        from fmsh.lang.times import times_arguments
+
+        return lambda c, b, node, piped: times_arguments(c, b, SCHEDULES[name], node, piped)
+    return requests.request_arguments
 
 
 def _feed_of_input(c: Compiler, b: Body, node: s.Expression) -> Feed:

@@ -73,6 +73,11 @@ def describe(connector: str, operation: str, arguments: Mapping[str, Value]) -> 
         text = f"sleep {arguments.get('duration') or arguments.get('until')}"
     elif connector == "file":
         text = f"{'append to' if arguments.get('append') else operation} {arguments['path']}"
+    elif connector == "follow":
+        text = f"follow {arguments['path']}"
+    elif connector == "times":
+        schedule = arguments["schedule"]
+        text = f"every {schedule['every']}" if "every" in schedule else f"cron {schedule['cron']}"
     elif connector in ("lock", "limit"):
         text = f"{connector} {arguments['name']}"
     else:

@@ -10,7 +10,8 @@ import pytest
 
 from fmsh.builtins.streaming import STAGES, Chain
 from fmsh.connectors.base import Attempt, AttemptId, Cancelled, Done, Failed, Items
-from fmsh.connectors.following import FollowConnector
+from fmsh.connectors.following import Following
+from fmsh.connectors.reading import ReadingConnector
 from fmsh.engine.loop import Loop
 from fmsh.observing import observe
 
@@ -21,7 +22,7 @@ class World:
         self.log.write_text("1\n2\n")
         self.loop = Loop()
         self.answers: list[Any] = []
-        self.connector = FollowConnector(self.loop.after)
+        self.connector = ReadingConnector("lines", lambda attempt, give: Following(attempt, give, self.loop.after))
 
     def start(self, *stages: Any, output: str = "stream", **options: Any) -> Attempt:
         arguments = {"output": output, **observe("followed", {"base": "/", "path": str(self.log), "from": "start"})}
