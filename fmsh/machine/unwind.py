@@ -136,7 +136,7 @@ def _deliver(machine: Machine, task: Task, frame: Frame, below: Frame, completio
     """Hands a frame's completion to the one below. None: that one runs on; else it is left with what is returned."""
     kind, value = completion
     if frame.kind in ("defer", "undo", "catch", "finally"):
-        return _resume_leaving(machine, frame, below, completion)
+        return _resume_leaving(machine, task, frame, below, completion)
     if frame.kind == "loop":
         return _deliver_turn(machine, task, frame, completion)
     if frame.kind == "result" and kind in ("value", "error"):
@@ -184,7 +184,7 @@ def keep_value(machine: Machine, task: Task, value: Value, instruction: Instruct
         below.scope.slots[out].append(value)
 
 
-def _resume_leaving(machine: Machine, frame: Frame, below: Frame, completion: Completion) -> Completion:
+def _resume_leaving(machine: Machine, task: Task, frame: Frame, below: Frame, completion: Completion) -> Completion:
     """Cleanup or a handler has ended: says with which completion the frame below goes on being left."""
     assert below.completion is not None
     kind, value = completion
@@ -198,7 +198,18 @@ def _resume_leaving(machine: Machine, frame: Frame, below: Frame, completion: Co
         elif kind == "exit" and value != 0:
             machine.undo_errors.append(error_value("exit", f"an undo ended with `exit {value}`", status=value))
         return below.completion
-    return completion if not is_failing(below.completion) else below.completion
+    if not is_failing(below.completion):
+        return completion
+    return below.completion if kind != "error" else _with_suppressed(machine, task, below.completion, value)
+
+
+def _with_suppressed(machine: Machine, task: Task, first: Completion, later: ErrorValue) -> Completion:
+    """What a frame is left with whose cleanup failed too: the first reason, which tells of the later error."""
+    kind, value = first
+    if kind == "exit":
+        say(machine, task, f"a cleanup failed on the way to `exit {value}`: {later.message}\n", "err")
+        return first
+    return kind, ErrorValue({**value.fields, "suppressed": [*value.fields.get("suppressed", []), later]})
 
 
 def place_of(machine: Machine, task: Task, node: int) -> Value:

@@ -458,6 +458,7 @@ class Model:
             said = [("show", f"finally {number}"), *handler]
             done = yield from self._completion(self._body(task, said, outer, level.cleanup, kind="finally"))
             level.completion = done if done[0] != "value" and not is_failing(before) else before
+            self._tell_of_failed_cleanup(before, done)
             yield from self._leave(task, level)
         task.levels.pop()
         if not is_failing(level.completion):
@@ -509,6 +510,12 @@ class Model:
                     self.undo_errors.append("exit")
             elif not is_failing(level.completion):
                 level.completion = done
+            else:
+                self._tell_of_failed_cleanup(level.completion, done)
+
+    def _tell_of_failed_cleanup(self, before: Completion, done: Completion) -> None:
+        if before[0] == "exit" and is_failing(before) and done[0] == "error":
+            self._show(f"a cleanup failed on the way to `exit {before[1]}`")
 
     # -- statements
 

@@ -51,7 +51,8 @@ class World:
     def plain(self, machine: Machine, effect: Effect) -> Plain | None:
         """Writes an effect as the model does, and keeps the account. Raises: Broken."""
         if isinstance(effect, Display):
-            return ("show", effect.text)
+            text, separator, _message = effect.text.partition("`: ")  # the model knows kinds, and no messages
+            return ("show", text + "`\n" if separator else text)
         if isinstance(effect, Request):
             return self._requested(effect, is_timer=isinstance(machine.targets.get(effect.step), int))
         if isinstance(effect, CancelRequest):
