@@ -208,7 +208,7 @@ def _fields_of(value: Value, key: str) -> dict[str, Value]:
     if type(value) is Handle:
         return {"kind": value.kind, "id": value.id} | value.fields_
     kind = kind_of(value)
-    after_variable = f"to write text after a variable, write `${{name}}.{key}`"
+    after_variable = f"only records have fields; to write text after a variable, write `${{name}}.{key}`"
     hints = {
         **dict.fromkeys(("string", "secret", "int", "float", "bool", "duration"), after_variable),
         "list": f"`| get {key}` reads it from every record of a list, `[0]` takes one item",

@@ -83,7 +83,6 @@ def _assign(c: list[Any], span: Span, x: Context) -> Any:
         x.problem(
             target.span, "only a variable, or a path into one, can be assigned", "write `$x = …` or `$x.a[0] = …`"
         )
-        target = s.Variable(target.span, "it")
     return s.Assign(span, target, c[1].value, c[2])
 
 

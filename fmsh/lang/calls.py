@@ -185,11 +185,11 @@ def _check_literal(c: Compiler, signature: Signature, parameter: Parameter, argu
 
 
 def _check_block(c: Compiler, signature: Signature, parameter: Parameter, argument: Node) -> None:
-    """A block must take what its command gives it; it may have more parameters, which are null."""
+    """A block must take what its command gives it, and no more."""
     if parameter.type_name not in FUNCTION_TYPES or not isinstance(argument, s.BlockLiteral):
         return
     taken = 1 if argument.parameters is None else len(argument.parameters)
-    if taken < parameter.gives and argument.body.statements:
+    if taken != parameter.gives and argument.body.statements:
         message = f"the block of `{signature.name}` is given {_count(parameter.gives)}, this one takes {_count(taken)}"
         hint = "such as { |so_far, item| … }" if parameter.gives > 1 else "such as { |item| … }, or { $it … }"
         c.problem(argument, message, hint, code="block-arguments")

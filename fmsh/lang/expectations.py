@@ -51,10 +51,10 @@ def problem_at(states: list[int], token: Token, before: Token | None, text: str)
     wanted = _join(expected)
     if token.type == "$END":
         return Problem(f"the text ends where {wanted} was expected", is_at_end=True)
-    return Problem(f"{wanted} was expected, {_found(token, text)} was found", _hint(token, accepted(states)))
+    return Problem(f"{wanted} was expected, {_found(token, text)} was found", _hint(previous, token, accepted(states)))
 
 
-def _hint(token: Token, possible: set[str]) -> str:
+def _hint(previous: str, token: Token, possible: set[str]) -> str:
     if token.type == "SEP" and "LBODY" in possible:
         return "a body stands in braces: `{ … }`"
     if token.type in ("ANDOR", "PIPE", "AMP") and "SEP" in possible:
@@ -63,6 +63,12 @@ def _hint(token: Token, possible: set[str]) -> str:
         return "`${ }` holds an expression; for a pipeline write `$( )`"
     if token.type == "ASSIGN" and "NAME" in possible:
         return ""
+    if {"COMMA", "COLON", "ASSIGN"} <= possible:
+        return "parameters stand with commas between them: `a, b: int = 1`"
+    if previous == "NAME" and "IN" in possible:
+        return "write `for NAME in … { … }`"
+    if previous == "NAME" and "ASSIGN" in possible:
+        return "write `let NAME = …`"
     return HINTS.get(token.type, "")
 
 
@@ -114,6 +120,8 @@ def _expected(states: list[int]) -> list[str]:
         names.append("an argument")
         found &= CLOSING
     found -= OPERATORS
+    if "ASSIGN" in found or "IN" in found:
+        found -= {"ALT"}  # alternatives belong to the patterns of `match`
     if len(found | {"$END", "SEP"}) > 2:
         found -= {"$END"}
     for name in [*(name for name in ORDER if name in found), *sorted(found - set(ORDER))]:

@@ -133,6 +133,8 @@ def variable(c: Compiler, b: AnyBody, node: s.Variable) -> _ast.expr:
             hint = f"an environment variable is $env.{node.name}"
         if node.name == "it":
             hint = "$it is the argument of a block without parameters, and `.field` is short for `$it.field`"
+        if node.name == "error":
+            hint = "$error is there on the right side of `||`; elsewhere `try { … } catch e { … }` gives it a name"
         c.problem(node, f"there is no variable ${node.name} here", hint, code="unknown-variable")
         return g.constant(None, node.id)
     if found.python_name:
@@ -186,7 +188,7 @@ def _refuse_field(c: Compiler, b: AnyBody, node: s.Path) -> None:
     kind = known_kind(b, base.name)
     if kind in _WITHOUT_FIELDS and not _is_assigned(c.source.text, base.name):
         kind = "string" if kind == "path" else kind
-        hint = f"to write text after a variable, write `${{{base.name}}}.{step.key.value}`"
+        hint = f"only records have fields; to write text after a variable, write `${{{base.name}}}.{step.key.value}`"
         c.problem(step, f"{a_kind(kind)} has no field `{step.key.value}`", hint, code="type")
 
 

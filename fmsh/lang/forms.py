@@ -357,7 +357,12 @@ FAIL = Signature("fail", (positional("error"),), help="Raises an error: a text, 
 
 
 def _fail(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str) -> Piped:
-    values = Given(c, b, FAIL, node, piped).values("error")
+    given = Given(c, b, FAIL, node, piped)
+    values = given.values("error")
+    error = given.node_of("error")
+    kind = None if error is None else literal_kind(error)
+    if error is not None and kind is not None and kind not in ("string", "record"):
+        c.problem(error, f"`fail` takes a text or a record, this is {a_kind(kind)}", f"usage: {FAIL.usage()}")
     if "error" in values:
         b.emit(op.FAIL, node, c.generator.function(g.call("failure", [values["error"]], node.id), node.id))
     return nothing(node)
@@ -367,7 +372,12 @@ EXIT = Signature("exit", (positional("status", "int", is_required=False),), help
 
 
 def _exit(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str) -> Piped:
-    status = Given(c, b, EXIT, node, piped).values("status").get("status", g.constant(0, node.id))
+    given = Given(c, b, EXIT, node, piped)
+    status = given.values("status").get("status", g.constant(0, node.id))
+    number = given.node_of("status")
+    number = number.parts[0] if isinstance(number, s.Word) else number
+    if isinstance(number, s.Literal) and type(number.value) is int and not 0 <= number.value <= 255:
+        c.problem(number, "an exit status is a whole number from 0 to 255")
     b.emit(op.EXIT, node, c.generator.function(g.call("exit_status", [status], node.id), node.id))
     return nothing(node)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fmsh.errors import Diagnostic
 from fmsh.lang import generated as g
 from fmsh.lang import syntax as s
 from fmsh.lang.bodies import Body, FunctionInfo, Label
@@ -34,7 +35,7 @@ def announce(c: Compiler, b: Body, node: s.Def) -> None:
 def _parameter(c: Compiler, node: s.Parameter) -> Parameter:
     check_type_name(c, node)
     is_switch = node.kind == "flag" and not node.type_name and node.default is None
-    type_name = "bool" if is_switch else node.type_name or "any"
+    type_name = "bool" if is_switch else node.type_name if node.type_name in TYPE_NAMES else "any"
     is_required = node.kind == "positional" and node.default is None
     given = None if node.default is None else literal_kind(node.default)
     if given is not None and given != "null" and not accepts(type_name, given):
@@ -63,13 +64,22 @@ def _check_order(c: Compiler, nodes: Sequence[s.Parameter]) -> None:
             c.problem(node, f"...{node.name} takes all that is left: no parameter but flags can follow it")
 
 
+_FOREIGN_TYPES = {
+    "text": "string", "integer": "int", "boolean": "bool", "array": "list", "object": "record", "dict": "record",
+    "map": "record", "time": "datetime", "date": "datetime", "function": "block",
+}  # fmt: skip
+
+
 def check_type_name(c: Compiler, node: s.Parameter) -> None:
     if node.type_name and node.type_name not in TYPE_NAMES:
         from difflib import get_close_matches
 
-        close = get_close_matches(node.type_name, TYPE_NAMES, 1)
-        hint = f"did you mean {close[0]}?" if close else "types are " + ", ".join(TYPE_NAMES)
-        c.problem(node, f"there is no type {node.type_name}", hint)
+        close = [_FOREIGN_TYPES.get(node.type_name, ""), *get_close_matches(node.type_name, TYPE_NAMES, 1)]
+        meant = next(filter(None, close), "")
+        hint = f"did you mean {meant}?" if meant else "types are " + ", ".join(TYPE_NAMES)
+        start = c.source.text.index(node.type_name, c.source.text.index(":", node.span[0]))
+        span = start, start + len(node.type_name)
+        c.problems.append(Diagnostic(c.source, span, f"there is no type {node.type_name}", hint, "error", "check"))
 
 
 def define(c: Compiler, b: Body, node: s.Def) -> None:

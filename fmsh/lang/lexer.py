@@ -147,6 +147,7 @@ class Lexer:
         self.heredoc_depth = 0
         self.heredoc_indentation = ""
         self.depth = 0
+        self.has_bash_body = False  # a `then` or `do` was reported, and its end is still to come
         self.suspect: Frame | None = None
         self._joined_until = -1
         self._brace_pairs: dict[int, tuple[int, bool]] = {}

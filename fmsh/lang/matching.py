@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fmsh.values import ErrorValue, kind_of, raised
+from fmsh.values import ErrorValue, a_kind, kind_of, raised
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,8 +69,30 @@ def destructure(pattern: tuple[Any, ...], value: Value, equal: Callable[[Value, 
     """Like `match_pattern`, where it must match (`let`, `for`, parameters)."""
     bound = match_pattern(pattern, value, equal)
     if bound is None:
-        raise raised("type", f"the {kind_of(value)} does not have the shape that is asked for here")
+        raise raised("type", _mismatch(pattern, value))
     return bound
+
+
+def _mismatch(pattern: tuple[Any, ...], value: Value) -> str:
+    """Why a value is not taken apart by a pattern: its outermost part that does not fit."""
+    kind, parts = pattern[:2] if pattern[0] in ("list", "record") else ("", ())
+    value = value.fields if isinstance(value, ErrorValue) else value
+    inner: list[tuple[tuple[Any, ...], Value]] = []
+    if kind == "list":
+        wanted = f"a list of {len(parts)}{' or more' if pattern[2] else ''} is taken apart here"
+        if not isinstance(value, list | range):
+            return f"{wanted}, this is {a_kind(kind_of(value))}"
+        if len(value) < len(parts) or (len(value) > len(parts) and not pattern[2]):
+            return f"{wanted}, this one has {len(value)}"
+        inner = list(zip(parts, value, strict=False))
+    elif kind == "record":
+        if not isinstance(value, dict):
+            return f"a record is taken apart here, this is {a_kind(kind_of(value))}"
+        if missing := [key for key, _option in parts if key not in value]:
+            return f"the record that is taken apart here has no field `{missing[0]}`"
+        inner = [(option, value[key]) for key, option in parts]
+    found = (message for option, item in inner if (message := _mismatch(option, item)))
+    return next(found, "" if pattern[0] in ("name", "ignore") else "the value does not fit the pattern here")
 
 
 FUNCTIONS: dict[str, Any] = {"match_pattern": match_pattern, "destructure": destructure}

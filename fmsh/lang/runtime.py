@@ -61,7 +61,7 @@ def loop_items(value: Value) -> Value:
         if type(value) is str
         else "`for` goes over a list, a range, a record or a channel"
     )
-    raise raised("type", f"`for` cannot go over a {kind_of(value)}", hint=hint)
+    raise raised("type", f"`for` cannot go over {a_kind(kind_of(value))}", hint=hint)
 
 
 # ---- Arguments -------------------------------------------------------------------------------------------------------
@@ -86,9 +86,8 @@ def check_argument(value: Value, type_name: str, parameter: str, usage: str) -> 
     """Gives the value back if the parameter takes it."""
     kind = kind_of(value)
     if not accepts(type_name, kind):
-        raise raised(
-            "type", f"{parameter} must be {a_kind(type_name)}, this is {a_kind(kind)}", hint=usage and f"usage: {usage}"
-        )
+        hint = f"usage: {usage}" if usage else None
+        raise raised("type", f"{parameter} must be {a_kind(type_name)}, this is {a_kind(kind)}", hint=hint)
     return value
 
 
@@ -108,8 +107,8 @@ def as_function(value: Value, gives: int = 1) -> Callable[..., Value]:
             hint="write it where it is used, or `each { call $f $it }`",
         )
     taken = len(value.code.parameters)
-    if taken < gives:
-        takes = "no argument" if taken == 0 else "one argument"
+    if taken != gives:
+        takes = "no argument" if taken == 0 else "one argument" if taken == 1 else f"{taken} arguments"
         hint = "a block names what it takes: { |item| … }, { |so_far, item| … }"
         raise raised("type", f"the block takes {takes}, {gives} {'is' if gives == 1 else 'are'} given to it", hint=hint)
     return value.code.make_function(value.scope)  # type: ignore[no-any-return]

@@ -182,10 +182,7 @@ def _assign(c: Compiler, b: Body, node: s.Assign) -> None:
     target = node.target
     base = target.base if isinstance(target, s.Path) else target
     if not isinstance(base, s.Variable):
-        c.problem(
-            node.target, "only a variable, or a path into one, can be assigned", "such as `$x = …` or `$x.a[0] = …`"
-        )
-        return
+        return  # the parser has said so
     if base.name in ("args", "in", "job", "last", "error") or is_environment(b, base):
         hint = "write `export NAME=value`" if base.name == "env" else "copy it first: `let x = …`"
         c.problem(base, f"${base.name} cannot be assigned", hint)

@@ -195,8 +195,9 @@ def step_call_block(machine: Machine, task: Task, frame: Frame, instruction: Ins
 
 def bind_block(scope: Scope, code: Code, arguments: list[Value]) -> None:
     """Puts the arguments of a block into its parameters. A block that names none takes one as `$it`, or nothing."""
-    if len(arguments) > len(code.parameters):
-        count = len(code.parameters)
+    count = len(code.parameters)
+    is_short = len(arguments) < count and not code.slots[code.parameters[-1]].startswith("it@")
+    if len(arguments) > count or is_short:
         takes = "no argument" if count == 0 else "one argument" if count == 1 else f"{count} arguments"
         raise raised("type", f"the block takes {takes}, {len(arguments)} were given")
     for index, parameter in enumerate(code.parameters):

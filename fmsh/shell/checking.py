@@ -74,20 +74,47 @@ def hint_for_missing(nodes: list[s.Node], offset: int) -> str:
     name = next((plain_text(each) or "" for each in names), "")
     if name in ELSEWHERE:
         return ELSEWHERE[name]
+    if _looks_like_a_date(name):
+        return f'there is no such day or time; quote it if it is a string: `"{name}"`'
     for node in nodes:
         if isinstance(node, s.For) and (words := _words_of(node.source, offset)):
             return f"`for` goes over one value; write a list: `[{', '.join(words)}]`"
         value = node.value if isinstance(node, s.Let | s.Assign | s.Return) else None
+        value = node.subject if isinstance(node, s.Match) else value
         if value is not None and len(words := _words_of(value, offset)) == 1:
             return f'quote it if it is a string: `"{words[0]}"`'
     family = [known for known in (*LIBRARY.names(), *FORMS) if name and known.startswith(f"{name} ")]
     if family:
         return "fmsh has " + ", ".join(f"`{known}`" for known in family)
+    known = [*FORMS, *LIBRARY.names(), *(node.name for node in nodes if isinstance(node, s.Def | s.Alias))]
+    close = _close(name, known) or _close(name, _programs()) if name and "/" not in name else ""
+    return f"did you mean `{close}`?" if close else ""
+
+
+def _looks_like_a_date(name: str) -> bool:
+    import re
+
+    return re.fullmatch(r"\d{4}-\d{1,2}-\d{1,2}([T ].*)?", name) is not None
+
+
+def _close(name: str, known: list[str]) -> str:
+    """A name with the same letters in another order, else one that differs little; "" if there is none."""
     from difflib import get_close_matches
 
-    known = [*FORMS, *LIBRARY.names(), *(node.name for node in nodes if isinstance(node, s.Def | s.Alias))]
-    close = get_close_matches(name, known, 1, 0.75) if name else []
-    return f"did you mean `{close[0]}`?" if close else ""
+    letters = sorted(name)
+    same = [each for each in known if len(each) == len(name) and sorted(each) == letters]
+    return next(iter(same or get_close_matches(name, known, 1, 0.75)), "")
+
+
+def _programs() -> list[str]:
+    """The names of the programs that the system finds."""
+    found: set[str] = set()
+    for directory in os.environ.get("PATH", os.defpath).split(os.pathsep):
+        try:
+            found.update(entry.name for entry in os.scandir(directory or ".") if os.access(entry.path, os.X_OK))
+        except OSError:
+            continue  # the system does not find any there either
+    return sorted(found)
 
 
 def _words_of(chain: s.Node, offset: int) -> list[str]:

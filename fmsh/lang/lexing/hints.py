@@ -26,6 +26,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "finally": ("`finally` without a `try` before it", "write it after the `}` of a `try`"),
 }
 
+BODY_WORDS = frozenset(("then", "do", "done", "fi"))
+
 # A command and its first argument.
 FIRST_ARGUMENTS: dict[tuple[str, str], tuple[str, str]] = {
     ("command", "-v"): ("`command -v` does not exist", "write `which NAME`"),
@@ -67,6 +69,7 @@ EXPANSIONS: dict[str, str] = {
     "@": "write the variable alone",
 }
 
+ALIAS_OF_PIPELINE = ("an alias stands for one command", "for more write `def NAME() { … }`")
 BACKTICK = ("a backtick has no meaning here", "write `$(command)`")
 PROCESS_SUBSTITUTION = ("`{form}` does not exist", "pipe into the command, or save to a file first")
 PIPE_BOTH = ("`|&` does not exist", "write `2>&1 |`")

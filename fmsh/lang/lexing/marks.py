@@ -37,8 +37,11 @@ def _semicolon(lexer: Lexer) -> None:
         lexer.unexpected("`;` does not separate values", "write `,`")
         return
     following = lexer.next_significant(lexer.pos + 1)
-    if frame.in_condition and lexer.text.startswith(("then", "do"), following):
-        lexer.report(lexer.pos, lexer.pos + 1, "a body stands in braces", f"write `{frame.keyword} … {{ … }}`")
+    for word in ("then", "do"):
+        if frame.in_condition and lexer.text.startswith(word, following):
+            message, _hint = hints.COMMANDS[word]
+            lexer.report(following, following + len(word), message, f"write `{frame.keyword} … {{ … }}`")
+            lexer.has_bash_body = True
     if frame.mode == STATEMENT and (lexer.last is None or lexer.last.type in _STATEMENT_OPENERS):
         lexer.pos += 1
     else:
@@ -56,6 +59,7 @@ def _bar(lexer: Lexer) -> None:
         return
     if frame.mode == AFTER and frame.keyword in ("while", "for"):
         lexer.report(start, start + 1, f"`{frame.keyword}` has no value to pipe on", "use `… | each { … }`")
+    _refuse_in_alias(lexer)
     if text.startswith("||", start):
         lexer.emit("ANDOR", start, start + 2, "||")
     elif text.startswith("|&", start):
@@ -67,8 +71,14 @@ def _bar(lexer: Lexer) -> None:
     frame.keyword = frame.keyword if frame.in_condition else ""
 
 
+def _refuse_in_alias(lexer: Lexer) -> None:
+    if lexer.frame.keyword == "alias":
+        lexer.report(lexer.pos, lexer.pos + 1, *hints.ALIAS_OF_PIPELINE)
+
+
 def _ampersand(lexer: Lexer) -> None:
     text, start, frame = lexer.text, lexer.pos, lexer.frame
+    _refuse_in_alias(lexer)
     if text.startswith("&&", start):
         lexer.emit("ANDOR", start, start + 2, "&&")
         frame.mode = STAGE

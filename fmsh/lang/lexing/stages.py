@@ -111,7 +111,7 @@ def _first_word(lexer: Lexer) -> None:
         if word in ("and", "or"):
             lexer.report(begin, end, *hints.LEADING_OPERATOR)
         if word in hints.COMMANDS:
-            lexer.report(begin, end, *hints.COMMANDS[word])
+            _report_foreign(lexer, word, end)
     if following in ("+", "-", "*", "/") and text[end + 1 : end + 2] == "=":
         message, hint = hints.SPACED_ASSIGNMENT
         lexer.report(begin, end + 2, message.format(name=word), hint.format(name=word))
@@ -119,6 +119,14 @@ def _first_word(lexer: Lexer) -> None:
         compounds.environment_item(lexer, end)
         return
     begin_command(lexer)
+
+
+def _report_foreign(lexer: Lexer, word: str, end: int) -> None:
+    """Reports a word of another shell; of `then … fi` and `do … done` only the first part, for it is one mistake."""
+    if word not in hints.BODY_WORDS or not lexer.has_bash_body:
+        lexer.report(lexer.pos, end, *hints.COMMANDS[word])
+    if word in hints.BODY_WORDS:
+        lexer.has_bash_body = word in ("then", "do")
 
 
 def _not(lexer: Lexer, end: int) -> None:
@@ -135,7 +143,10 @@ def _keyword(lexer: Lexer, word: str, end: int) -> None:
     frame = lexer.frame
     if word in ONLY_STATEMENTS and frame.mode != STATEMENT:
         hint = f"put it in a group: `{{ {word} … }}`" if frame.mode == STAGE else ""
-        lexer.report(lexer.pos, end, f"`{word}` can only begin a statement", hint)
+        if word != "while" or not _check_while_read(lexer, end):
+            lexer.report(lexer.pos, end, f"`{word}` can only begin a statement", hint)
+    elif word == "while":
+        _check_while_read(lexer, end)
     lexer.emit(word.upper(), lexer.pos, end, word)
     frame.mode = KEYWORD_MODES[word]
     if frame.mode != AFTER and word != "return":
@@ -143,14 +154,15 @@ def _keyword(lexer: Lexer, word: str, end: int) -> None:
     frame.in_condition = frame.in_condition or word in CONDITIONALS
     frame.is_soft = word == "return"
     frame.position = NAMES if word in ("let", "for") else frame.position
-    if word == "while":
-        _check_while_read(lexer)
 
 
-def _check_while_read(lexer: Lexer) -> None:
-    target = lexer.next_significant(lexer.pos)
-    if lexer.text.startswith("read", target) and lexer.text[target + 4 : target + 5] in (" ", "\t", "\n", ";"):
-        lexer.report(target, target + 4, *hints.WHILE_READ)
+def _check_while_read(lexer: Lexer, end: int) -> bool:
+    """Reports `while read`, of which `while` ends at `end`; False if it is none."""
+    target = lexer.next_significant(end)
+    is_read = lexer.text.startswith("read", target) and lexer.text[target + 4 : target + 5] in (" ", "\t", "\n", ";")
+    if is_read:
+        lexer.report(lexer.pos, target + 4, *hints.WHILE_READ)
+    return is_read
 
 
 def _open_parenthesis(lexer: Lexer) -> bool:
