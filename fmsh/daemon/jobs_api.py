@@ -237,7 +237,7 @@ class JobRoutes:
 
         def do(store: EventStore) -> Job:
             job = find_job(store, request.path_params["id"])
-            acting.need_active(job)
+            acting.need_listener(job)
             data = signal_data(name, body.get("value"), {})
             store.deliver(job.id, "signal", data, dedupe_id=f"signal {key or os.urandom(16).hex()}")
             return job

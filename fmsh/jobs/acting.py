@@ -41,7 +41,7 @@ def resume(desk: Desk, arguments: argparse.Namespace) -> int:
     """`fmsh jobs resume N…`"""
 
     def check(job: Job) -> None:
-        _need_paused(job)
+        _need_paused(desk.store, job)
         _provide_secrets(desk, job)
 
     return _for_each(desk, arguments.jobs, "resume", check)
@@ -67,6 +67,7 @@ def answer_question(store: EventStore, job: Job, read: Callable[[Mapping[str, Va
 
     Raises: NotPossible.
     """
+    need_listener(job)
     _need_question(store, job)
     questions = [entry for entry in wire.decode(job.waiting_for_json) if entry["kind"] == PERSON]
     question = questions[0] if questions and job.state != "parked" else {}
@@ -80,7 +81,7 @@ def answer_question(store: EventStore, job: Job, read: Callable[[Mapping[str, Va
 def signal(desk: Desk, arguments: argparse.Namespace) -> int:
     """`fmsh jobs signal N NAME [JSON]`"""
     job = find_job(desk.store, arguments.jobs[0])
-    need_active(job)
+    need_listener(job)
     value = None if arguments.value is None else read_answer(arguments.value, {})
     deliver(desk.store, job.id, "signal", {"name": arguments.name, "value": value, "from": {}})
     desk.see_to(job)
@@ -118,10 +119,21 @@ def _act_on_damaged(desk: Desk, job: Job, kind: str) -> None:
         return
     if kind == "retry" and not any(damage.job_id == job.id for damage in desk.store.verify()):
         return
-    hint = f"restore a backup, or give it up: `fmsh jobs cancel {job.id}`"
+    raise _damaged(job)
+
+
+def need_listener(job: Job) -> None:
+    """Raises: NotPossible: the job takes no message any more: it is over, or damaged."""
+    need_active(job)
+    if is_damaged(job):
+        raise _damaged(job)
+
+
+def _damaged(job: Job) -> NotPossible:
     error = error_of(job)
     assert error is not None
-    raise NotPossible(f"job {job.id} is damaged: {error.message}", hint=hint)
+    hint = f"restore a backup, or give it up: `fmsh jobs cancel {job.id}`"
+    return NotPossible(f"job {job.id} is damaged: {error.message}", hint=hint)
 
 
 def need_active(job: Job) -> None:
@@ -132,9 +144,9 @@ def need_active(job: Job) -> None:
         raise NotPossible(f"job {job.id} has ended already ({job.state})")
 
 
-def _need_paused(job: Job) -> None:
+def _need_paused(store: EventStore, job: Job) -> None:
     need_active(job)
-    if job.state != "paused":
+    if job.state != "paused" and all(row.kind != "pause" for row in store.inbox(job.id)):
         hint = f"`fmsh jobs retry {job.id}` does its step again" if job.state == "parked" else ""
         raise NotPossible(f"job {job.id} is not paused: it is {job.state}", hint=hint)
 
@@ -153,7 +165,8 @@ def _need_parked(job: Job) -> None:
         raise NotPossible(f"job {job.id} has ended ({job.state}), so no step of it can be done again", hint=hint)
     need_active(job)
     if job.state != "parked":
-        raise NotPossible(f"job {job.id} is not parked: it is {job.state}")
+        hint = f"`fmsh jobs resume {job.id}` lets it go on" if job.state == "paused" else ""
+        raise NotPossible(f"job {job.id} is not parked: it is {job.state}", hint=hint)
     error = error_of(job)
     if error is not None and error.kind == "undo":
         hint = f"undo it by hand; then `fmsh jobs cancel {job.id}` ends the job as it had ended"
@@ -161,7 +174,6 @@ def _need_parked(job: Job) -> None:
 
 
 def _need_question(store: EventStore, job: Job) -> None:
-    need_active(job)
     if any(entry["kind"] == PERSON for entry in wire.decode(job.waiting_for_json)):
         return
     if job.state != "parked":

@@ -12,6 +12,7 @@ from fmsh.errors import InternalError, StoreMissing
 from fmsh.jobs.documents import timestamp
 from fmsh.jobs.finding import NotPossible
 from fmsh.machine.code import UNSET
+from fmsh.machine.handles import wait_for_mail
 from fmsh.record import Record
 from fmsh.render.jobs import request_label
 
@@ -203,8 +204,9 @@ def _wait_label(machine: Machine, task: Task) -> str | None:
         request = machine.pending[id]
         data: dict[str, Any] = {field: getattr(request, field) for field in ("connector", "operation", "arguments")}
         return f"step {id}: {request_label(data)}"
-    if kind == "mailbox":
-        return str(id).replace(":", " ", 1)
+    found = wait_for_mail(task, id, 0, ())
+    if found is not None:
+        return f"{found.kind} {found.label}"
     if kind == "stopped":
         return f"a person, as it failed: {machine.stopped[id].error.message}"
     return {"group": "its branches", "leave": "its branches", "room": f"room in channel {id}"}.get(

@@ -44,7 +44,8 @@ def rm(desk: Desk, arguments: argparse.Namespace) -> int:
     sweep = retention.Sweep(desk.store, desk.fx_directory, desk.limits)
     sweep.remove_jobs([JobAge(job.id, job.uid, job.ended_at_ms, 0, True) for job in found.values()])
     desk.store.shrink()
-    _tell(desk, sweep.swept)
+    if found or desk.is_json:
+        _tell(desk, sweep.swept)
     return status
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from fmsh.errors import FmshError
+from fmsh.errors import FmshError, UsageError
 from fmsh.jobs.documents import has_ended, places_of, timestamp, whole_document
 from fmsh.jobs.finding import NotPossible, find_job
 from fmsh.jobs.following import tell_of_removed
@@ -33,13 +33,16 @@ WAITS = ("timer",)  # connectors that do nothing but wait
 
 def trace(desk: Desk, arguments: argparse.Namespace) -> int:
     """`fmsh jobs trace N [--all] [--html FILE]`"""
+    if desk.is_json and arguments.html == "-":
+        raise UsageError("--json and --html - both want standard output", hint="give --html a FILE")
     job = find_job(desk.store, arguments.jobs[0])
     is_whole = arguments.all or desk.is_json or arguments.html is not None
     history = read_history(desk.store, job, events_max=None if is_whole else EVENTS_MAX)
     place = places_of(desk, job)
     if desk.is_json:
         desk.write_document([step_json(step, history.holders, place) for step in history.steps.values()])
-        return 0
+        if arguments.html is None:
+            return 0
     tell_of_removed(desk, job)
     found = _trace(desk, job, history, place, rows_max=None if is_whole else ROWS_MAX)
     if arguments.html is None:

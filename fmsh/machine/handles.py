@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fmsh.machine.machine import Machine
-    from fmsh.machine.state import Task
+    from fmsh.machine.state import Scope, Task
     from fmsh.values import Value
 
 HANDLES = (
@@ -90,7 +90,22 @@ def wait_for_mail(task: Task, mailbox: Any, node: int, steps: tuple[int, ...]) -
     if kind == "person":
         about = {name: value for name, value in fields.items() if name != "id"}
         return Wait(kind, str(fields.get("question", id)), node, steps, about)
-    return Wait(LISTED_AS.get(kind, kind), str(fields.get("label", id)), node, steps)
+    label = str(fields.get("label", id))
+    if kind == "callback":
+        label = _variable_of(task, kind, id) or label
+    return Wait(LISTED_AS.get(kind, kind), label, node, steps)
+
+
+def _variable_of(task: Task, kind: str, id: str) -> str | None:
+    """The variable in which a task has a handle, the innermost one: people know it by that, and not by its number."""
+    scope: Scope | None = task.frames[-1].scope
+    while scope is not None:
+        for name, slot in scope.code.variables.items():
+            value = scope.slots[slot]
+            if type(value) is Handle and (value.kind, value.id) == (kind, id):
+                return name
+        scope = scope.parent
+    return None
 
 
 def _awaited(task: Task, kind: str, id: str) -> Handle | None:

@@ -167,12 +167,14 @@ def _remark(job: Document, now_ms: int) -> str:
 
 
 def _wait(wait: Document, now_ms: int) -> str:
-    label = f" {wait['label']}" if wait.get("label") and wait["label"] != wait["kind"] else ""
+    what, label = wait["kind"], wait.get("label") or ""
+    if label != what:
+        what = label if label.startswith(what + " ") else f"{what} {label}".rstrip()
     until = f" until {_local(wait['until'])}" if wait.get("until") else ""
     where = _where(wait.get("where"))
     held_by = wait.get("held_by")
     held = f" ({holders_text(held_by, wait['behind'])})" if held_by is not None else ""
-    return f"{wait['kind']}{label}{held}{until}" + (f" at {where}" if where else "")
+    return f"{what}{held}{until}" + (f" at {where}" if where else "")
 
 
 def holders_text(held_by: Sequence[int], behind: Sequence[int]) -> str:

@@ -31,8 +31,8 @@ def test_a_damaged_job_is_parked_with_a_report_while_the_daemon_runs_the_others(
     listed = shell.run("jobs")
     assert listed.status == 0 and f"job 1 is damaged: {said}" in listed.err
     assert "job 1 is damaged" in shell.run("doctor").out
-    for verb in ("retry", "pause", "answer"):
-        result = shell.run("jobs", verb, "1")
+    for verb in (["retry"], ["pause"], ["answer"], ["signal", "news"]):
+        result = shell.run("jobs", verb[0], "1", *verb[1:])
         assert result.status == 1 and said in result.err, result
     shell.ok("jobs", "cancel", "1")
     (ended,) = json.loads(shell.run("jobs", "wait", "1", "--json").out)

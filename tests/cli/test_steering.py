@@ -1,0 +1,80 @@
+"""Every verb on jobs of every state: what cannot be done says what, why and what to do, and changes nothing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.cli.crew import Crew
+from tests.cli.shell import Shell, until
+
+OVER = {"succeeded": "has ended already", "failed": "has ended already", "cancelled": "has ended already"}
+DAMAGED = {"damaged": "event 2 of job 9 is not what was written"}
+NOBODY = {"99": "there is no job 99", "%99": "there is no job 99", "nobody": "no job with the key or name 'nobody'"}
+REFUSED = {
+    "show": DAMAGED,
+    "log": DAMAGED,
+    "output": DAMAGED,
+    "attach": DAMAGED,
+    "wait": DAMAGED,
+    "inspect": DAMAGED,
+    "why": DAMAGED,
+    "trace": DAMAGED,
+    "script": {},
+    "export": DAMAGED | {"running": "does not come to rest"},
+    "fork --at 2": DAMAGED,
+    "pause": OVER,
+    "cancel": OVER,
+    "resume": OVER | dict.fromkeys(["waiting", "running", "parked"], "is not paused: it is"),
+    "retry": dict.fromkeys(OVER, "fmsh jobs fork")
+    | {"waiting": "is not parked: it is waiting", "running": "is not parked", "paused": "fmsh jobs resume 4"},
+    "answer": OVER | dict.fromkeys(["waiting", "running", "paused"], "asks nothing: it is"),
+    "signal": OVER,
+    "rm": dict.fromkeys(["waiting", "running", "paused", "parked", "damaged"], "only ended jobs can be removed"),
+}  # fmt: skip
+LATER = {"answer": ["1"], "signal": ["news"]}
+GIVES_IN_PART = {"show", "log", "wait", "why"}  # what is known of a damaged job
+
+
+@pytest.mark.parametrize("verb", REFUSED)
+def test_what_cannot_be_done_says_why_and_what_to_do(crew: Crew, verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fmsh.jobs.exporting.PATIENCE_S", 0.05)
+    before = states(crew)
+    name, *words = verb.split()
+    for job, said in (REFUSED[verb] | NOBODY).items():
+        for options in ([], ["--json"] if name != "export" else []):
+            assert crew.run(name, job, *LATER.get(name, []), *words, *options) == 1, (verb, job)
+            assert crew.screen.err.startswith("fmsh: ") and said in crew.screen.err, (verb, job, crew.screen.err)
+            is_document = bool(options) and crew.screen.out != ""
+            assert not is_document or json.loads(crew.screen.out) is not None
+            assert crew.screen.out == "" or is_document or name in GIVES_IN_PART, (verb, job, crew.screen.out)
+    assert states(crew) == before
+
+
+def states(crew: Crew) -> dict[int, str]:
+    return {job["id"]: job["state"] for job in crew.json("list", "--all")}
+
+
+def test_a_job_that_is_being_paused_can_be_resumed(shell: Shell) -> None:
+    shell.ok("-d", "-c", "sleep 1h")
+    for _ in range(3):
+        shell.ok("jobs", "pause", "1")
+        shell.ok("jobs", "resume", "1")
+
+    def told() -> list[str]:
+        return [event["type"] for event in shell.json("jobs", "log", "1") if event["type"] in ("Paused", "Resumed")]
+
+    until(lambda: told() == ["Paused", "Resumed"] * 3, "it went on")
+    shell.await_state(1, "waiting")
+
+
+def test_a_wait_is_called_by_what_the_program_calls_it(crew: Crew) -> None:
+    number = crew.shell.ok("-d", "-c", "let hook = callback; within 2h { await $hook }").strip()
+    crew.shell.await_state(int(number), "waiting")
+    (wait,) = crew.json("show", number)["waiting_for"]
+    assert (wait["kind"], wait["label"]) == ("callback", "hook")
+    assert "  waits for   callback hook until " in crew.ok("show", number)
+    assert "waits for callback hook\n" in crew.ok("inspect", number)
+    crew.shell.ok("jobs", "cancel", number)
+    assert "timer sleep until" in crew.ok("show", "waiting") and "timer timer" not in crew.screen.out
