@@ -4,9 +4,12 @@
 world. It fails at the first request that none of them made, or when it ends otherwise than they did. Each `--with` is a
 test of its own.
 
-`fmsh test [FILE…]` runs files of tests, by default all `*_test.fmsh` below the directory. Each `def` of theirs whose
-name begins with `test` and that needs no argument is one test; a file without such is one test itself. Each runs as a
-job of its own, in a store of its own that is gone afterwards, and passes if it succeeds.
+`fmsh test [FILE…]` runs files of tests, by default all `*_test.fmsh` below the directory; a directory stands for those
+below it. Each `def` of theirs whose name begins with `test` and that needs no argument is one test; a file without such
+is one test itself. Each runs as a job of its own, in a store of its own that is gone afterwards, and passes if it
+succeeds.
+
+The status is 0 if all passed, 1 if one failed, 2 if a file could not be read or is no program; the others run anyway.
 """
 
 from __future__ import annotations
@@ -17,11 +20,12 @@ import sys
 import tempfile
 import time
 
-from fmsh.errors import UsageError
-from fmsh.jobs.arguments import Parser
+from fmsh.errors import SourceError, StoreCorrupt, UsageError
+from fmsh.jobs.arguments import Page, Parser
 from fmsh.jobs.documents import has_ended
-from fmsh.jobs.finding import find_job
+from fmsh.jobs.finding import NoSuchJob, NotPossible, find_job
 from fmsh.lang import syntax as s
+from fmsh.lang.diagnostics import render
 from fmsh.lang.parser import parse
 from fmsh.lang.tree import walk
 from fmsh.machine.effects import Observe, Request
@@ -35,15 +39,16 @@ from fmsh.values import are_equal
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from fmsh.engine.forks import Followed
+    from fmsh.errors import FmshError
     from fmsh.jobs.desk import Desk
     from fmsh.machine.code import Program
     from fmsh.settings import Settings
     from fmsh.store.base import Job
 
-PASSED, FAILED = 0, 1
+PASSED, FAILED, UNUSABLE = 0, 1, 2
 SUFFIX = "_test.fmsh"
 NAME_PREFIX = "test"
 TIMEOUT_S = 600
@@ -51,17 +56,26 @@ ALONE = ("FMSH_STATE_DIR", "FMSH_RUNTIME_DIR")  # a test has them for itself
 
 
 class Result(Record):
-    """How one test ended. `message` is empty if it passed; `output` is what it wrote, as text."""
+    """How one test ended. `message` is empty if it passed; `output` is what it wrote, as text.
+
+    `status`: what it means for the whole. `is_error`: it could not be run at all.
+    """
 
     file: str
     name: str
     message: str
     seconds: float
     output: str = ""
+    status: int = PASSED
+    is_error: bool = False
 
     @property
     def has_passed(self) -> bool:
         return not self.message
+
+    @property
+    def outcome(self) -> str:
+        return "error" if self.is_error else "passed" if self.has_passed else "failed"
 
 
 def main(arguments: list[str], settings: Settings, desk: Desk) -> int:
@@ -69,35 +83,48 @@ def main(arguments: list[str], settings: Settings, desk: Desk) -> int:
     parsed = _parse(arguments)
     if parsed.run is not None:
         return _run_here(parsed.files[0], parsed.run, settings)
+    if parsed.junit == "-":  # the page has standard output, and people read the rest
+        desk.stdout, page = desk.stderr, desk.stdout
     results = []
     for result in _results(parsed, desk):
         results.append(result)
         if not parsed.json:
             _tell(desk, result)
+    if not results:
+        raise UsageError(f"no test has {parsed.only!r} in its name", hint="`fmsh test` without --only runs all")
     if parsed.json:
         desk.write_document(_document(results))
-    elif results:
-        failed = sum(not result.has_passed for result in results)
-        desk.say(f"{len(results) - failed} passed, {failed} failed\n")
-    if parsed.junit is not None:
-        _write_junit(parsed.junit, results)
-    return PASSED if all(result.has_passed for result in results) else FAILED
+    else:
+        counts = _counts(results)
+        errors = f", {counts['error']} not run" if counts["error"] else ""
+        desk.say(f"{counts['passed']} passed, {counts['failed']} failed{errors}\n")
+    if parsed.junit == "-":
+        page.write(_junit(results))
+    elif parsed.junit is not None:
+        _write(parsed.junit, _junit(results))
+    return max(result.status for result in results)
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
-    text = "run programs against the recorded answers of jobs, or files of tests"
-    parser = Parser(prog="fmsh test", description=text, epilog=__doc__.partition("\n\n")[2], allow_abbrev=False)
-    parser.add_argument("files", nargs="*", metavar="FILE", help=f"by default each *{SUFFIX} below the directory")
+    text = "Runs programs against the recorded answers of jobs, or files of tests."
+    more = __doc__.partition("\n\n")[2].strip() + "\n\nExample: fmsh test release.fmsh --with 12 --with 13"
+    parser = Parser(prog="fmsh test", description=text, epilog=more, formatter_class=Page, allow_abbrev=False)
+    help = f"a program, or a directory of tests; by default each *{SUFFIX} below this one"
+    parser.add_argument("files", nargs="*", metavar="FILE", help=help)
     parser.add_argument(
         "--with", dest="jobs", action="append", metavar="N,M…", help="on the answers of these jobs together"
     )
     parser.add_argument("--only", metavar="TEXT", help="only tests whose name contains this")
     parser.add_argument("--json", action="store_true", help="one JSON document")
-    parser.add_argument("--junit", metavar="FILE", help="write the results as JUnit XML, too")
+    parser.add_argument("--junit", metavar="FILE", help="write the results as JUnit XML, too; - for standard output")
     parser.add_argument("--run", metavar="NAME", help=_hidden())
     parsed = parser.parse_args(arguments)
     if parsed.jobs and not parsed.files:
         raise UsageError("--with needs the FILE that is to run on these answers", hint="fmsh test FILE --with N")
+    if any(not names.strip(",") for names in parsed.jobs or ()):
+        raise UsageError("--with needs at least one job", hint="fmsh test FILE --with N,M")
+    if parsed.json and parsed.junit == "-":
+        raise UsageError("--json and --junit - both want standard output", hint="give --junit a FILE")
     return parsed
 
 
@@ -111,16 +138,51 @@ def _results(parsed: argparse.Namespace, desk: Desk) -> Iterator[Result]:
     wanted = parsed.only or ""
     if parsed.jobs:
         for file in parsed.files:
-            yield from (_run_on_answers(desk, file, jobs) for jobs in parsed.jobs)
+            for names in parsed.jobs:
+                if wanted in names or wanted in file:
+                    yield from _tried(desk, file, f"jobs {names}", lambda: [_run_on_answers(desk, file, names)])  # noqa: B023
         return
-    files = parsed.files or sorted(_test_files("."))
-    if not files:
-        raise UsageError(f"there is no file *{SUFFIX} here", hint="name a FILE, or see fmsh test --help")
-    for file in files:
-        tests = _names_of(file)
-        for name in tests or [""]:
-            if wanted in (name or file):
-                yield _run_alone(file, name)
+    for file in _files(parsed.files):
+        yield from _tried(desk, file, file, lambda: _run_tests(file, wanted))  # noqa: B023
+
+
+def _tried(desk: Desk, file: str, name: str, run: Callable[[], Iterable[Result]]) -> Iterator[Result]:
+    """Yields results, and what kept a file from giving any more as one of them, which is told at once."""
+    begun = time.monotonic()
+    try:
+        yield from run()
+    except (SourceError, UsageError, NoSuchJob, NotPossible, StoreCorrupt) as problem:
+        if isinstance(problem, StoreCorrupt) and not problem.is_local:
+            raise
+        desk.stdout.flush()
+        desk.stderr.write(_told(problem, color=desk.color))
+        status = UNUSABLE if isinstance(problem, SourceError | UsageError) else FAILED
+        message = _told(problem, color=False).removeprefix("fmsh: ").strip()
+        yield Result(file, name, message, time.monotonic() - begun, status=status, is_error=True)
+
+
+def _told(problem: FmshError, *, color: bool) -> str:
+    if isinstance(problem, SourceError):
+        return "".join(render(diagnostic, color) + "\n" for diagnostic in problem.diagnostics)
+    return f"fmsh: {problem.message}\n" + (f"  {problem.hint}\n" if problem.hint else "")
+
+
+def _files(named: list[str]) -> list[str]:
+    """The files that are named, and the files of tests below the directories that are. Raises: UsageError."""
+    found: list[str] = []
+    for name in named or ["."]:
+        below = sorted(_test_files(name)) if os.path.isdir(name) else [name]
+        if not below:
+            where = f"below {name}" if named else "here"
+            raise UsageError(f"there is no file *{SUFFIX} {where}", hint="name a FILE, or see fmsh test --help")
+        found += below
+    return found
+
+
+def _run_tests(file: str, wanted: str) -> Iterator[Result]:
+    for name in _names_of(file) or [""]:
+        if wanted in (name or file):
+            yield _run_alone(file, name)
 
 
 def _test_files(directory: str) -> Iterator[str]:
@@ -137,14 +199,13 @@ def _run_on_answers(desk: Desk, file: str, names: str) -> Result:
 
     begun = time.monotonic()
     jobs = [find_job(desk.store, name) for name in names.split(",") if name]
-    if not jobs:
-        raise UsageError("--with needs at least one job", hint="fmsh test FILE --with N,M")
     origins = [forking.origin_of(desk, job) for job in jobs]
     programs = [forking.edited(origin, file)[1] for origin in origins]
     followed = forking.follow(desk.store, [(origin, origin.job.head) for origin in origins], programs[0])
     message = _difference(jobs, programs[0], followed)
     note = "".join(f"not asked for: {forking.request_text(request)}\n" for request in followed.unused)
-    return Result(file, _named(jobs), message, time.monotonic() - begun, note if followed.end is not None else "")
+    output = note if followed.end is not None else ""
+    return Result(file, _named(jobs), message, time.monotonic() - begun, output, FAILED if message else PASSED)
 
 
 def _named(jobs: Sequence[Job]) -> str:
@@ -212,9 +273,11 @@ def _run_alone(file: str, name: str) -> Result:
             )
         except subprocess.TimeoutExpired as late:
             text = (late.stdout or b"").decode("utf-8", "replace")
-            return Result(file, name or file, f"it did not end within {TIMEOUT_S} s", time.monotonic() - begun, text)
+            message = f"it did not end within {TIMEOUT_S} s"
+            return Result(file, name or file, message, time.monotonic() - begun, text, FAILED)
     message = "" if done.returncode == 0 else f"it ended with status {done.returncode}"
-    return Result(file, name or file, message, time.monotonic() - begun, done.stdout.decode("utf-8", "replace"))
+    text = done.stdout.decode("utf-8", "replace")
+    return Result(file, name or file, message, time.monotonic() - begun, text, FAILED if message else PASSED)
 
 
 def _run_here(file: str, name: str, settings: Settings) -> int:
@@ -239,11 +302,12 @@ def _run_here(file: str, name: str, settings: Settings) -> int:
 
 
 def _tell(desk: Desk, result: Result) -> None:
-    word, style = ("ok", "green") if result.has_passed else ("FAILED", "red")
+    word = {"passed": "ok", "failed": "FAILED", "error": "ERROR"}[result.outcome]
+    style = "green" if result.has_passed else "red"
     name = result.file if result.name == result.file else f"{result.file}  {result.name}"
-    took = span_text(int(result.seconds * 1000))
-    desk.say(f"{paint(word, style, color=desk.color)}  {visible(name)}  ({took})\n")
-    if not result.has_passed:
+    took = "" if result.is_error else f"  ({span_text(int(result.seconds * 1000))})"
+    desk.say(f"{paint(word, style, color=desk.color)}  {visible(name)}{took}\n")
+    if result.outcome == "failed":
         desk.say(f"    {visible(result.message)}\n")
     if not result.has_passed or result.name.startswith("job "):
         lines = visible(result.output, keep="\n\t").splitlines()
@@ -251,15 +315,22 @@ def _tell(desk: Desk, result: Result) -> None:
     desk.stdout.flush()
 
 
+def _counts(results: list[Result]) -> dict[str, int]:
+    outcomes = [result.outcome for result in results]
+    return {outcome: outcomes.count(outcome) for outcome in ("passed", "failed", "error")}
+
+
 def _document(results: list[Result]) -> dict[str, object]:
+    counts = _counts(results)
     return {
-        "passed": sum(result.has_passed for result in results),
-        "failed": sum(not result.has_passed for result in results),
+        "passed": counts["passed"],
+        "failed": counts["failed"],
+        "errors": counts["error"],
         "tests": [
             {
                 "file": result.file,
                 "name": result.name,
-                "outcome": "passed" if result.has_passed else "failed",
+                "outcome": result.outcome,
                 "message": result.message or None,
                 "seconds": round(result.seconds, 3),
                 "output": result.output,
@@ -269,21 +340,29 @@ def _document(results: list[Result]) -> dict[str, object]:
     }
 
 
-def _write_junit(path: str, results: list[Result]) -> None:
+def _junit(results: list[Result]) -> str:
     from xml.sax.saxutils import escape, quoteattr
 
-    failed = sum(not result.has_passed for result in results)
+    counts = _counts(results)
+    failures, errors = counts["failed"], counts["error"]
     took_s = sum(result.seconds for result in results)
     text = '<?xml version="1.0" encoding="UTF-8"?>\n'
-    text += f'<testsuite name="fmsh" tests="{len(results)}" failures="{failed}" errors="0" time="{took_s:.3f}">\n'
+    text += (
+        f'<testsuite name="fmsh" tests="{len(results)}" failures="{failures}" errors="{errors}" time="{took_s:.3f}">\n'
+    )
     for result in results:
         name, file = quoteattr(visible(result.name)), quoteattr(visible(result.file))
         text += f'<testcase name={name} classname={file} time="{result.seconds:.3f}">'
         if not result.has_passed:
-            text += f"<failure message={quoteattr(visible(result.message))}/>"
+            kind = "error" if result.is_error else "failure"
+            text += f"<{kind} message={quoteattr(visible(result.message, keep=chr(10)))}/>"
         text += f"<system-out>{escape(visible(result.output, keep=chr(10) + chr(9)))}</system-out></testcase>\n"
+    return text + "</testsuite>\n"
+
+
+def _write(path: str, text: str) -> None:
     try:
-        with open(path, "w", encoding="utf-8", errors="backslashreplace") as file_:
-            file_.write(text + "</testsuite>\n")
+        with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
     except OSError as problem:
         raise UsageError(f"{path} cannot be written: {os.strerror(problem.errno or 0).lower()}") from problem

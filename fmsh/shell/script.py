@@ -94,10 +94,10 @@ def _read_source(options: Options) -> Source:
     if options.text is not None:
         return Source("-c", _as_text(os.fsencode(options.text), "the text of -c"))
     assert options.file is not None
-    return read_source(options.file)
+    return read_source(options.file, hint="see fmsh --help for commands")
 
 
-def read_source(name: str) -> Source:
+def read_source(name: str, *, hint: str = "") -> Source:
     """Reads a script; `-` is standard input. Raises: UsageError."""
     if name == "-":
         return Source("-", _as_text(_standard_input(), "standard input"))
@@ -105,8 +105,7 @@ def read_source(name: str) -> Source:
         with open(name, "rb") as file:
             return Source(name, _as_text(file.read(), name))
     except OSError as error:
-        reason = os.strerror(error.errno or 0)
-        raise UsageError(f"cannot read {name}: {reason}", hint="see fmsh --help for commands") from error
+        raise UsageError(f"cannot read {name}: {os.strerror(error.errno or 0)}", hint=hint) from error
 
 
 def _standard_input() -> bytes:

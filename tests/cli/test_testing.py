@@ -101,3 +101,22 @@ def test_files_of_tests_are_found_run_and_reported(shell: Shell) -> None:
     (shell.directory / "sub" / "suite_test.fmsh").unlink()
     nothing = shell.run("test")
     assert nothing.status == 2 and "there is no file *_test.fmsh here" in nothing.err
+
+
+def test_a_file_that_cannot_be_run_is_told_and_keeps_no_other_from_running(shell: Shell) -> None:
+    (shell.directory / "sub").mkdir()
+    shell.script("let x =\n", "sub/broken_test.fmsh")
+    shell.script("print <fine>\n", "sub/whole_test.fmsh")
+    result = shell.run("test", "sub", "--junit", "-")
+    assert result.status == 2 and result.err.count("sub/broken_test.fmsh:1:8: error: ") == 1, result
+    assert result.err.endswith("1 passed, 0 failed, 1 not run\n") and "ERROR  sub/broken_test.fmsh\n" in result.err
+    suite = ElementTree.fromstring(result.out)
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("2", "0", "1")
+    assert [case.find("error") is not None for case in suite] == [True, False]
+    document = json.loads(shell.run("test", "sub", "--json", "--only", "broken").out)
+    assert (document["errors"], [test["outcome"] for test in document["tests"]]) == (1, ["error"])
+    refused = shell.run("test", "sub", "--json", "--junit", "-")
+    assert (refused.status, refused.out) == (2, ""), refused
+    (shell.directory / "sub" / "broken_test.fmsh").unlink()
+    refused = shell.run("test", "sub", "--only", "nothing-like-it")
+    assert refused.status == 2 and "no test has 'nothing-like-it' in its name" in refused.err
