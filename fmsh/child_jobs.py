@@ -14,6 +14,7 @@ from fmsh.engine.starting import NewRun
 from fmsh.lang.arguments import bind_texts
 from fmsh.spans import Source
 from fmsh.store.base import OVER_STATES, NewJob
+from fmsh.store.outside import JOBS
 from fmsh.values import Handle, raised
 
 TYPE_CHECKING = False
@@ -51,7 +52,7 @@ def start(engine: Engine, attempt: Attempt, uid: Callable[[], str] = new_uid) ->
         store.program(parent.program_hash),
         key=f"child {attempt.idempotency_key}" if key is None else key,
         name=arguments.get("name"),
-        tags_json=wire.encode(_tags(arguments.get("tag"))),
+        tags_json=wire.encode(_tags(arguments.get("tag")) | _told_of(store, parent)),
         is_detached=True,
         parent_id=parent.id,
     )
@@ -64,6 +65,12 @@ def start(engine: Engine, attempt: Attempt, uid: Callable[[], str] = new_uid) ->
     run = NewRun(new, program, [], attempt.environment, attempt.directory, zone, options)
     job, _is_new = engine.submit_elsewhere(run)
     return _handle(store, job, parent.id)
+
+
+def _told_of(store: EventStore, parent: Job) -> dict[str, Value]:
+    """The tag of what a job starts that listens to jobs: it would hear of that, and start more, without an end."""
+    is_quiet = wire.decode(parent.tags_json).get(ON) == JOBS or store.hears_of(parent.id, JOBS)
+    return {ON: JOBS} if is_quiet else {}
 
 
 def _tags(given: Value) -> dict[str, Value]:

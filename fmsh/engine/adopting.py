@@ -102,7 +102,7 @@ def _set_aside(engine: Engine, job_id: int, error: StoreCorrupt) -> None:
     """Parks a damaged job, or ends it if it is to be cancelled."""
     engine.quarantine(job_id, error)
     try:
-        if any(row.kind == "cancel" for row in engine.store.inbox(job_id)):
+        if engine.store.inbox(job_id, kind="cancel", limit=1):
             ending.give_up(engine.store, job_id, now_ms=engine.clock_ms())
     except (StoreCorrupt, StoreFull, StoreBusy) as refusal:  # `fmsh jobs cancel` can do without us
         engine.report(refusal, f"cancelling job {job_id}")

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Ended", "Engine", "NewRun"]
 
+DAMAGED_ROWS = 50  # looked at together in the inbox of a damaged job
 STALL_RETRY_S = 1.0
 PROGRAMS_MAX = 64  # kept compiled
 
@@ -242,6 +243,10 @@ class Engine:
             self._commit(writers, appends)
         for worker in stalled:
             self._catch_up(worker)
+        for worker in workers:
+            if worker.backlog is not None and worker.backlog.has_room_again(worker):
+                self.look_for(worker)
+                self.make_ready(worker)
 
     def _catch_up(self, worker: Worker) -> None:
         """Takes up what has come for a job while its commit was refused."""
@@ -319,7 +324,10 @@ class Engine:
 
     def _newest_row(self, job_id: int) -> int:
         try:
-            return max((row.id for row in self.store.inbox(job_id)), default=0)
+            newest = 0
+            while rows := self.store.inbox(job_id, after=newest, limit=DAMAGED_ROWS):
+                newest = rows[-1].id
+            return newest
         except StoreCorrupt:
             return 0
 
@@ -369,13 +377,12 @@ class Engine:
     def look_for(self, worker: Worker) -> None:
         if worker.pending is not None or worker.is_leaving or worker.is_dropped:
             return
+        from fmsh.engine import intake  # most lines are sent nothing
+
         try:
-            rows = self.store.inbox(worker.job_id)
+            intake.look(self.store, worker)
         except StoreCorrupt as error:
             self._lose(worker, error)
-            return
-        if rows:
-            worker.take(rows)
 
     def _deliver_cancel(self, job_id: int) -> None:
         try:

@@ -194,6 +194,8 @@ class Service:
     def _is_idle(self, worker: Worker) -> bool:
         if worker.is_leaving or worker.pending is not None or worker.arrived or worker.starts:
             return False
+        if worker.backlog is not None:  # rows in its inbox would have it loaded again at once
+            return False
         if worker.is_paused or worker.is_parked:
             return not any(flight.is_running and not flight.is_waiting for flight in worker.flights.values())
         wake_at_ms = summary.wake_at_ms(worker)

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from fmsh.connectors.base import AttemptId, Outcome
     from fmsh.engine.dispatcher import Dispatcher
+    from fmsh.engine.intake import Backlog
     from fmsh.engine.loop import Loop
     from fmsh.engine.retry import Backoff
     from fmsh.engine.sessions import SessionLine
@@ -71,6 +72,7 @@ class Worker:
 
     __slots__ = (
         "arrived",
+        "backlog",
         "cancels",
         "end",
         "environment_hash",
@@ -143,6 +145,7 @@ class Worker:
         self.recording = Recording()
         self.taken: list[int] = []
         self.inbox_seen: set[int] = set()  # rows taken, until the commit that deletes them
+        self.backlog: Backlog | None = None  # what had to stay in the inbox
         self.starts: list[Flight] = []  # to be started after the commit
         self.cancels: list[Flight] = []
         self.settled: list[tuple[Flight, Value]] = []  # with outcomes that are recorded and not committed

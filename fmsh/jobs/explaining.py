@@ -305,7 +305,7 @@ class Explanation:
 
     def _needs_of_going_on(self) -> str:
         number = self._job.id
-        if any(row.kind == "cancel" for row in self._desk.store.inbox(number)):
+        if self._desk.store.inbox(number, kind="cancel", limit=1):
             return "It was asked to cancel, and will as soon as whoever runs it looks."
         kinds = {wait["kind"] for wait in whole_document(self._desk.store, self._job)["waiting_for"]}
         if "person" in kinds:

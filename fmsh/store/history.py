@@ -162,7 +162,7 @@ def _append(cursor: Cursor, key: bytes, plans: list[Plan]) -> list[Plan]:
         if has_ended:
             leases.end(cursor, key, plan.append.lease.job_id, plan.append.summary)
         if plan.append.unclaimed or (has_ended and cursor.execute(HAS_CLAIMS, (plan.append.lease.job_id,)).fetchall()):
-            plan.knocks = _unclaim(cursor, key, plan.append, is_all=has_ended)
+            plan.knocks = plan.knocks + _unclaim(cursor, key, plan.append, is_all=has_ended)
         if plan.append.deliveries:
             from fmsh.store import inbox  # a short line delivers nothing
 
@@ -206,6 +206,10 @@ def _append_rest(cursor: Cursor, key: bytes, plan: Plan) -> None:
         taken = cursor.executemany("DELETE FROM inbox WHERE id = ? AND job_id = ? RETURNING id", rows).fetchall()
         if len(taken) < len(rows):
             raise Refused(f"job {job_id} took an inbox row that is not there: {append.taken}")
+        if append.summary.state not in ENDED_STATES:
+            from fmsh.store import topics  # a short line takes nothing
+
+            plan.knocks = topics.hand_on_to(cursor, key, job_id)
     keep_blobs(cursor, key, job_id, append.blobs, plan.head + len(plan.event_rows))
     if append.snapshot is not None:
         _keep_snapshot(cursor, key, plan, append.snapshot)

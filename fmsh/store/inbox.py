@@ -88,11 +88,15 @@ def callback_json(handle_id: str, data_json: str) -> str:
     return f'{{"handle":{encode_basestring(handle_id)},"delivery":{data_json}}}'
 
 
-def rows(database: Reader, job_id: int) -> list[InboxRow]:
+def rows(
+    database: Reader, job_id: int, after: int = 0, limit: int | None = None, kind: str | None = None
+) -> list[InboxRow]:
     """Gives what waits in the inbox of a job, in the order of its arrival."""
-    sql = "SELECT id, job_id, at_ms, kind, data_json, sum FROM inbox WHERE job_id = ? ORDER BY id"
+    where, values_of = ("AND kind = ?", (kind,)) if kind is not None else ("", ())
+    sql = f"""SELECT id, job_id, at_ms, kind, data_json, sum FROM inbox WHERE job_id = ? AND id > ? {where}
+    ORDER BY id LIMIT ?"""
     found = []
-    for *values, sum in database.read(sql, (job_id,)):
+    for *values, sum in database.read(sql, (job_id, after, *values_of, -1 if limit is None else limit)):
         row = InboxRow(*values)
         if chain.row_sum(database.key, row.job_id, row.kind, row.data_json) != sum:
             raise faults.changed(f"inbox row {row.id} of job {job_id}")

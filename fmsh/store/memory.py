@@ -168,6 +168,8 @@ class MemoryStore(MemoryCallers, Mover):
                 if refusal is None:
                     apply(disk, append)
                     has_ended = append.summary.state in ENDED_STATES
+                    if append.taken and not has_ended:
+                        self.hand_on_to(append.lease.job_id)
                     self._unclaim(append.lease.job_id, None if has_ended else append.unclaimed)
                     self._deliver_rows(append.deliveries)
                     if append.session is not None:
@@ -433,9 +435,12 @@ class MemoryStore(MemoryCallers, Mover):
             self.disk.poke(kept.job.owner_id)
         return True
 
-    def inbox(self, job_id: int) -> list[InboxRow]:
+    def inbox(
+        self, job_id: int, *, after: int = 0, limit: int | None = None, kind: str | None = None
+    ) -> list[InboxRow]:
         kept = self.disk.jobs.get(job_id)
-        return [] if kept is None else list(kept.inbox.values())
+        rows = [] if kept is None else list(kept.inbox.values())
+        return [row for row in rows if row.id > after and kind in (None, row.kind)][:limit]
 
     # -- waking
 

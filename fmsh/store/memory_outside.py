@@ -13,6 +13,7 @@ from fmsh.store.inbox import callback_json, topic_of_end
 from fmsh.store.memory_disk import CallbackOnDisk, CallOnDisk
 from fmsh.store.memory_drawer import Drawer, Writing
 from fmsh.store.outside import JOBS, Call, Claim, LeasedCall, Place, Subscription, TopicEvent
+from fmsh.store.topics import STANDING_STILL, WAITING_MAX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -124,13 +125,25 @@ class MemoryCallers(Drawer):
             if new.group is not None:
                 groups.setdefault(new.group, []).append((job_id, handle_id))
                 continue
-            for event in self.topic_events(topic, after=position, limit=1000):
+            for event in self.topic_events(topic, after=position, limit=self._room(job_id)):
                 self._tell(job_id, handle_id, event)
                 self.disk.subscriptions[job_id, handle_id] = (new, event.seq)
         for group, members in groups.items():
-            for event in self.topic_events(topic, after=self.disk.topic_groups[topic, group], limit=1000):
-                self._tell(*members[event.seq % len(members)], event)
+            going = [member for member in members if self._kept(member[0]).job.state not in STANDING_STILL] or members
+            for event in self.topic_events(topic, after=self.disk.topic_groups[topic, group], limit=None):
+                free = [member for member in going if self._room(member[0]) > 0]
+                if not free:
+                    break
+                self._tell(*free[event.seq % len(free)], event)
                 self.disk.topic_groups[topic, group] = event.seq
+
+    def _room(self, job_id: int) -> int:
+        return WAITING_MAX - sum(row.kind == "topic" for row in self._kept(job_id).inbox.values())
+
+    def hand_on_to(self, job_id: int) -> None:
+        """Tells a job that has just taken rows from its inbox what there was no room for before."""
+        for topic in {new.topic for (hearer, _), (new, _) in self.disk.subscriptions.items() if hearer == job_id}:
+            self._hand_on(topic)
 
     def _tell(self, job_id: int, handle_id: str, event: TopicEvent) -> None:
         delivery = f'{{"seq":{event.seq},"at_ms":{event.at_ms},"body":{event.data_json}}}'
@@ -143,8 +156,7 @@ class MemoryCallers(Drawer):
         for job_id, kept in disk.jobs.items():
             job, before = kept.job, disk.told_states.get(job_id)
             disk.told_states[job_id] = job.state
-            listens = any(at[0] == job_id and new.topic == JOBS for at, (new, _) in disk.subscriptions.items())
-            if job.state == before or listens or '"fmsh.on":"jobs"' in job.tags_json:
+            if job.state == before or self.hears_of(job_id, JOBS) or '"fmsh.on":"jobs"' in job.tags_json:
                 continue
             told: dict[str, object] = {
                 name: getattr(job, name) for name in ("id", "uid", "key", "name", "command", "state")
@@ -165,6 +177,9 @@ class MemoryCallers(Drawer):
             disk.subscriptions.setdefault((new.job_id, new.handle_id), (new, position))
             self._hand_on(new.topic)
 
+    def hears_of(self, job_id: int, topic: str) -> bool:
+        return any(at[0] == job_id and new.topic == topic for at, (new, _) in self.disk.subscriptions.items())
+
     def hear_of_end(self, job_id: int, of: int) -> bool:
         with Writing(self) as disk:
             kept = disk.jobs.get(of)
@@ -174,7 +189,7 @@ class MemoryCallers(Drawer):
             disk.subscriptions.setdefault((job_id, new.handle_id), (new, 0))
             return True
 
-    def topic_events(self, topic: str | None, *, after: int, limit: int) -> list[TopicEvent]:
+    def topic_events(self, topic: str | None, *, after: int, limit: int | None) -> list[TopicEvent]:
         found = [event for event in self.disk.events.values() if event.seq > after and topic in (None, event.topic)]
         return found[:limit]
 

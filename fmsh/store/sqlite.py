@@ -267,10 +267,12 @@ class SqliteStore(Callers):
         self._poke_holder(knock)
         return knock.is_new
 
-    def inbox(self, job_id: int) -> list[InboxRow]:
+    def inbox(
+        self, job_id: int, *, after: int = 0, limit: int | None = None, kind: str | None = None
+    ) -> list[InboxRow]:
         from fmsh.store import inbox
 
-        return inbox.rows(self._database, job_id)
+        return inbox.rows(self._database, job_id, after, limit, kind)
 
     # -- moving
 

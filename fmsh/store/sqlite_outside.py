@@ -99,6 +99,10 @@ class Callers:
 
         self._poke_holders(self._database.write(work))
 
+    def hears_of(self, job_id: int, topic: str) -> bool:
+        sql = "SELECT 1 FROM subscription WHERE job_id = ? AND topic = ? LIMIT 1"
+        return bool(self._database.read(sql, (job_id, topic)))
+
     def hear_of_end(self, job_id: int, of: int) -> bool:
         from fmsh.store import inbox
 

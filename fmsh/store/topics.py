@@ -1,7 +1,8 @@
 """Topics in SQLite: events under a name, and the jobs that hear of them. What is heard is a row in a job's inbox.
 
 A subscription knows how far it has come, and so does a group, of which each event goes to one member. Whoever writes
-an event hands it on in the same transaction, so that nothing is heard twice or passed over.
+an event hands it on in the same transaction, so that nothing is heard twice or passed over. A job that does not take
+what it is told is told no more after `WAITING_MAX` events; the rest comes in the transactions in which it takes some.
 """
 
 from __future__ import annotations
@@ -18,12 +19,17 @@ if TYPE_CHECKING:
     from fmsh.store.inbox import Knock
     from fmsh.store.outside import Subscription
 
-HANDED_ON_MAX = 1000  # to one subscription in one transaction; the next event brings more
+WAITING_MAX = 1000  # rows that wait in the inbox of one job for being heard; when some were taken there are more
 
 MEMBERS = """
-SELECT job_id, handle_id, topic, group_name, position FROM subscription JOIN job ON job.id = job_id
-WHERE ended_as IS NULL AND (?1 IS NULL OR topic = ?1) ORDER BY job_id, handle_id
+SELECT job_id, handle_id, topic, group_name, position, state FROM subscription JOIN job ON job.id = job_id
+WHERE ended_as IS NULL AND {} ORDER BY job_id, handle_id
 """
+OF_TOPIC = MEMBERS.format("(?1 IS NULL OR topic = ?1)")
+OF_JOB = MEMBERS.format("job_id = ?1")
+OF_GROUP = MEMBERS.format("topic = ?1 AND group_name = ?2")
+WAITING = "SELECT count(*) FROM (SELECT 1 FROM inbox WHERE job_id = ? AND kind = 'topic' LIMIT ?)"
+STANDING_STILL = ("paused", "parked")
 NEXT = "SELECT seq, topic, at_ms, data_json, sum FROM topic_event WHERE topic = ? AND seq > ? ORDER BY seq LIMIT ?"
 
 
@@ -38,32 +44,71 @@ def publish(cursor: Cursor, key: bytes, topic: str, data_json: str, dedupe_id: s
     return int(cursor.execute(sql, values).fetchall()[0][0])
 
 
+class Member:
+    """A subscription of a job that is not over."""
+
+    __slots__ = ("handle_id", "job_id", "position", "room", "stands_still")
+
+    def __init__(self, cursor: Cursor, job_id: int, handle_id: str, position: int, state: str) -> None:
+        self.job_id = job_id
+        self.handle_id = handle_id
+        self.position = position
+        self.stands_still = state in STANDING_STILL
+        self.room = WAITING_MAX - cursor.execute(WAITING, (job_id, WAITING_MAX)).fetchall()[0][0]
+
+
 def hand_on(cursor: Cursor, key: bytes, topic: str | None) -> list[Knock]:
-    """Tells every subscription of a topic (None: of all) what it has not heard yet."""
+    """Tells every subscription of a topic (None: of all) what it has not heard yet, as far as there is room for it."""
+    return _hand_on(cursor, key, cursor.execute(OF_TOPIC, (topic,)).fetchall())
+
+
+def hand_on_to(cursor: Cursor, key: bytes, job_id: int) -> list[Knock]:
+    """Tells a job that has just taken rows from its inbox what there was no room for before."""
+    rows = cursor.execute(OF_JOB, (job_id,)).fetchall()
+    groups = {(topic, group) for _, _, topic, group, _, _ in rows if group is not None}
+    rows = [row for row in rows if row[3] is None]
+    return _hand_on(cursor, key, rows + [row for each in sorted(groups) for row in cursor.execute(OF_GROUP, each)])
+
+
+def _hand_on(cursor: Cursor, key: bytes, rows: list[tuple[Any, ...]]) -> list[Knock]:
     knocks: list[Knock] = []
-    groups: dict[tuple[str, str], list[tuple[int, str]]] = {}
-    for job_id, handle_id, name, group, position in cursor.execute(MEMBERS, (topic,)).fetchall():
+    groups: dict[tuple[str, str], list[tuple[Any, ...]]] = {}
+    for row in rows:
+        job_id, handle_id, topic, group, position, state = row
         if group is not None:
-            groups.setdefault((name, group), []).append((job_id, handle_id))
-            continue
-        found = _next(cursor, key, name, position)
-        knocks += [_tell(cursor, key, job_id, handle_id, event) for event in found]
-        if found:
+            groups.setdefault((topic, group), []).append(row)
+        elif _next(cursor, key, topic, position, 1):
+            member = Member(cursor, job_id, handle_id, position, state)
+            found = _next(cursor, key, topic, position, member.room)
+            knocks += [_tell(cursor, key, member, event) for event in found]
             sql = "UPDATE subscription SET position = ? WHERE job_id = ? AND handle_id = ?"
-            cursor.execute(sql, (found[-1].seq, job_id, handle_id))
-    for (name, group), members in groups.items():
-        sql = "SELECT position FROM topic_group WHERE topic = ? AND name = ?"
-        found = _next(cursor, key, name, cursor.execute(sql, (name, group)).fetchall()[0][0])
-        for event in found:
-            knocks.append(_tell(cursor, key, *members[event.seq % len(members)], event))
-        if found:
-            sql = "UPDATE topic_group SET position = ? WHERE topic = ? AND name = ?"
-            cursor.execute(sql, (found[-1].seq, name, group))
+            cursor.execute(sql, (found[-1].seq if found else position, job_id, handle_id))
+    for (topic, group), members in groups.items():
+        knocks += _share(cursor, key, topic, group, members)
     return knocks
 
 
-def _next(cursor: Cursor, key: bytes, topic: str, position: int) -> list[TopicEvent]:
-    return [_event(key, row) for row in cursor.execute(NEXT, (topic, position, HANDED_ON_MAX)).fetchall()]
+def _share(cursor: Cursor, key: bytes, topic: str, group: str, rows: list[tuple[Any, ...]]) -> list[Knock]:
+    """Hands on to the members of a group: to those that go on, if there are any, and have room."""
+    sql = "SELECT position FROM topic_group WHERE topic = ? AND name = ?"
+    position = cursor.execute(sql, (topic, group)).fetchall()[0][0]
+    if not _next(cursor, key, topic, position, 1):
+        return []
+    members = [Member(cursor, job_id, handle_id, at, state) for job_id, handle_id, _, _, at, state in rows]
+    members = [member for member in members if not member.stands_still] or members
+    knocks: list[Knock] = []
+    for event in _next(cursor, key, topic, position, sum(member.room for member in members)):
+        free = [member for member in members if member.room > 0]
+        if not free:
+            break
+        knocks.append(_tell(cursor, key, free[event.seq % len(free)], event))
+        position = event.seq
+    cursor.execute("UPDATE topic_group SET position = ? WHERE topic = ? AND name = ?", (position, topic, group))
+    return knocks
+
+
+def _next(cursor: Cursor, key: bytes, topic: str, position: int, limit: int) -> list[TopicEvent]:
+    return [_event(key, row) for row in cursor.execute(NEXT, (topic, position, limit)).fetchall()]
 
 
 def _event(key: bytes, row: tuple[Any, ...]) -> TopicEvent:
@@ -74,10 +119,11 @@ def _event(key: bytes, row: tuple[Any, ...]) -> TopicEvent:
     return event
 
 
-def _tell(cursor: Cursor, key: bytes, job_id: int, handle_id: str, event: TopicEvent) -> Knock:
+def _tell(cursor: Cursor, key: bytes, member: Member, event: TopicEvent) -> Knock:
+    member.room -= 1
     delivery = f'{{"seq":{event.seq},"at_ms":{event.at_ms},"body":{event.data_json}}}'
-    data_json = inbox.callback_json(handle_id, delivery)
-    return inbox.deliver(cursor, key, job_id, "topic", data_json, f"topic {handle_id} {event.seq}")
+    data_json = inbox.callback_json(member.handle_id, delivery)
+    return inbox.deliver(cursor, key, member.job_id, "topic", data_json, f"topic {member.handle_id} {event.seq}")
 
 
 def subscribe(cursor: Cursor, new: Subscription) -> None:

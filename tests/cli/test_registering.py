@@ -45,15 +45,28 @@ def test_with_concurrency_only_so_many_run_at_once(shell: Shell) -> None:
 
 
 def test_jobs_that_hear_of_jobs_are_not_told_of_themselves(shell: Shell) -> None:
-    script = shell.script("echo $in.command $in.state\n")
+    """Nor of what they start, or that would start more, without an end."""
+    script = shell.script("let child = start { sleep 1ms }; let end = await $child; echo $in.command $in.state\n")
     number = shell.ok("on", "jobs", script).strip()
     until(lambda: shell.job(number)["waiting_for"])
+    listens = (
+        "for job in (subscribe jobs --from now) { let child = start { sleep 1ms }; let end = await $child; break }"
+    )
+    listener = shell.start("-c", listens)
+    until(lambda: any(job["command"] == listens and job["waiting_for"] for job in shell.json("jobs", "list")))
     shell.ok("-c", "true")
-    (job,) = until(lambda: children(shell))
-    assert shell.ok("jobs", "output", str(job["id"])) == "true succeeded\n"
+    assert listener.communicate(timeout=30)[0] == ""
+
+    def told() -> list[str]:
+        jobs = [job for job in shell.json("jobs", "list", "--all") if job["command"].endswith(script)]
+        assert len(jobs) < 9, "it goes on and on"
+        return [shell.ok("jobs", "output", str(job["id"])) for job in jobs if job["parent"] is not None]
+
+    until(lambda: "true succeeded\n" in told(), "that it is told")
+    until(lambda: not [*children(shell, "running"), *children(shell, "waiting")], "the end of all")
     shell.ok("on", "rm", number)
     shell.await_state(int(number), "cancelled")
-    assert len(children(shell)) == 1
+    assert all(line.startswith(("true ", listens)) for line in told()), told()
 
 
 def test_the_example_tells_somebody_of_failed_and_parked_jobs_only(shell: Shell) -> None:

@@ -25,6 +25,7 @@ from fmsh.store.base import (
     Summary,
 )
 from fmsh.store.outside import JOBS, Call, CallOutcome, LeasedCall, NewCall, NewClaim, Place, Subscription
+from fmsh.store.topics import WAITING_MAX
 from tests.conformance.worlds import (
     PROGRAM,
     RUNNING,
@@ -681,6 +682,9 @@ def test_inbox_rows_are_taken_in_order_and_once(world: World, store: EventStore)
     assert [(found.kind, found.data_json) for found in rows] == [("signal", "0"), ("signal", "1"), ("signal", "2")]
     commit(store, lease, "InboxTaken", taken=[rows[0].id, rows[1].id])
     assert store.inbox(lease.job_id) == rows[2:]
+    store.deliver(lease.job_id, "cancel", "{}", dedupe_id="c")
+    assert store.inbox(lease.job_id, after=rows[2].id) == store.inbox(lease.job_id, kind="cancel")
+    assert store.inbox(lease.job_id, limit=1) == rows[2:]
     answer = store.commit([append(lease, "InboxTaken", taken=[rows[0].id])])[0]
     assert isinstance(answer, StoreError) and lease.head == 2 and types_of(store, lease.job_id)[-1] == "InboxTaken"
 
@@ -995,6 +999,26 @@ def test_of_a_group_each_event_goes_to_one_member_and_waits_while_there_is_none(
     late = start(store, "u3")
     store.subscribe(Subscription(late.job_id, "h", "t", group="g"))
     assert heard(store, late.job_id) == [("h", "waits")]
+
+
+def test_who_was_away_for_long_hears_all_of_it_a_part_at_a_time(store: EventStore) -> None:
+    away, member, paused = (start(store, uid) for uid in ("u1", "u2", "u3"))
+    store.subscribe(Subscription(away.job_id, "h", "t"))
+    for each in (member, paused):
+        store.subscribe(Subscription(each.job_id, "h", "t", group="g"))
+    commit(store, paused, "Paused", summary=Summary("paused"))
+    count = WAITING_MAX + 3
+    for n in range(count):
+        publish(store, n)
+    assert len(heard(store, away.job_id)) == len(heard(store, member.job_id)) == WAITING_MAX
+    assert heard(store, paused.job_id) == [], "the events of a group go to members that go on"
+    told: list[object] = []
+    for lease in (away, member):
+        while rows := store.inbox(lease.job_id, limit=WAITING_MAX - 1):
+            told += [json.loads(row.data_json)["delivery"]["body"] for row in rows]
+            commit(store, lease, "InboxTaken", taken=[row.id for row in rows])
+    assert told == [*range(count), *range(count)]
+    assert [damage.text for damage in store.verify()] == []
 
 
 def test_every_change_of_a_jobs_state_is_an_event_but_of_those_who_listen(store: EventStore) -> None:

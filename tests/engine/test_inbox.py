@@ -6,11 +6,25 @@ import json
 
 import pytest
 
+from fmsh.assembly import make_program
 from fmsh.connectors.base import Done
+from fmsh.engine.intake import FULL
+from fmsh.engine.starting import NewRun
+from fmsh.exchange import signal_data
 from fmsh.machine.code import Program
+from fmsh.spans import Source
+from fmsh.store.base import NewJob
 from fmsh.values import Handle, error_value
 from tests.engine import programs as p
 from tests.engine.world import World, history, last_event, lost, types
+
+BACKLOG = """
+let go = (inbox go)
+let last = await $go
+let sum = 0
+for n in (inbox many) { $sum += $n; if $n == $last { break } }
+$sum
+"""
 
 
 def test_a_cancel_runs_cleanup_and_cancels_what_is_in_flight() -> None:
@@ -284,3 +298,33 @@ def test_an_undo_whose_step_was_cancelled_has_failed() -> None:
     assert process.world.effects.steps == [1, 2, 3]
     process.deliver(job_id, "cancel")
     assert process.state(job_id) == "cancelled"
+
+
+def test_a_backlog_stays_in_the_inbox_and_what_steers_the_job_passes_it() -> None:
+    """More than a job has room for comes before it begins to take any; a process dies in the middle of that."""
+    world, count = World(), 3 * FULL
+    stored, program = make_program(Source("test.fmsh", BACKLOG))
+    process = world.process()
+    world.programs[program.hash] = program
+    job = NewJob("backlog", "test.fmsh", "test.fmsh", 1, stored)
+    job_id = process.engine.submit(NewRun(job, program, [], {}, "/", "UTC", {}))[0].id
+    process.settle()
+    for n in range(1, count + 1):
+        process.store.deliver(job_id, "signal", signal_data("many", n, {}), dedupe_id=f"{n}")
+    process.engine.look()
+    process.settle()
+    assert len(process.store.inbox(job_id)) == count - FULL
+    assert len(process.engine.workers[job_id].machine.mailboxes["inbox:many"]) == FULL
+    for kind, state in (("pause", "paused"), ("resume", "waiting")):
+        process.deliver(job_id, kind)
+        assert process.state(job_id) == state
+    process.kill()
+    heir = world.process()
+    assert heir.engine.adopt(job_id)
+    heir.settle()
+    assert len(heir.store.inbox(job_id)) == count - FULL
+    heir.store.deliver(job_id, "signal", signal_data("go", count, {}), dedupe_id="go")
+    heir.engine.look()
+    heir.step_until(lambda: heir.state(job_id) == "succeeded")
+    job_then = heir.store.job(job_id)
+    assert job_then is not None and job_then.value_json == str(count * (count + 1) // 2)
