@@ -106,7 +106,7 @@ def test_files_of_tests_are_found_run_and_reported(shell: Shell) -> None:
 def test_a_file_that_cannot_be_run_is_told_and_keeps_no_other_from_running(shell: Shell) -> None:
     (shell.directory / "sub").mkdir()
     shell.script("let x =\n", "sub/broken_test.fmsh")
-    shell.script("print <fine>\n", "sub/whole_test.fmsh")
+    shell.script('print "<fine>"', "sub/whole_test.fmsh")
     result = shell.run("test", "sub", "--junit", "-")
     assert result.status == 2 and result.err.count("sub/broken_test.fmsh:1:8: error: ") == 1, result
     assert result.err.endswith("1 passed, 0 failed, 1 not run\n") and "ERROR  sub/broken_test.fmsh\n" in result.err
