@@ -31,7 +31,9 @@ def start_background(c: Compiler, b: Body, node: s.Chain) -> Piped:
     chain = s.Chain(node.span, node.first, node.links)
     chain.id = node.id
     chain_statement(c, body, chain, is_last=True)
-    return request(c, b, node, "job", "start", _parts(c, b, node, c.add(body)))
+    shown = f"{_shown(c, node).removesuffix('&').rstrip()} &"
+    parts = _parts(c, b, node, c.add(body)) | {"command": g.constant(shown, node.id)}
+    return request(c, b, node, "job", "start", parts)
 
 
 def _detached(node: Node, b: Body) -> Body:
@@ -55,10 +57,15 @@ def block_parts(c: Compiler, b: Body, block: s.BlockLiteral) -> dict[str, _ast.e
     """The same for a block, with the text by which people know the job."""
     body = _detached(block, b)
     compile_body(c, body, block.body)
-    start, end = block.span
-    command = " ".join(c.source.text[start:end].removeprefix("{").removesuffix("}").split())
-    shown = command if len(command) <= COMMAND_CHARACTERS_MAX else command[: COMMAND_CHARACTERS_MAX - 1] + "…"
+    shown = _shown(c, block).removeprefix("{").removesuffix("}").strip()
     return _parts(c, b, block, c.add(body)) | {"command": g.constant(shown, block.id)}
+
+
+def _shown(c: Compiler, node: Node) -> str:
+    """The text of a part in one line: by that people know its job."""
+    start, end = node.span
+    text = " ".join(c.source.text[start:end].split())
+    return text if len(text) <= COMMAND_CHARACTERS_MAX else text[: COMMAND_CHARACTERS_MAX - 1] + "…"
 
 
 # ---- start -----------------------------------------------------------------------------------------------------------

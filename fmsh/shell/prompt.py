@@ -6,6 +6,7 @@ Where the terminal can do nothing but write (`TERM=dumb`) the texts are read by 
 from __future__ import annotations
 
 import os
+import string
 import sys
 import time
 
@@ -27,6 +28,7 @@ else:
     import _signal as signal
 
 INTERRUPTED = 130
+NAME_CHARS = frozenset(string.ascii_letters + string.digits + "-%._:@+")  # of numbers, keys, names and flags of a verb
 
 
 class Left(Exception):
@@ -114,7 +116,7 @@ def _enter(session: Session, text: str, guarded: Guarded, run_verb: Callable[[li
     sys.stdout.flush()
     begun = time.monotonic()
     words = text.split()
-    if words[0] in VERBS and all(word.replace("-", "").replace("%", "").isalnum() for word in words):
+    if words[0] in VERBS and all(NAME_CHARS.issuperset(word) for word in words):
         session.status = guarded(lambda: _run_verb(session, words, run_verb))
     else:
         session.status = guarded(lambda: session.run(text.rstrip("\n")))
