@@ -93,10 +93,10 @@ def measure_process(waiting: int) -> bool:
     late_ms: list[float] = []
 
     def sleep(number: int, duration_ms: int) -> None:
+        due_s = time.monotonic() + duration_ms / 1000
         asked_ms = clock.wall_ms()
         arguments = {"duration": Duration(duration_ms * 10**6)}
         attempt = Attempt(AttemptId(1, number, 1), "uid", "sleep", arguments, {}, "/", "key", asked_ms)
-        due_s = time.monotonic() + duration_ms / 1000
 
         def ended(_id: AttemptId, outcome: object) -> None:
             assert isinstance(outcome, Done)
