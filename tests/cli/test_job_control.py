@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.screen import Screen
 from tests.cli.shell import Shell, until
-from tests.cli.test_editor import CTRL_D, Screen
 
-CTRL_Z = "\x1a"
+CTRL_D, CTRL_Z = "\x04", "\x1a"
 READER = "sh -c 'echo ready; read line; echo got $line; echo $line > log'"
 
 
