@@ -91,7 +91,8 @@ def _streaming() -> Streaming:
     from fmsh.builtins import streaming
     from fmsh.machine.library import Streaming
 
-    return Streaming(streaming.STAGES, streaming.Chain, streaming.FOLDS, streaming.TEXT_STAGES)
+    kinds = streaming.FOLDS, streaming.TEXT_STAGES, streaming.CHOOSING_STAGES
+    return Streaming(streaming.STAGES, streaming.Chain, *kinds)
 
 
 LIBRARY = Library(_find_builtin, _builtin_names, _functions, _display, _standard, _streaming)

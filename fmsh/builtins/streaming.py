@@ -482,4 +482,5 @@ STAGES: dict[str, Callable[..., Stage]] = {
     "group-by": _group_by,
 }
 TEXT_STAGES = ("lines", "from jsonl")  # they take text, and here get the lines that a source gives
+CHOOSING_STAGES = ("lines", "where", "tap", "first", "skip", "take-while", "unique")  # they give items as they got them
 FOLDS = ("count", "sum", "avg", "min", "max", "last", "reduce", "any", "all", "count-by", "group-by")

@@ -93,9 +93,9 @@ def _consumed(
 ) -> tuple[Piped, int]:
     following = rest[len(chain)] if len(chain) < len(rest) else None
     ends_in_fold = bool(chain) and _is_fold(c, chain[-1])
-    if feed.is_request and following is None and not ends_in_fold and mode == "tail":
+    if following is None and not ends_in_fold and mode == "tail" and (feed.is_request or _are_texts(c, feed, chain)):
         last = chain[-1] if chain else feed.node
-        value = _loop(c, b, last, feed, chain, lambda inner: _turn_as_it_is(c, inner, last), mode)
+        value = _loop(c, b, last, feed, chain, None, mode)
         return Piped(value, last, displays="never"), len(chain)
     if following is None or ends_in_fold or not _takes_stream(c, b, following):
         return _fold(c, b, feed, chain), len(chain)
@@ -106,13 +106,10 @@ def _consumed(
     return _each(c, b, feed, chain, following, mode if is_last else "capture"), len(chain) + 1
 
 
-def _turn_as_it_is(c: Compiler, b: Body, node: Node) -> int:
-    """The turn of a loop whose value is the item."""
-    body = Body(-node.id, EACH, b)  # an id of its own: nothing is written for it
-    item = body.slot(f"item@{node.id}")
-    body.code.parameters = [item]
-    body.emit(op.EVAL, node, 0, c.generator.function(g.slot_of(0, item, node.id), node.id))
-    return c.add(body)
+def _are_texts(c: Compiler, feed: Feed, chain: list[s.Command]) -> bool:
+    """Whether what comes out of a chain are texts: they are shown when they come, and other values as one table."""
+    stages = [c.literal_name(stage) for stage in chain]
+    return feed.gives_lines and bool(chain) and set(stages) <= set(c.library.streaming().choosing_stages)
 
 
 def loop_over_stream(c: Compiler, b: Body, node: s.For, compile_turn: Callable[[Body], int]) -> bool:
@@ -361,11 +358,14 @@ def _loop(
     node: Node,
     feed: Feed,
     chain: list[s.Command],
-    compile_turn: Callable[[Body], int],
+    compile_turn: Callable[[Body], int] | None,
     mode: str,
     limit: Node | None = None,
 ) -> _ast.expr:
-    """Compiles a loop over a stream, in a frame that owns it; gives the list of an `each`, if it is wanted."""
+    """Compiles a loop over a stream, in a frame that owns it; gives the list of an `each`, if it is wanted.
+
+    Without turns the items are the values.
+    """
     first, is_each = feed.node, isinstance(node, s.Command)
     taker = chain[0] if chain else node if isinstance(node, s.Command) else None
     given = g.own_slot(spill(c, b, first, _given(c, feed, feed.given, taker, (taker or first).id)))
@@ -381,8 +381,10 @@ def _loop(
     is_silent = is_each and any(
         isinstance(part, s.BlockLiteral) and has_no_value(c, b, part.body) for part in children(node)
     )
-    shown = None if text is None else lambda value: "" if is_silent else text([value])
-    if most is None:
+    shown = None if text is None else lambda values: "" if is_silent else text(values)
+    if compile_turn is None:
+        inner.emit(op.PASS_ON, node, source, end, kept, shown)
+    elif most is None:
         inner.emit(op.FOR, node, turn, source, compile_turn(inner), end, kept, shown)
     else:
         taken = lambda scope: (scope.slots[source], scope.parent.slots[most])  # noqa: E731

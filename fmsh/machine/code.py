@@ -70,6 +70,7 @@ STREAM_END = 38  #      slot                                slot = what the stre
 ENDED = 39  #           slot, fn, waits                     fn gives jobs; slot: [handle, error or null] of the ended
 HOLD = 40  #            slot, kind, fn                      fn gives what is claimed; slot: the handle of the claim
 SOURCE = 41  #          fn, chain_fn, names                 is never run: all the code of a source (`sources`)
+PASS_ON = 42  #         items_slot, exit, out, text_fn      takes what is there of a stream or list; out as in FOR
 
 OPERATIONS = tuple(name for name, value in list(globals().items()) if name.isupper() and type(value) is int)
 
@@ -78,6 +79,7 @@ OPERATIONS = tuple(name for name, value in list(globals().items()) if name.isupp
 # which gets {names, where}; then `fn` gives a value, perhaps a source. So it does where `names` of a SOURCE is None.
 INPUT = "input"  # the kind of the handle that stands for what the job's starter reads on standard input
 
+# `text_fn` of FOR, EACH_PARALLEL and PASS_ON gives what is shown of a list of values.
 NO_VALUES = -1  # in the place of FOR's out_slot: its turns have no values
 UNKEPT = -2  #    they have, and nobody wants them
 

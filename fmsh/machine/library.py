@@ -42,10 +42,11 @@ class Streaming(Record):
     """What becomes of commands in a stream: `stages[name](*positionals, **flags)` makes a stage of a command.
 
     `chain(stages, nodes, says)` puts stages in order. `folds` are those that give one value at the end; `text_stages`
-    take text elsewhere, and here the lines that a source gives.
+    take text elsewhere, and here the lines that a source gives; `choosing_stages` give items as they got them.
     """
 
     stages: Mapping[str, Callable[..., Any]]
     chain: Callable[..., Any]
     folds: tuple[str, ...]
     text_stages: tuple[str, ...]
+    choosing_stages: tuple[str, ...]

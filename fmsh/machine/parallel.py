@@ -7,7 +7,7 @@ many do, no further item is taken. A stream that fails has its error raised when
 
 from __future__ import annotations
 
-from fmsh.machine.unwind import keep_value
+from fmsh.machine.unwind import keep_values
 from fmsh.values import Handle
 
 TYPE_CHECKING = False
@@ -91,5 +91,5 @@ def _deliver(machine: Machine, group: Group, owner: Task) -> None:
     frame = owner.frames[-1]
     instruction = frame.code.instructions[frame.pc]
     while group.delivered in group.results and group.results[group.delivered][0] == "value":
-        keep_value(machine, owner, group.results.pop(group.delivered)[1], instruction)
+        keep_values(machine, owner, [group.results.pop(group.delivered)[1]], *instruction[6:])
         group.delivered += 1

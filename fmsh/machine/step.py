@@ -79,6 +79,13 @@ def step_stream(machine: Machine, task: Task, frame: Frame, instruction: Instruc
         streams.step_stream(machine, task, frame, instruction)
 
 
+def step_pass_on(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    from fmsh.machine import streams
+
+    if not raise_interrupt(machine, task):
+        streams.step_pass_on(machine, task, frame, instruction)
+
+
 def step_stream_end(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
     from fmsh.machine import streams
 
@@ -431,6 +438,7 @@ STEPS: dict[int, Callable[[Machine, Task, Frame, Instruction], None]] = {
     op.RACE: step_race,
     op.FOLD: step_fold,
     op.STREAM: step_stream,
+    op.PASS_ON: step_pass_on,
     op.STREAM_END: step_stream_end,
     op.ENDED: step_ended,
     op.HOLD: step_hold,

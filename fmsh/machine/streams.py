@@ -19,7 +19,7 @@ from fmsh.machine.effects import CancelRequest
 from fmsh.machine.sinks import outputs_of_process, say
 from fmsh.machine.sources import source_of
 from fmsh.machine.state import Stream
-from fmsh.machine.unwind import place_of
+from fmsh.machine.unwind import keep_values, place_of
 from fmsh.values import Handle, Raised, error_value
 
 TYPE_CHECKING = False
@@ -118,6 +118,22 @@ def is_over(machine: Machine, handle: Handle) -> bool:
 
 def take(machine: Machine, handle: Handle) -> Value:
     return machine.streams[int(handle.id)].items.pop(0)
+
+
+def step_pass_on(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
+    """Takes all that is there of a stream, or the list that it turned out to be, and shows or keeps it as it is."""
+    _op, _node, items_slot, exit, out, text = instruction
+    source = frame.scope.slots[items_slot]
+    if type(source) is not Handle:
+        keep_values(machine, task, list(source), out, text)
+        frame.pc = exit
+    elif has_for(machine, task, source):
+        if is_over(machine, source):
+            frame.pc = exit
+            return
+        stream = machine.streams[int(source.id)]
+        items, stream.items = stream.items, []
+        keep_values(machine, task, items, out, text)
 
 
 def hungry(machine: Machine) -> list[int]:

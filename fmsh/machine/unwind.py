@@ -14,7 +14,8 @@ from fmsh.values import ErrorValue, error_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from fmsh.machine.code import Instruction
+    from collections.abc import Callable
+
     from fmsh.machine.machine import Machine
     from fmsh.machine.state import CleanupEntry, Completion, Group, Task
     from fmsh.values import Value
@@ -167,21 +168,22 @@ def _deliver_turn(machine: Machine, task: Task, frame: Frame, completion: Comple
     elif instruction[0] != FOR and kind in ("value", "continue"):
         below.pc += 1
     elif instruction[0] == FOR and instruction[6] != NO_VALUES and kind in ("value", "continue", "return"):
-        keep_value(machine, task, value if frame.output is None else frame.output, instruction)
+        keep_values(machine, task, [value if frame.output is None else frame.output], *instruction[6:])
     elif kind not in ("value", "continue"):
         return completion
     return None
 
 
-def keep_value(machine: Machine, task: Task, value: Value, instruction: Instruction) -> None:
-    """Adds the value of a turn to the loop's, or shows it at once: a stream may have no end."""
+def keep_values(
+    machine: Machine, task: Task, values: list[Value], out: int, text: Callable[[list[Value]], str] | None
+) -> None:
+    """Adds values of turns to the loop's, or shows them at once: a stream may have no end."""
     below = task.frames[-1]
-    _op, _node, _slot, _items, _code, _exit, out, text = instruction
     if text is not None and below.position == "show" and owner_of_value(machine, task, "show").output is None:
-        if shown := text(value):
+        if shown := text(values):
             say(machine, task, shown, "out")
     elif out != UNKEPT:
-        below.scope.slots[out].append(value)
+        below.scope.slots[out] += values
 
 
 def _resume_leaving(machine: Machine, task: Task, frame: Frame, below: Frame, completion: Completion) -> Completion:

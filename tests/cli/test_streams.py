@@ -30,6 +30,15 @@ def test_a_script_takes_its_standard_input_as_it_comes(shell: Shell) -> None:
     assert process.wait(timeout=30) == 0
 
 
+def test_lines_that_stages_choose_are_shown_as_they_come(shell: Shell) -> None:
+    source = "sh -c 'echo a1; echo b1; until [ -e go ]; do sleep 0.01; done; echo a2; exit 3'"
+    process = shell.start("-c", f"{source} | where {{ $it =~ a }} | skip 0")
+    assert process.stdout is not None and process.stdout.readline() == "a1\n"
+    (shell.cwd / "go").touch()
+    out, error = process.communicate(timeout=60)
+    assert (out, process.returncode) == ("a2\n", 3) and error.startswith("error: sh ended with status 3")
+
+
 def test_standard_input_that_comes_to_one_value_is_one_step(shell: Shell) -> None:
     text = "def even() { $in | where { ($it | int) % 2 == 0 } }\n$in | lines | even | count"
     counted = shell.run("-c", text, input="".join(f"{number}\n" for number in range(50_000)))

@@ -77,7 +77,7 @@ def test_a_snapshot_says_all_that_the_history_before_it_said() -> None:
     process = world.process()
     world.effects.script = [failed(retry=True, retry_after_ms=3_600_000)]
     a = p.Assembler()
-    body = a.body(p.request_with("hold", lambda scope: {}), parameters=(1,))
+    body = a.body(p.request_with("hold", lambda scope: {}))
     retried = a.body(p.request("fail"))
     job_id = process.submit(
         a.program(

@@ -119,8 +119,8 @@ def _completed(request: Request, draw: random.Random) -> RequestCompleted:
     if draw.random() < 0.1:
         return RequestCompleted(request.step, error=error_value("network", "it failed"))
     value: Any = None
-    if request.connector == "process":
-        statuses = [draw.choice([0, 0, 0, 1, 137]) for _ in request.arguments["stages"]]
+    if request.connector == "process" or request.arguments.get("output") in ("fold", "stream"):
+        statuses = [draw.choice([0, 0, 0, 1, 137]) for _ in request.arguments.get("stages", [])]
         output = draw.choice(["a\nb\n", '{"a": 1}', ""]) if request.arguments["output"] == "capture" else None
         value = {"statuses": statuses, "output": output, "stderr": ""}
         if request.arguments["output"] == "fold":
