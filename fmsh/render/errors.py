@@ -52,17 +52,20 @@ SHOWN_ELSEWHERE = frozenset(
 )
 
 
-def render_error(error: ErrorValue, sources: Mapping[str, Source], *, color: bool) -> str:
+def render_error(
+    error: ErrorValue, sources: Mapping[str, Source], *, color: bool, is_stderr_shown: bool = False
+) -> str:
     """Renders an error with its source line, the chain of calls, its hint and what the command wrote to its stderr.
 
     `sources` holds the texts by the file names of `where`; of a file that is not there only the place is shown.
+    `is_stderr_shown`: what it wrote there was shown while it ran.
     """
     text = paint("error", "red", color=color) + ": " + paint(_headline(error), "bold", color=color) + "\n"
     text += _place(error.fields.get("where"), sources, color)
     for name, item in _details(error):
         text += f"   = {name}: {item}\n"
     text += _calls(error.fields.get("trace"), color)
-    return text + _stderr(error.fields.get("stderr"))
+    return text if is_stderr_shown else text + _stderr(error.fields.get("stderr"))
 
 
 def _headline(error: ErrorValue) -> str:

@@ -269,12 +269,12 @@ def _show_error(error: ErrorValue, foreground: Foreground, program: Program) -> 
     from fmsh.values import ErrorValue
 
     fields, stderr = dict(error.fields), error.fields.get("stderr")
-    if type(stderr) is str and stderr.strip() and foreground.was_shown(stderr):
-        del fields["stderr"]
+    was_shown = type(stderr) is str and bool(stderr.strip()) and foreground.was_shown(stderr)
     sources = {unit.source.name: unit.source for unit in program.units}
     if fields.get("status") == NOT_FOUND and (hint := _hint_for_missing(fields.get("where"), sources)):
         fields["hint"] = hint
-    sys.stderr.write(render_error(ErrorValue(fields), sources, color=has_colors(2)))
+    text = render_error(ErrorValue(fields), sources, color=has_colors(2), is_stderr_shown=was_shown)
+    sys.stderr.write(text)
 
 
 def _hint_for_missing(where: Value, sources: dict[str, Source]) -> str:
