@@ -20,32 +20,55 @@ else:
 
 FAILED, USAGE, STORE_UNAVAILABLE, INTERRUPTED, PIPE_CLOSED = 1, 2, 75, 130, 141
 
-HELP = """usage: fmsh [OPTION…] FILE [ARG…]     run a script as one durable job (- reads standard input)
-       fmsh [OPTION…] -c TEXT [ARG…]  run a text
-       fmsh [--resume]                the prompt, with the variables of the last session; without a terminal
-                                      it reads a script from standard input
-       fmsh jobs [VERB …]             see and steer jobs: list show attach wait output log inspect cancel …
-       fmsh daemon start|stop|status|run|install|uninstall
-       fmsh config [get|set|path]     the settings, and where each comes from
-       fmsh secret set NAME | list | rm NAME
-       fmsh on TOPIC|cron EXPR FILE   run a script as a job for every event; fmsh on list | rm N
-       fmsh publish TOPIC [JSON]      publish an event for the jobs that subscribed
-       fmsh events [TOPIC] [--follow]
-       fmsh test [FILE…] [--with N…]  run *_test.fmsh files, or a program on the recorded answers of jobs
-       fmsh fmt [--check] FILE…       put programs into their one layout
-       fmsh doctor [--repair]         what is wrong with the store and all around it, and what to do
-       fmsh help [NAME]               the commands of the language
-       fmsh completion bash|zsh|fish  completion for another shell
+HELP = """usage: fmsh [OPTION…] FILE [ARG…]      run a script as one durable job
+       fmsh [OPTION…] -c TEXT [ARG…]   run a text
+       fmsh [--resume]                 the prompt, with the last variables
+       fmsh COMMAND …
 
-  -d, --detach     start it as a detached job: prints its number
-  --key KEY        if a job with KEY exists, attach to it instead of starting another
-  --name NAME      a name for people          --tag K=V   a tag for queries
-  --json           print the final value as one JSON document
-  --check          parse and check only
-  --hold           where nothing catches an error, park the job there, before defer and undo
-  --plan           do nothing in the world: show what it would ask for
-  -v, --verbose    tell of each step as it happens
+FILE - is standard input, which is also read where there is no terminal.
+
+commands:
+  jobs [VERB …]            see and steer jobs: list show attach wait output log
+                           why trace inspect cancel pause resume retry answer
+                           signal fork script rm gc export import
+  daemon VERB              start stop status run install uninstall
+  on TOPIC|cron EXPR FILE  run a script as a job for every event; on list | rm N
+  publish TOPIC [JSON]     publish an event for the jobs that subscribed
+  events [TOPIC]           what was published; --follow
+  secret set NAME          keep a secret; secret list | rm NAME
+  test [FILE…]             run files of tests, or --with N a program on the
+                           recorded answers of a job
+  fmt [--check] FILE…      put programs into their one layout
+  config [get|set|path]    the settings, and where each comes from
+  doctor [--repair]        what is wrong with the store and all around it
+  help [NAME]              the commands of the language
+  completion SHELL         completion for bash, zsh or fish
+
+options:
+  -d, --detach   start it as a detached job: prints its number
+  --key KEY      if a job with KEY exists, attach to it and start no other
+  --name NAME    a name for people
+  --tag K=V      a tag for queries
+  --json         print the final value as one JSON document
+  --check        parse and check only; with --json the problems as a list
+  --hold         where nothing catches an error, park the job there, before
+                 defer and undo
+  --plan         do nothing in the world: show what it would ask for
+  -v, --verbose  tell of each step as it happens
   --version, --help
+
+examples:
+  fmsh release.fmsh api --version 1.4.0
+  fmsh -d --key nightly backup.fmsh
+  fmsh jobs why last
+
+`fmsh COMMAND --help` says more of a command.
+"""
+COMPLETION_HELP = """usage: fmsh completion bash|zsh|fish
+
+Prints the completion of fmsh for another shell, for its start-up file.
+
+Example: eval "$(fmsh completion bash)"
 """
 
 
@@ -142,6 +165,8 @@ def _dispatch(arguments: list[str]) -> int:
         return command.main(arguments[1:])
     if arguments and arguments[0] in _COMMANDS:
         return _COMMANDS[arguments[0]](arguments[1:], read_settings(os.environ))
+    if arguments[:1] in (["--version"], ["-V"], ["--resume"]) and len(arguments) > 1:
+        raise UsageError(f"{arguments[0]} stands alone, without {arguments[1]}", hint="see fmsh --help")
     if arguments in (["--version"], ["-V"]):
         from fmsh import __version__
 
@@ -217,13 +242,15 @@ def _test(arguments: list[str], settings: Settings) -> int:
     from fmsh.jobs.desk import Desk
     from fmsh.store.sqlite import SqliteStore
 
+    try:
+        parsed = testing.parse_arguments(arguments)
+    except SystemExit:  # after --help
+        return 0
     store = SqliteStore.open(settings.state_directory, kind="shell")
     try:
         directory = settings.fx_directory
         desk = Desk(store, fx_directory=directory, stdout=sys.stdout, stderr=sys.stderr, load_program=load_program)
-        return testing.main(arguments, settings, desk)
-    except SystemExit:  # after --help
-        return 0
+        return testing.main(parsed, settings, desk)
     finally:
         store.close()
 
@@ -237,7 +264,7 @@ def _daemon(arguments: list[str], settings: Settings) -> int:
 def _help(arguments: list[str], settings: Settings) -> int:
     from fmsh.shell import help
 
-    sys.stdout.write(help.text(arguments))
+    sys.stdout.write(help.HELP if arguments in (["--help"], ["-h"]) else help.text(arguments))
     return 0
 
 
@@ -256,6 +283,9 @@ def _fmt(arguments: list[str], settings: Settings) -> int:
 def _completion(arguments: list[str], settings: Settings) -> int:
     """Prints the completion of fmsh for another shell."""
     files = {"bash": "fmsh.bash", "zsh": "_fmsh", "fish": "fmsh.fish"}
+    if arguments in (["--help"], ["-h"]):
+        sys.stdout.write(COMPLETION_HELP)
+        return 0
     if len(arguments) != 1 or arguments[0] not in files:
         raise UsageError("fmsh completion takes bash, zsh or fish", hint='such as eval "$(fmsh completion bash)"')
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "completions", files[arguments[0]])

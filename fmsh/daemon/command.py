@@ -14,6 +14,22 @@ if TYPE_CHECKING:
     from fmsh.settings import Settings
 
 USAGE = "usage: fmsh daemon start|stop|status|run|install|uninstall [--json]"
+HELP = f"""{USAGE}
+
+The daemon runs detached jobs, wakes those that wait, and takes callbacks. It is
+started when a job needs it, unless FMSH_NO_DAEMON is 1.
+
+  start       start it, unless it runs
+  stop        end it; its jobs go on when it or another fmsh runs again
+  status      where it runs and how many jobs there are; the exit status is 1
+              if it does not run
+  run         be the daemon, in the foreground: for a service manager
+  install     let it begin with your session
+  uninstall   take that back
+  --json      one JSON document
+
+Example: fmsh daemon status --json
+"""
 VERBS = ("start", "stop", "status", "run", "install", "uninstall")
 
 
@@ -21,11 +37,12 @@ def main(arguments: list[str], settings: Settings) -> int:
     """Runs the verb; gives the exit status. Raises: UsageError, DaemonError, StoreError."""
     is_json = "--json" in arguments
     words = [argument for argument in arguments if argument != "--json"]
-    if words in (["--help"], ["help"]):
-        sys.stdout.write(USAGE + "\n")
+    if words in (["--help"], ["-h"], ["help"]):
+        sys.stdout.write(HELP)
         return 0
     if len(words) != 1 or words[0] not in VERBS:
-        raise UsageError(f"fmsh daemon does not take {' '.join(words) or 'nothing'}", hint=USAGE)
+        said = f"does not take {' '.join(words)}" if words else "needs to be told what to do"
+        raise UsageError(f"fmsh daemon {said}", hint=USAGE)
     if words[0] == "run":
         from fmsh.daemon.server import run
 

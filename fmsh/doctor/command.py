@@ -21,13 +21,17 @@ if TYPE_CHECKING:
 USAGE = "usage: fmsh doctor [--repair] [--json]"
 HELP = f"""{USAGE}
 
-Looks at the store and every hash in it, locks, sockets, permissions, the clock, the disk, the daemon, versions and
-settings, at jobs that need you and at files that nobody needs. Each finding is ok, a note, a warning or an error, with
-what to do about it. The exit status is 1 if there is an error, else 0.
+Looks at the store and every hash in it, locks, sockets, permissions, the clock,
+the disk, the daemon, versions and settings, at jobs that need you and at files
+that nobody needs. Each finding is ok, a note, a warning or an error, with what
+to do about it. The exit status is 1 if there is an error, else 0.
 
-  --repair   do what cannot lose anything: remove what dead processes left, close what others can read, make indexes
-             anew, shorten a long log
-  --json     one JSON document: {{"findings": [{{"check", "level", "text", "advice", "repaired"}}], "ok"}}
+  --repair   do what cannot lose anything: remove what dead processes left,
+             close what others can read, make indexes anew, shorten a long log
+  --json     one JSON document: {{"findings": [{{"check", "level", "text",
+             "advice", "repaired"}}], "ok"}}
+
+Example: fmsh doctor --repair
 """
 COLORS = {OK: "green", NOTE: "cyan", WARNING: "yellow", ERROR: "red"}
 LEVEL_CELLS = max(map(len, LEVELS))

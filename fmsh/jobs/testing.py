@@ -78,9 +78,8 @@ class Result(Record):
         return "error" if self.is_error else "passed" if self.has_passed else "failed"
 
 
-def main(arguments: list[str], settings: Settings, desk: Desk) -> int:
-    """Runs `fmsh test` with the arguments after it. Status 0: all passed; 1: one failed. Raises: FmshError."""
-    parsed = _parse(arguments)
+def main(parsed: argparse.Namespace, settings: Settings, desk: Desk) -> int:
+    """Runs `fmsh test`. Status 0: all passed; 1: one failed; 2: one could not be run. Raises: FmshError."""
     if parsed.run is not None:
         return _run_here(parsed.files[0], parsed.run, settings)
     if parsed.junit == "-":  # the page has standard output, and people read the rest
@@ -105,7 +104,8 @@ def main(arguments: list[str], settings: Settings, desk: Desk) -> int:
     return max(result.status for result in results)
 
 
-def _parse(arguments: list[str]) -> argparse.Namespace:
+def parse_arguments(arguments: list[str]) -> argparse.Namespace:
+    """Reads the arguments after `fmsh test`. Raises: UsageError; SystemExit after `--help`."""
     text = "Runs programs against the recorded answers of jobs, or files of tests."
     more = __doc__.partition("\n\n")[2].strip() + "\n\nExample: fmsh test release.fmsh --with 12 --with 13"
     parser = Parser(prog="fmsh test", description=text, epilog=more, formatter_class=Page, allow_abbrev=False)

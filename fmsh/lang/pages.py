@@ -28,11 +28,11 @@ def help_of(name: str, library: Library) -> str:
     signature = find(name, library)
     family = [each for each in known if each.startswith(name + " ")]
     if signature is not None:
-        return help_text(signature) + _family(family, library)
+        return help_text(signature) + _example(name) + _family(family, library)
     if family:
         return "".join(_line(each, library) for each in family)
     if page := help_of_keyword(name):
-        return page
+        return page + _example(name)
     from difflib import get_close_matches
 
     near = get_close_matches(name, [*known, *KEYWORDS], 1)
@@ -62,6 +62,13 @@ def first_line(name: str, library: Library) -> str:
     """What a command of fmsh does, in one line."""
     signature = find(name, library)
     return "" if signature is None else signature.help.partition("\n")[0]
+
+
+def _example(name: str) -> str:
+    from fmsh.lang.examples import EXAMPLES  # no program needs them
+
+    example = EXAMPLES.get(name)
+    return "" if example is None else "\nFor example:\n\n" + "".join(f"  {line}\n" for line in example.split("\n"))
 
 
 def _family(family: list[str], library: Library) -> str:

@@ -16,17 +16,23 @@ if TYPE_CHECKING:
     from fmsh.configuration import Choice, Setting
 
 USAGE = "usage: fmsh config [get NAME | set NAME VALUE | path | token [--revoke]] [--json]"
-HELP = f"""{USAGE}
+HELP_CELLS = 80
+HELP = f"""usage: fmsh config [get NAME | set NAME VALUE | path | token [--revoke]]
+                   [--json]
 
 Without a verb: all settings, with their values and where these come from.
 
   get NAME         print the value of one setting
   set NAME VALUE   set it in config.toml, whose other lines stay as they are
   path             print where config.toml lies
-  token            print a new token for the HTTP interface on the TCP port; --revoke makes all useless
+  token            print a new token for the HTTP interface on the TCP port;
+                   --revoke makes all useless
 
-A variable of the environment goes before the file. Durations are written as in the language (7d, 12h, 1h30m), or are
-`{configuration.FOREVER}`. The daemon goes by the limits of retention once an hour; `fmsh jobs gc` does at once.
+A variable of the environment goes before the file. Durations are written as in
+the language (7d, 12h, 1h30m), or are `{configuration.FOREVER}`. The daemon goes by the limits
+of retention once an hour; `fmsh jobs gc` does at once.
+
+Example: fmsh config set retention.output 14d
 """
 NAME_CELLS = 20
 VALUE_CELLS = 10
@@ -103,7 +109,10 @@ def _document(choice: Choice) -> dict[str, Any]:
 
 def _help_line(name: str, setting: Setting) -> str:
     default = f" (default {setting.default})" if setting.default else f" ({setting.variable})" * bool(setting.variable)
-    return f"  {name:<{NAME_CELLS}} {setting.help}{default}\n"
+    from textwrap import fill
+
+    indent = " " * (NAME_CELLS + 3)
+    return fill(f"  {name:<{NAME_CELLS}} {setting.help}{default}", HELP_CELLS, subsequent_indent=indent) + "\n"
 
 
 def _tell_of_variable(choice: Choice) -> None:

@@ -19,6 +19,23 @@ if TYPE_CHECKING:
 
 PUBLISH_USAGE = "usage: fmsh publish TOPIC [JSON]"
 EVENTS_USAGE = "usage: fmsh events [TOPIC] [--after SEQ] [--follow] [--json]"
+PUBLISH_HELP = f"""{PUBLISH_USAGE}
+
+Publishes an event for the jobs that subscribed to the topic, and prints its
+number. The value is JSON if it parses, else text; null if left out.
+
+Example: fmsh publish builds '{{"branch": "main", "ok": true}}'
+"""
+EVENTS_HELP = f"""{EVENTS_USAGE}
+
+Shows what was published, to a topic or to all.
+
+  --after SEQ   only what has a greater number
+  --follow      go on with what is still to come, until Ctrl-C
+  --json        a list of events; with --follow one on each line
+
+Example: fmsh events builds --follow
+"""
 PAGE = 1000
 POLL_S = 0.1
 
@@ -26,7 +43,7 @@ POLL_S = 0.1
 def publish(arguments: list[str], settings: Settings) -> int:
     """Publishes JSON if it parses, else text, and prints the number of the event."""
     if arguments in (["--help"], ["-h"]):
-        sys.stdout.write(PUBLISH_USAGE + "\n")
+        sys.stdout.write(PUBLISH_HELP)
         return 0
     if not 1 <= len(arguments) <= 2 or not arguments[0]:
         raise UsageError("fmsh publish takes a topic and a value", hint=PUBLISH_USAGE)
@@ -51,7 +68,7 @@ def events(arguments: list[str], settings: Settings) -> int:
     """Shows the events of a topic, or of all; with `--follow` also those to come."""
     topic, after, flags = _options(arguments)
     if "--help" in flags:
-        sys.stdout.write(EVENTS_USAGE + "\n")
+        sys.stdout.write(EVENTS_HELP)
         return 0
     store = SqliteStore.open(settings.state_directory, kind="shell")
     try:
@@ -71,8 +88,8 @@ def _options(arguments: list[str]) -> tuple[str | None, int, set[str]]:
             after = int(waiting.pop(0))
         elif argument in ("--follow", "-f"):
             flags.add("--follow")
-        elif argument in ("--json", "--help"):
-            flags.add(argument)
+        elif argument in ("--json", "--help", "-h"):
+            flags.add("--help" if argument == "-h" else argument)
         elif argument.startswith("-") or words:
             raise UsageError(f"fmsh events does not take {argument}", hint=EVENTS_USAGE)
         else:

@@ -24,12 +24,17 @@ if TYPE_CHECKING:
 
 KEPT, WOULD_CHANGE, PROBLEMS = 0, 1, 2
 
-HELP = """usage: fmsh fmt [--check] [--json] FILE…     - reads standard input and writes standard output
+HELP = """usage: fmsh fmt [--check] [--json] FILE…
 
 Puts programs into their one layout; their meaning and their comments stay.
+The FILE - is read from standard input and written to standard output.
 
-  --check     change nothing: list the files that would change, and exit with 1 if there are any
-  --json      with --check: for each file its name, whether it would change, and its syntax errors
+  --check   change nothing: list the files that would change; the exit status
+            is 1 if there are any
+  --json    with --check: for each file its name, whether it would change, and
+            its syntax errors
+
+Example: fmsh fmt --check *.fmsh
 """
 
 

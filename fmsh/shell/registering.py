@@ -30,7 +30,22 @@ if TYPE_CHECKING:
     from fmsh.store.base import EventStore, Job
     from fmsh.values import Value
 
-USAGE = "usage: fmsh on [--name N] [--concurrency N] TOPIC|cron EXPR FILE [ARG…]  |  fmsh on list | rm N…"
+USAGE = "usage: fmsh on [--name N] [--concurrency N] TOPIC|cron EXPR FILE [ARG…]\n         fmsh on list | rm N…"
+HELP = f"""{USAGE.replace("         fmsh", "       fmsh")}
+
+Registers a script that runs as a job for every event of a topic, or at the
+times of a pattern. The event is its `$in`; on the topic `jobs` it is the job
+whose state has changed. Prints the number of the registration, which is itself
+a job. The script is kept as it is now: what is edited later does not matter.
+
+  --name N          a name for people
+  --concurrency N   so many at once and no more
+  list              the registrations; with --json as a list of jobs
+  rm N…             end registrations; what they have started goes on
+
+Examples: fmsh on jobs page.fmsh https://ntfy.sh/our-jobs
+          fmsh on cron "0 9 * * 1-5" report.fmsh
+"""
 ON_TOPIC = """param topic: string
 param script: record
 for event in (subscribe $topic --from now) { run-script $script $event }
@@ -56,7 +71,7 @@ def main(arguments: list[str], settings: Settings) -> int:
     """Runs the verb; gives the exit status. Raises: UsageError, SourceError, StoreError, DaemonError."""
     is_json = "--json" in arguments[:2]
     if arguments in (["--help"], ["-h"]):
-        sys.stdout.write(USAGE + "\n")
+        sys.stdout.write(HELP)
         return 0
     if arguments[:1] == ["list"]:
         return _list(settings, is_json=is_json)

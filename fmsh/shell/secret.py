@@ -21,6 +21,18 @@ if TYPE_CHECKING:
 
 VALUE_BYTES_MAX = 1024 * 1024
 USAGE = "usage: fmsh secret set NAME | list [--json] | rm NAME"
+HELP = f"""{USAGE}
+
+The secrets that people keep, encrypted, in the store; a program takes one by
+`secret NAME`. A value is read from the terminal, unseen, or from standard
+input; never from the command line, which others can read.
+
+  set NAME   keep a value under this name
+  list       the names
+  rm NAME    forget it
+
+Example: pass show ci/token | fmsh secret set CI_TOKEN
+"""
 
 
 def main(arguments: list[str], settings: Settings) -> int:
@@ -28,7 +40,7 @@ def main(arguments: list[str], settings: Settings) -> int:
     is_json = "--json" in arguments
     verb, *names = [argument for argument in arguments if argument != "--json"] or ["list"]
     if verb in ("--help", "-h"):
-        sys.stdout.write(f"{USAGE}\n\n{__doc__}")
+        sys.stdout.write(HELP)
         return 0
     if verb not in _VERBS:
         raise UsageError(f"fmsh secret has no verb {verb}", hint=USAGE)
