@@ -17,8 +17,6 @@ from fmsh.shell.terminal import short_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from fmsh.store.base import EventStore
 
 FIRST_LINES = 1000
@@ -36,14 +34,41 @@ class Entry(Record):
     text: str
 
 
+class Slice:
+    """Some lines, newest first. What is in none of them is found out without looking at each."""
+
+    __slots__ = ("_joined", "_lowered", "job_ids", "texts")
+
+    def __init__(self, found: list[tuple[int, str]]) -> None:
+        self.job_ids = tuple(job_id for job_id, _ in found)  # tuples of plain things, which the collector leaves alone
+        self.texts = tuple(text for _, text in found)
+        self._joined = "\n" + "\n".join(map(_in_one_line, self.texts))
+        self._lowered = ""
+
+    def has_beginning(self, beginning: str) -> bool:
+        return f"\n{_in_one_line(beginning)}" in self._joined
+
+    def may_have(self, words: list[str]) -> bool:
+        """Whether all of some words, in small letters, are in these lines, if perhaps not in one."""
+        if not self._lowered:
+            self._lowered = self._joined.lower()
+        return all(word in self._lowered for word in words)
+
+    def entry(self, index: int) -> Entry:
+        return Entry(self.job_ids[index], self.texts[index])
+
+
+def _in_one_line(text: str) -> str:
+    return text.replace("\n", "\0")
+
+
 class Past:
     """Of a store. `source` is that of the lines."""
 
     def __init__(self, store: EventStore, source: str) -> None:
         self._store = store
         self._source = source
-        self._entries: list[Entry] = []  # the oldest first, but for those still to be read
-        self._older: list[Entry] = []  # older than all of these, newest first
+        self._slices: list[Slice] = []  # newest first
         self._seen: set[str] = set()
         self._newest = self._oldest = 0
         self._is_whole = False
@@ -55,11 +80,20 @@ class Past:
 
     def refresh(self) -> None:
         """Takes in what was entered since, in whatever shell."""
-        for job_id, text in reversed(self._store.lines(self._source, NEW_LINES_MAX, after=self._newest)):
-            self._newest = job_id
-            self._seen.add(text)
-            self._entries.append(Entry(job_id, text))
+        found = self._store.lines(self._source, NEW_LINES_MAX, after=self._newest)
+        if found:
+            self._newest = found[0][0]
+            self._seen.update(text for _, text in found)
+            self._slices.insert(0, Slice(found))
+            if len(self._slices) > 1 and len(self._slices[1].texts) < SLICE_LINES // 2:
+                self._join_newest()
         self._narrowed = ("", 0)
+
+    def _join_newest(self) -> None:
+        """Makes one slice of the first two: else there would be one for each line of this session."""
+        first, second = self._slices[:2]
+        pairs = zip((*first.job_ids, *second.job_ids), (*first.texts, *second.texts), strict=True)
+        self._slices[:2] = [Slice(list(pairs))]
 
     def read_more(self) -> bool:
         """Reads a slice of older lines. False: there are no more."""
@@ -68,61 +102,56 @@ class Past:
         return not self._is_whole
 
     def _add_older(self, found: list[tuple[int, str]], asked: int) -> None:
+        new = []
         for job_id, text in found:
             self._oldest = job_id
             if text not in self._seen:
                 self._seen.add(text)
-                self._older.append(Entry(job_id, text))
+                new.append((job_id, text))
+        if new:
+            self._slices.append(Slice(new))
         self._is_whole = len(found) < asked or len(self._seen) >= LINES_MAX
-
-    def newest_first(self) -> Iterator[Entry]:
-        yield from reversed(self._entries)
-        yield from self._older
 
     def recent(self) -> list[str]:
         """What the arrow keys go through, the newest first; none stands twice in a row."""
         texts: list[str] = []
-        for entry in self.newest_first():
-            if not texts or texts[-1] != entry.text:
-                texts.append(entry.text)
-            if len(texts) == RECENT_LINES:
+        for slice in self._slices:
+            for text in slice.texts:
+                if not texts or texts[-1] != text:
+                    texts.append(text)
+            if len(texts) >= RECENT_LINES:
                 break
-        return texts
+        return texts[:RECENT_LINES]
 
     def suggest(self, beginning: str) -> str | None:
         """The newest line with a beginning. A longer beginning is looked for only behind what the shorter one found."""
         before, start = self._narrowed
         start = start if before and beginning.startswith(before) else 0
-        position = start
-        for position, text in self._from(start):
-            if text.startswith(beginning) and text != beginning:
-                self._narrowed = (beginning, position)
-                return text
-        self._narrowed = (beginning, position)
+        for index in range(start, len(self._slices)):
+            if self._slices[index].has_beginning(beginning):
+                for text in self._slices[index].texts:
+                    if text.startswith(beginning) and text != beginning:
+                        self._narrowed = (beginning, index)
+                        return text
+        self._narrowed = (beginning, len(self._slices))
         return None
-
-    def _from(self, start: int) -> Iterator[tuple[int, str]]:
-        entries, older = self._entries, self._older
-        count = len(entries)
-        for position in range(start, count):
-            yield position, entries[count - 1 - position].text
-        for position in range(max(start, count), count + len(older)):
-            yield position, older[position - count].text
 
     def find(self, words: str) -> list[Entry]:
         """The newest lines that hold all of some words; capitals count only where there are any."""
         is_exact = words != words.lower()
         wanted = words.split()
-        found: list[Entry] = []
-        told: set[str] = set()
-        for entry in self.newest_first():
-            text = entry.text if is_exact else entry.text.lower()
-            if all(word in text for word in wanted) and entry.text not in told:
-                told.add(entry.text)
-                found.append(entry)
-                if len(found) == FOUND_MAX:
-                    break
-        return found
+        lowered = words.lower().split()
+        found: dict[str, Entry] = {}
+        for slice in self._slices:
+            if not slice.may_have(lowered):
+                continue
+            for index, text in enumerate(slice.texts):
+                looked_at = text if is_exact else text.lower()
+                if all(word in looked_at for word in wanted) and text not in found:
+                    found[text] = slice.entry(index)
+                    if len(found) == FOUND_MAX:
+                        return list(found.values())
+        return list(found.values())
 
     def about(self, entry: Entry) -> str:
         """Where a line was entered, how it ended, how long it took, and when."""
