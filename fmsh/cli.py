@@ -231,6 +231,7 @@ def _jobs(arguments: list[str], settings: Settings) -> int:
         stderr=sys.stderr,
         load_program=load_program,
         start_daemon=lambda store: daemon.start(settings, store),
+        daemon_state=lambda: daemon.state(settings),
         limits=lambda: retention.limits_of(settings),
         keep_secret=lambda store, name, text: Vault(store, settings.key_path).keep(name, text),
     )

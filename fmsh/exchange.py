@@ -90,6 +90,12 @@ def question(attempt: Attempt) -> Value:
     return Handle("person", id, {"id": id, **asked})
 
 
+def answer_to(store: EventStore, job_id: int, step: int, value: Value) -> bool:
+    """Answers the question that a job asks in a step. False: somebody else has answered it before."""
+    data_json = wire.encode({"handle": str(step), "value": value})
+    return store.deliver(job_id, "answer", data_json, dedupe_id=f"answer {step}")
+
+
 # ---- Topics ----------------------------------------------------------------------------------------------------------
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
-from fmsh import wire
 from fmsh.builtins.answers import read_answer
 from fmsh.engine import ending
-from fmsh.jobs.documents import documents_of, error_of, has_ended, is_damaged, move_text, read_event
+from fmsh.exchange import answer_to
+from fmsh.jobs.documents import documents_of, error_of, has_ended, is_damaged, move_text, questions_of, read_event
 from fmsh.jobs.finding import NoSuchJob, NotPossible, find_even_damaged, find_job
 from fmsh.jobs.following import deliver
 from fmsh.machine.events import Parked
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from fmsh.store.base import EventStore, Job
     from fmsh.values import Value
 
-PERSON = "person"  # the kind of wait that an answer ends
 EVENTS_LOOKED_AT = 64  # a parked job has its Parked event near its head
 
 
@@ -69,13 +68,21 @@ def answer_question(store: EventStore, job: Job, read: Callable[[Mapping[str, Va
     """
     need_listener(job)
     _need_question(store, job)
-    questions = [entry for entry in wire.decode(job.waiting_for_json) if entry["kind"] == PERSON]
-    question = questions[0] if questions and job.state != "parked" else {}
-    try:
-        value = read(question)
-    except Raised as problem:
-        raise NotPossible(f"job {job.id} asks {question['question']!r}: {problem.error.message}") from problem
-    deliver(store, job.id, "answer", {"value": value})
+    questions = [] if job.state == "parked" else questions_of(job)
+    if not questions:
+        deliver(store, job.id, "answer", {"value": read({})})
+        return
+    for question in questions:
+        try:
+            value = read(question)
+        except Raised as problem:
+            raise NotPossible(f"job {job.id} asks {question['question']!r}: {problem.error.message}") from problem
+        if "step" not in question:  # written by an fmsh that did not say which
+            deliver(store, job.id, "answer", {"value": value})
+            return
+        if answer_to(store, job.id, question["step"], value):
+            return
+    raise NotPossible(f"what job {job.id} asks is answered already: {questions[-1]['question']!r}")
 
 
 def signal(desk: Desk, arguments: argparse.Namespace) -> int:
@@ -146,7 +153,7 @@ def need_active(job: Job) -> None:
 
 def _need_paused(store: EventStore, job: Job) -> None:
     need_active(job)
-    if job.state != "paused" and all(row.kind != "pause" for row in store.inbox(job.id)):
+    if job.state != "paused" and not store.inbox(job.id, kind="pause", limit=1):
         hint = f"`fmsh jobs retry {job.id}` does its step again" if job.state == "parked" else ""
         raise NotPossible(f"job {job.id} is not paused: it is {job.state}", hint=hint)
 
@@ -174,7 +181,7 @@ def _need_parked(job: Job) -> None:
 
 
 def _need_question(store: EventStore, job: Job) -> None:
-    if any(entry["kind"] == PERSON for entry in wire.decode(job.waiting_for_json)):
+    if questions_of(job):
         return
     if job.state != "parked":
         raise NotPossible(f"job {job.id} asks nothing: it is {job.state}, and neither waits for a person nor is parked")

@@ -100,6 +100,7 @@ def main(
     stderr: TextIO,
     load_program: Callable[[NewProgram], Program] | None = None,
     start_daemon: Callable[[EventStore], None] | None = None,
+    daemon_state: Callable[[], str] | None = None,
     limits: Callable[[], Limits] | None = None,
     keep_secret: Callable[[EventStore, str, str], None] | None = None,
 ) -> int:
@@ -123,6 +124,7 @@ def main(
                 is_json=parsed.json,
                 load_program=load_program,
                 start_daemon=start_daemon,
+                daemon_state=daemon_state,
                 limits=limits,
                 keep_secret=keep_secret,
             )
@@ -144,6 +146,7 @@ def attach(
     stderr: TextIO,
     is_json: bool,
     start_daemon: Callable[[EventStore], None],
+    daemon_state: Callable[[], str],
 ) -> int:
     """Follows a job as if it had been started here. With `is_json` only its value goes to standard output."""
 
@@ -154,6 +157,7 @@ def attach(
             stdout=stderr if is_json else stdout,
             stderr=stderr,
             start_daemon=start_daemon,
+            daemon_state=daemon_state,
         )
         left, ended = following.follow_to_end(desk, find_job(store, f"%{number}"))
         if left is None and is_json and ended.state == "succeeded":

@@ -25,13 +25,14 @@ class Desk:
     """The store, the directory with what processes wrote, and the streams.
 
     `load_program` compiles a stored program, for the places of its nodes; without it places are null. `start_daemon`
-    sees to it that jobs which nobody holds are run, and raises DaemonError if it may not, or cannot. `limits` gives how
-    long things are kept. `keep_secret` keeps a text under a name in the store's vault.
+    sees to it that jobs which nobody holds are run, and raises DaemonError if it may not, or cannot; `daemon_state`
+    says whether it `runs`, was `stopped`, or `died`. `limits` gives how long things are kept. `keep_secret` keeps a
+    text under a name in the store's vault.
     """
 
     __slots__ = (
-        "_limits", "_start_daemon", "fx_directory", "is_json", "keep_secret", "load_program", "stderr", "stdout",
-        "store",
+        "_daemon_state", "_limits", "_start_daemon", "fx_directory", "is_json", "keep_secret", "load_program", "stderr",
+        "stdout", "store",
     )  # fmt: skip
 
     def __init__(
@@ -44,6 +45,7 @@ class Desk:
         is_json: bool = False,
         load_program: Callable[[NewProgram], Program] | None = None,
         start_daemon: Callable[[EventStore], None] | None = None,
+        daemon_state: Callable[[], str] | None = None,
         limits: Callable[[], Limits] | None = None,
         keep_secret: Callable[[EventStore, str, str], None] | None = None,
     ) -> None:
@@ -55,6 +57,7 @@ class Desk:
         self.load_program = load_program
         self.keep_secret = keep_secret
         self._start_daemon = start_daemon
+        self._daemon_state = daemon_state
         self._limits = limits
 
     @property
@@ -69,6 +72,10 @@ class Desk:
             self._start_daemon(self.store)
         except DaemonError as problem:
             self.note(f"nobody runs job {job.id}, and it stays as it is until an fmsh does: {problem.message}")
+
+    def daemon_state(self) -> str:
+        """Whether the daemon `runs`, was `stopped`, or `died`; it runs as far as is known where nobody can tell."""
+        return "runs" if self._daemon_state is None else self._daemon_state()
 
     @property
     def color(self) -> bool:

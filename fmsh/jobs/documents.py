@@ -151,6 +151,11 @@ def has_ended(job: Job) -> bool:
     return job.state in OVER_STATES
 
 
+def questions_of(job: Job) -> list[dict[str, Any]]:
+    """What a job asks of people: each with its `step`, `question`, and what the answer is to be."""
+    return [entry for entry in wire.decode(job.waiting_for_json) if entry["kind"] == "person"]
+
+
 def move_text(job: Job) -> str:
     """Says of a moved job where it stands."""
     return f"job {job.id} was moved to another store at {timestamp(job.ended_at_ms)}, and goes on where it was imported"

@@ -11,6 +11,7 @@ import time
 
 from fmsh import retention, wire
 from fmsh.errors import StoreCorrupt, StoreMissing
+from fmsh.jobs.asking import Asker
 from fmsh.jobs.documents import error_of, has_ended, is_damaged, move_text, read_event, whole_document, whole_documents
 from fmsh.jobs.finding import NoSuchJob, find_job
 from fmsh.jobs.outputs import Output
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from fmsh.jobs.outputs import Chunk
     from fmsh.store.base import EventStore, Job, StoredEvent
 
+RUNNER_LOOK_S = 1.0
 PAUSE_S = (0.01, 0.1)  # the first and the longest wait between two looks
 SOUND_S = 0.5  # what was found to be sound is not read again before this
 SOUND_SHARE = 20  # nor before this many times what reading it took
@@ -157,7 +159,7 @@ def wait(desk: Desk, arguments: argparse.Namespace) -> int:
     """`fmsh jobs wait N…`: until they end; the exit status of the last."""
     jobs = [find_job(desk.store, text) for text in arguments.jobs]
     give_up_at = None if arguments.timeout is None else time.monotonic() + arguments.timeout
-    changes, soundness = Changes(desk.store), Soundness(desk.store, is_known=False)
+    changes, soundness, runner = Changes(desk.store), Soundness(desk.store, is_known=False), Runner(desk)
     told: set[int] = set()
     for job in jobs:
         if job.state in GOING_ON:
@@ -173,6 +175,7 @@ def wait(desk: Desk, arguments: argparse.Namespace) -> int:
             break
         if give_up_at is not None and time.monotonic() >= give_up_at:
             break
+        runner.look(jobs)
         if changes.wait():
             soundness.doubt()
             jobs = [_still_there(desk.store, job) for job in jobs]
@@ -273,12 +276,18 @@ def error_text(desk: Desk, job: Job) -> str:
 
 def _follow(desk: Desk, job: Job, keys: Keys) -> int | None:
     """Shows what a job displays until it ends; gives a status only where we leave before that."""
-    follower = Output(desk.fx_directory, job.uid)
+    follower, asker, runner = Output(desk.fx_directory, job.uid), Asker(desk), Runner(desk)
     is_cancelled = is_parked = False
+    seen = 0
     for stored in new_events(desk.store, job, follow=True):
+        seen = seen if stored is None else stored.seq
+        if asker.is_asking and stored is not None:  # what follows an answer is displayed after it
+            asker.look(desk.store.job(job.id) or job)
         for chunk in _displayed(desk, follower, stored):
             if not desk.is_json:
                 _pass_on(desk, chunk)
+        if keys.is_detach_wanted or keys.interrupts:
+            asker.leave()
         if keys.is_detach_wanted:
             desk.note(f"detached from job {job.id}; it goes on (`fmsh jobs attach {job.id}`)")
             return 0
@@ -289,10 +298,50 @@ def _follow(desk: Desk, job: Job, keys: Keys) -> int | None:
             deliver(desk.store, job.id, "cancel", None)
             desk.see_to(job)
         if stored is None:
-            is_parked = _look_for_parking(desk, job.id, is_parked)
-            if is_parked and is_damaged(desk.store.job(job.id) or job):
+            now = desk.store.job(job.id) or job
+            is_parked = _look_for_parking(desk, now, is_parked)
+            if is_parked and is_damaged(now):
                 return DAMAGED
+            runner.look([now])
+            if not keys.interrupts and now.head <= seen:  # what it displayed before it asked is displayed
+                asker.look(now)
+    asker.leave()
     return None
+
+
+class Runner:
+    """Sees to it, while jobs are followed, that somebody runs them: a daemon that has died is started again.
+
+    One that was stopped stays so, for somebody wanted that; the user is told what the jobs wait for.
+    """
+
+    __slots__ = ("_desk", "_is_told", "_next_at")
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._next_at = time.monotonic() + RUNNER_LOOK_S
+        self._is_told = False
+
+    def look(self, jobs: list[Job]) -> None:
+        """Looks at most once a second."""
+        if time.monotonic() < self._next_at:
+            return
+        self._next_at = time.monotonic() + RUNNER_LOOK_S
+        store = self._desk.store
+        left = [job for job in jobs if job.state in GOING_ON and not _is_held(store, job)]
+        state = self._desk.daemon_state() if left else "runs"
+        if state == "runs":
+            self._is_told = False
+        elif not self._is_told:
+            self._is_told = True
+            if state == "died" or any(job.owner_id is not None for job in left):
+                self._desk.see_to(left[0])
+            else:
+                self._desk.note(f"the daemon was stopped; job {left[0].id} goes on with the next (`fmsh daemon start`)")
+
+
+def _is_held(store: EventStore, job: Job) -> bool:
+    return job.owner_id is not None and store.is_alive(job.owner_id)
 
 
 def deliver(store: EventStore, job_id: int, kind: str, data: Any) -> None:
@@ -302,10 +351,9 @@ def deliver(store: EventStore, job_id: int, kind: str, data: Any) -> None:
     store.deliver(job_id, kind, wire.encode(data), dedupe_id=f"{kind} {os.urandom(16).hex()}")
 
 
-def _look_for_parking(desk: Desk, job_id: int, was_parked: bool) -> bool:
-    job = desk.store.job(job_id)
-    is_parked = job is not None and job.state == "parked"
-    if job is not None and is_parked and not was_parked:
+def _look_for_parking(desk: Desk, job: Job, was_parked: bool) -> bool:
+    is_parked = job.state == "parked"
+    if is_parked and not was_parked:
         _tell_parked(desk, job)
     return is_parked
 

@@ -88,7 +88,7 @@ def wait_for_mail(task: Task, mailbox: Any, node: int, steps: tuple[int, ...]) -
     handle = _awaited(task, kind, id)
     fields = {} if handle is None else handle.fields_
     if kind == "person":
-        about = {name: value for name, value in fields.items() if name != "id"}
+        about = {"step": int(id)} | {name: value for name, value in fields.items() if name != "id"}
         return Wait(kind, str(fields.get("question", id)), node, steps, about)
     label = str(fields.get("label", id))
     if kind == "callback":

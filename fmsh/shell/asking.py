@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from fmsh import wire
+from fmsh.exchange import answer_to
 from fmsh.shell import terminal
 
 TYPE_CHECKING = False
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 STDIN = 0
 ANSWER_BYTES_MAX = 64 << 10
+ELSEWHERE = "(answered elsewhere, or too late)\n"
 
 
 class Asker:
@@ -29,8 +30,8 @@ class Asker:
         self._engine = engine
         self._say = say
         self._job_id = 0  # of the job that may have a question; 0: none
-        self._asked: tuple[str, Mapping[str, Value]] | None = None  # the id of the question that is open here
-        self._told: set[str] = set()
+        self._asked: tuple[int, Mapping[str, Value]] | None = None  # the id of the question that is open here
+        self._told: set[int] = set()
         self._is_watching = False
 
     @property
@@ -49,7 +50,7 @@ class Asker:
         question = self._question()
         if self._asked is not None and (question is None or question[0] != self._asked[0]):
             self._asked = None
-            self._say("\n(answered elsewhere, or too late)\n")
+            self._say("\n" + ELSEWHERE)
         if question is None:
             self._rest()
         elif self._asked is None and question[0] not in self._told:
@@ -62,23 +63,23 @@ class Asker:
         self._job_id, self._asked = 0, None
         self._rest()
 
-    def _question(self) -> tuple[str, Mapping[str, Value]] | None:
+    def _question(self) -> tuple[int, Mapping[str, Value]] | None:
         worker = self._engine.workers.get(self._job_id)
         if worker is None or worker.is_dropped or worker.is_held or worker.terminals:
             return None
         for wait in worker.machine.waits():
             if wait.kind == "person":
-                return f"{wait.node} {wire.encode(wait.about)}", wait.about
+                return int(str(wait.about["step"])), wait.about
         return None
 
-    def _ask(self, id: str, question: Mapping[str, Value]) -> None:
+    def _ask(self, id: int, question: Mapping[str, Value]) -> None:
         if not (os.isatty(STDIN) and terminal.owns_terminal()):
             self._told.add(id)
             hint = f"answer with `fmsh jobs answer {self._job_id} VALUE`"
-            self._say(f"job {self._job_id} asks: {prompt_of(question).rstrip()}  ({hint})\n")
+            self._say(f"job {self._job_id} asks: {_prompt_of(question).rstrip()}  ({hint})\n")
             return
         self._asked = (id, question)
-        self._say(prompt_of(question))
+        self._say(_prompt_of(question))
         if not self._is_watching:
             self._is_watching = True
             self._engine.loop.watch(STDIN, self._read)
@@ -100,13 +101,12 @@ class Asker:
         try:
             value = read_answer(data.decode("utf-8", "surrogateescape").rstrip("\r\n"), question)
         except Raised as problem:
-            self._say(f"{problem.error.message}\n{prompt_of(question)}")
+            self._say(f"{problem.error.message}\n{_prompt_of(question)}")
             return
         self._asked = None
         self._told.add(id)
-        self._engine.store.deliver(
-            self._job_id, "answer", wire.encode({"value": value}), dedupe_id=f"answer {os.urandom(16).hex()}"
-        )
+        if not answer_to(self._engine.store, self._job_id, id, value):
+            self._say(ELSEWHERE)
         self._engine.look()
 
     def _rest(self) -> None:
@@ -116,18 +116,7 @@ class Asker:
             self._engine.loop.unwatch(STDIN)
 
 
-def prompt_of(question: Mapping[str, Value]) -> str:
-    """Gives a question as it stands before the cursor: with its choices, and the default in the brackets."""
-    from fmsh.builtins.display import element_text
-    from fmsh.render.cells import visible
+def _prompt_of(question: Mapping[str, Value]) -> str:
+    from fmsh.render.questions import prompt_of
 
-    choices = question.get("choices")
-    hint = ""
-    if isinstance(choices, list):
-        hint = f" ({' / '.join(map(element_text, choices))})"
-    elif question.get("type") == "bool":
-        hint = " (y / n)"
-    elif question.get("type") is not None:
-        hint = f" ({question['type']})"
-    default = f" [{element_text(question['default'])}]" if "default" in question else ""
-    return visible(f"{question['question']}{hint}{default}") + " "
+    return prompt_of(question)

@@ -32,6 +32,17 @@ def start(settings: Settings, store: EventStore) -> None:
         raise DaemonError(f"the daemon could not be started: {error}") from error
 
 
+def state(settings: Settings) -> str:
+    """Whether the daemon `runs`, was `stopped` (or never began), or `died`: then it has left its socket."""
+    import os
+
+    from fmsh.daemon.sockets import is_held
+
+    if is_held(settings.socket_path):
+        return "runs"
+    return "died" if os.path.lexists(settings.socket_path) else "stopped"
+
+
 def has_daemon(store: EventStore) -> bool:
     return any(owner.kind == "daemon" and store.is_alive(owner.id) for owner in store.owners())
 

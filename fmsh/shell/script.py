@@ -229,6 +229,7 @@ def _attach(number: int, foreground: Foreground, options: Options) -> int:
         stderr=sys.stderr,
         is_json=options.is_json,
         start_daemon=start_daemon,
+        daemon_state=lambda: daemon.state(settings),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pexpect
 import pytest
 
 from tests.cli.shell import Shell, until
@@ -61,6 +62,52 @@ def test_a_question_that_is_answered_elsewhere_is_taken_back(shell: Shell) -> No
     child.expect_exact("got Ada")
     child.wait()
     assert child.exitstatus == 0
+
+
+def test_a_job_that_is_attached_asks_there_and_the_first_answer_counts(shell: Shell) -> None:
+    shell.ok("-d", "-c", 'let n = ask "How many?" --type int; print ($n + 1); print (ask "Who?"); fail no')
+    first, second = (shell.terminal("jobs", "attach", "1") for _ in range(2))
+    prompt = shell.terminal()
+    prompt.sendline("fg 1")
+    for terminal in (first, second, prompt):
+        terminal.expect_exact("How many? (int) ")
+    first.sendline("many")
+    first.expect_exact("the answer is an int, not a string")
+    second.sendline("41")
+    for terminal in (first, prompt):
+        terminal.expect_exact("(answered elsewhere, or too late)")
+    for terminal in (first, second, prompt):
+        terminal.expect_exact("42")
+        terminal.expect_exact("Who? ")
+    first.sendcontrol("d")
+    first.expect_exact("answer later with `fmsh jobs answer 1 VALUE`")
+    prompt.sendline("Ada")
+    for terminal in (first, second, prompt):
+        terminal.expect_exact("Ada")
+    for terminal in (first, second):
+        terminal.expect(pexpect.EOF)
+        terminal.close()
+        assert terminal.exitstatus == 1
+    taken = [event["data"]["data"] for event in shell.json("jobs", "log", "1") if event["type"] == "InboxTaken"]
+    assert [each["value"] for each in taken] == [41, "Ada"]
+
+
+def test_two_answers_to_one_question_are_not_taken_for_the_next(shell: Shell) -> None:
+    """Nobody runs the job meanwhile, so that it still asks the first when the second answer comes."""
+    shell.ok("-d", "-c", "print (ask first); print (ask second)")
+    until(lambda: ask_of(shell)["label"] == "first")
+    shell.ok("daemon", "stop")
+    alone = {"FMSH_NO_DAEMON": "1"}
+    assert shell.run("jobs", "answer", "1", "a", **alone).status == 0
+    again = shell.run("jobs", "answer", "1", "b", **alone)
+    assert again.status == 1 and "is answered already" in again.err
+    shell.ok("daemon", "start")
+    until(lambda: ask_of(shell)["label"] == "second")
+    attached = shell.start("jobs", "attach", "1")
+    assert attached.stderr is not None
+    assert attached.stderr.readline() == "job 1 asks: second  (answer with `fmsh jobs answer 1 VALUE`)\n"
+    shell.ok("jobs", "answer", "1", "b")
+    assert attached.communicate(timeout=30)[0] == "a\nb\n"
 
 
 def test_without_a_terminal_the_user_is_told_how_to_answer(shell: Shell) -> None:

@@ -81,12 +81,15 @@ def test_who_waits_at_a_daemon_that_ends_is_answered_and_loses_nothing(shell: Sh
         status, body = delivery.result()
         assert status == 503 and b"send it again" in body
         assert (shell.state / "daemon.errors.log").read_text() == ""
+        terminal.expect_exact("the daemon was stopped; job 2 goes on with the next")
+        assert not shell.daemon_status()["running"]
+        shell.ok("daemon", "start")
     else:
         os.kill(pid, signal.SIGKILL)
         assert {type(each.result()) for each in [*streams, *polls, delivery]} == {str}, "broken off"
+        until(lambda: shell.daemon_status()["pid"] not in (None, pid), "the daemon that the terminal starts")
     assert half.recv(100) == b"", "it has seen the end, too"
     (shell.directory / "done").touch()
-    shell.ok("daemon", "start")
     terminal.expect_exact("finished")
     again = clients.begin(url, "POST", '{"a": 1}')
     shell.ok("jobs", "signal", "1", "go")
