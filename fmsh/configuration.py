@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 FOREVER = "forever"
+PORT_MAX = 65535
 SIZES = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 
@@ -35,10 +36,10 @@ class Setting(Record):
 
 TABLE: Mapping[str, Setting] = {
     "listen": Setting(
-        "text", None, "HOST:PORT where callbacks arrive; the daemon takes it when it starts", "FMSH_LISTEN"
+        "address", None, "HOST:PORT where callbacks arrive; the daemon takes it when it starts", "FMSH_LISTEN"
     ),
     "public_url": Setting(
-        "text", None, "how the world reaches that; the daemon takes it when it starts", "FMSH_PUBLIC_URL"
+        "url", None, "how the world reaches that; the daemon takes it when it starts", "FMSH_PUBLIC_URL"
     ),
     "limits.output": Setting(
         "size", "256MiB", "how much each output of a program may take; the middle of a longer one is cut out"
@@ -110,7 +111,7 @@ def load(path: str) -> dict[str, Any]:
         reason = (fault.strerror or str(fault)).lower()
         raise UsageError(f"the settings in {path} cannot be read: {reason}") from fault
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
-        raise UsageError(f"{path} is not TOML: {fault}", hint="`fmsh config` lists the settings") from fault
+        raise UsageError(f"{path} is not TOML: {fault}", hint="correct it, or move it away") from fault
 
 
 def flattened(tables: Mapping[str, Any], path: str, prefix: str = "") -> dict[str, str]:
@@ -143,7 +144,7 @@ def _advice(name: str) -> str:
     if name.partition(".")[0] in FAMILIES:
         return "the name after the point is a word of letters, digits, _ and -"
     near = difflib.get_close_matches(name, TABLE, 1)
-    return f"did you mean {near[0]}?" if near else "`fmsh config` lists the settings"
+    return f"did you mean {near[0]}?" if near else "`fmsh config --help` lists the settings"
 
 
 def _shown(written: object) -> str:
@@ -159,10 +160,29 @@ def _duration_ms(written: object) -> int | None:
     return found.milliseconds
 
 
-def _text(written: object) -> str:
-    if not isinstance(written, str) or not written:
-        raise ValueError("a text that is not empty")
-    return written
+def address(written: object) -> tuple[str, int]:
+    """Reads `HOST:PORT`, `[V6]:PORT` or `HOST`, whose port is 0. Raises: ValueError: what it must be."""
+    text = written if isinstance(written, str) else ""
+    host, _, port = text.rpartition(":") if text.count(":") == 1 or "]:" in text else (text, "", "0")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isascii() or not port.isdigit() or int(port) > PORT_MAX:
+        raise ValueError("HOST:PORT, such as 127.0.0.1:8099")
+    return host, int(port)
+
+
+def web_address(written: object) -> str:
+    """Reads the address of a place in the web. Raises: ValueError: what it must be."""
+    from urllib.parse import urlsplit
+
+    text = written if isinstance(written, str) else ""
+    try:
+        parts = urlsplit(text)
+        is_right = parts.scheme in ("http", "https") and bool(parts.hostname) and not (parts.query or parts.fragment)
+    except ValueError:
+        is_right = False
+    if not is_right or any(character.isspace() for character in text):
+        raise ValueError("an address of http or https, such as https://ci.example.org")
+    return text
 
 
 def _size_bytes(written: object) -> int:
@@ -183,7 +203,8 @@ def _package(written: object) -> str:
 KINDS: Mapping[str, Callable[[Any], Any]] = {
     "duration": _duration_ms,
     "size": _size_bytes,
-    "text": _text,
+    "address": address,
+    "url": web_address,
     "package": _package,
 }
 

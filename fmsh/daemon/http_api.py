@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
+from fmsh import configuration
 from fmsh.daemon.callbacks import BODY_BYTES_MAX, HostGuard, host_name, public_app
 from fmsh.daemon.connections import ConnectionLimits, ConnectionTable, GuardedProtocol
 from fmsh.daemon.control import ControlRoutes, Whereabouts, control_app
@@ -108,6 +109,7 @@ class HttpServer:
         """
         if self._settings.listen is not None:
             parse_address(self._settings.listen)
+        _check_public_url(self._settings.public_url)
         self._control = ControlSocket(self._settings.socket_path)
         try:
             self._store = StoreThread(self._open_store)
@@ -242,6 +244,16 @@ class HttpServer:
         if self._store is not None:
             self._store.close()
             self._store = None
+
+
+def _check_public_url(text: str | None) -> None:
+    """Sees that callbacks get addresses which can be called. Raises: DaemonError."""
+    try:
+        if text is not None:
+            configuration.web_address(text)
+    except ValueError as wanted:
+        hint = "It is that of FMSH_PUBLIC_URL, or `public_url` in config.toml."
+        raise DaemonError(f"the public address must be {wanted}, and is {text!r}", hint=hint) from None
 
 
 def _reveal_nothing(store: EventStore, secret: Secret) -> str:

@@ -10,6 +10,7 @@ in use by accident whenever the daemon comes back.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
@@ -17,6 +18,7 @@ import stat
 import time
 from contextlib import contextmanager
 
+from fmsh import configuration
 from fmsh.errors import DaemonError
 from fmsh.record import Record
 
@@ -45,13 +47,13 @@ class Address(Record):
 
 def parse_address(text: str) -> Address:
     """Reads `HOST:PORT`, `[V6]:PORT` or `HOST`. Raises: DaemonError."""
-    host, _, port = text.rpartition(":") if text.count(":") == 1 or "]:" in text else (text, "", "0")
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+    try:
+        return Address(*configuration.address(text))
+    except ValueError as wanted:
         raise DaemonError(
-            f"an address to listen on must be HOST:PORT, and is {text!r}", hint="For example FMSH_LISTEN=127.0.0.1:8099"
-        )
-    return Address(host, int(port))
+            f"an address to listen on must be {wanted}, and is {text!r}",
+            hint="It is that of FMSH_LISTEN, or `listen` in config.toml.",
+        ) from None
 
 
 def listen_tcp(wanted: Address) -> socket.socket:
@@ -62,8 +64,10 @@ def listen_tcp(wanted: Address) -> socket.socket:
         return _listen(wanted)
     except OSError as fault:
         raise DaemonError(
-            f"cannot listen on {wanted}: {os.strerror(fault.errno or 0)}",
-            hint="End what uses that port (`ss -ltnp` shows it), or set FMSH_LISTEN to another one.",
+            f"cannot listen on {wanted}: {fault.strerror or fault}",
+            hint="End what uses that port (`ss -ltnp` shows it), or set FMSH_LISTEN to another one."
+            if fault.errno == errno.EADDRINUSE
+            else "Set FMSH_LISTEN to an address of this machine.",
         ) from fault
 
 
@@ -82,9 +86,7 @@ def _listen_at_free_port(host: str) -> socket.socket:
     try:
         return _listen(Address(host, 0))
     except OSError as fault:
-        raise DaemonError(
-            f"cannot listen on {host}: {os.strerror(fault.errno or 0)}", hint="Set FMSH_LISTEN."
-        ) from fault
+        raise DaemonError(f"cannot listen on {host}: {fault.strerror or fault}", hint="Set FMSH_LISTEN.") from fault
 
 
 def _listen(address: Address) -> socket.socket:

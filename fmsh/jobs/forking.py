@@ -7,6 +7,7 @@ it does itself. What that will be is shown before it starts.
 from __future__ import annotations
 
 import os
+import re
 import time
 
 from fmsh.assembly import make_program, observe_plainly
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from fmsh.values import Value
 
 STEPS_SHOWN_MAX = 10
+FORK_OF = re.compile(r" \(fork of [0-9]+ at [0-9]+\)$")
 LABEL_CELLS_MAX = 70
 
 
@@ -148,7 +150,7 @@ def _create(store: EventStore, origin: Origin, at: int, stored: NewProgram, foll
     for event, step in followed.events:
         recorded.add(event, at_ms=now_ms, step=step)
     steps = max((step for _, step in followed.events if step is not None), default=0)
-    command = f"{job.command} (fork of {job.id} at {at})"
+    command = f"{FORK_OF.sub('', job.command)} (fork of {job.id} at {at})"
     new = NewJob(os.urandom(16).hex(), stored.name, command, now_ms, stored, tags_json=job.tags_json, is_detached=True)
     environment = [(started.environment, store.blob(started.environment))] if started.environment else []
     created, _, _ = store.create_job(

@@ -343,7 +343,7 @@ class Laid:
         import fcntl
         import shutil
 
-        os.makedirs(self._aside, 0o700, exist_ok=True)
+        make_directory(self._aside)
         self._fd = os.open(self._aside, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -393,7 +393,7 @@ class Laid:
             return
         for directory in [*(f"{self._aside}/{name}" for name in names), self._aside]:
             _sync(directory)
-        os.makedirs(os.path.dirname(self._final), 0o700, exist_ok=True)
+        make_directory(os.path.dirname(self._final))
         shutil.rmtree(self._final, ignore_errors=True)
         os.rename(self._aside, self._final)
         _sync(os.path.dirname(self._final))

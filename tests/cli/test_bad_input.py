@@ -162,6 +162,9 @@ def test_a_daemon_that_cannot_start_says_why_and_no_job_is_made(shell: Shell) ->
 def test_a_nonsensical_address_to_listen_on(shell: Shell) -> None:
     result = shell.run("daemon", "start", FMSH_LISTEN="nonsense:port")
     assert result.status == 1 and "HOST:PORT" in result.err and result.err.count("fmsh: ") == 1, result
+    result = shell.run("daemon", "start", FMSH_PUBLIC_URL="ci.local")
+    assert result.status == 1 and "must be an address of http or https" in result.err, result
+    assert "public_url" in result.err and result.err.count("fmsh: ") == 1, result
 
 
 def test_a_taken_port_keeps_callbacks_away_and_nothing_else(shell: Shell) -> None:

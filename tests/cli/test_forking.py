@@ -63,6 +63,7 @@ def test_a_fork_reuses_what_is_recorded_and_undoes_only_its_own(shell: Shell) ->
     both = max(seq_of(shell, 2, "RequestCompleted", step) for step in (3, 4))
     again = ended(shell, "2", "--at", str(both))
     assert (again["id"], again["state"], again["steps"]) == (3, "failed", 6)
+    assert again["command"].endswith(f" (fork of 2 at {both})") and again["command"].count("fork of") == 1
     assert log(shell) == ["three 2", "undo-three"], "a fork of a fork did more, or less"
 
 

@@ -347,7 +347,7 @@ def test_an_import_that_is_killed_leaves_nothing_and_can_be_done_again(shell: Sh
     number = int(other.ok("jobs", "import", str(path)))
     assert other.ok("jobs", "output", str(number), "--step", "1") == "kept\n"
     other.await_state(number, "waiting")
-    assert os.listdir(other.state / "incoming") == []
+    assert os.listdir(other.state / "incoming") == [] and (other.state / "incoming").stat().st_mode & 0o777 == 0o700
 
 
 def test_a_job_that_listens_to_a_topic_stays(shell: Shell) -> None:

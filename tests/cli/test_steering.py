@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
@@ -78,3 +79,11 @@ def test_a_wait_is_called_by_what_the_program_calls_it(crew: Crew) -> None:
     assert "waits for callback hook\n" in crew.ok("inspect", number)
     crew.shell.ok("jobs", "cancel", number)
     assert "timer sleep until" in crew.ok("show", "waiting") and "timer timer" not in crew.screen.out
+
+
+def test_what_jobs_leave_in_the_state_directory_is_for_its_owner_only(crew: Crew) -> None:
+    modes: dict[int, set[str]] = {}
+    for path in [crew.shell.state, *crew.shell.state.rglob("*")]:
+        with contextlib.suppress(FileNotFoundError):  # a daemon is at work
+            modes.setdefault(path.stat().st_mode & 0o777, set()).add(path.name)
+    assert modes.keys() == {0o600, 0o700}, modes
