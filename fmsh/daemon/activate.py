@@ -6,6 +6,7 @@ import os
 import sys
 import time
 
+from fmsh import __version__
 from fmsh.daemon import client
 from fmsh.errors import ConnectorError, DaemonError
 from fmsh.secrets import looks_secret
@@ -20,12 +21,14 @@ START_TIMEOUT_S = 20.0
 POLL_S = 0.02
 STORE_UNAVAILABLE = 75  # what a process of fmsh ends with that cannot use the store
 LOG_TAIL_BYTES = 2000
+UNKNOWN = (1 << 30,)  # a version that is older than none
 
 
-def spawn(settings: Settings) -> int:
+def spawn(settings: Settings, *, replaces: bool = False) -> int:
     """Starts a daemon process in a session of its own, without waiting for it; gives its pid.
 
-    If one is running already the new one finds that out and ends. Raises: DaemonError: it cannot be started.
+    If one is running already the new one finds that out and ends; or, with `replaces`, if that is older, has it hand
+    back its jobs and end. Raises: DaemonError: it cannot be started.
     """
     os.makedirs(settings.state_directory, mode=0o700, exist_ok=True)
     log = _errors_path(settings)
@@ -34,7 +37,7 @@ def spawn(settings: Settings) -> int:
         (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600),
         (os.POSIX_SPAWN_DUP2, 1, 2),
     ]
-    argv = [sys.executable, "-m", "fmsh", "daemon", "run"]
+    argv = [sys.executable, "-m", "fmsh", "daemon", "run", *(["--replace"] if replaces else [])]
     inherited = {name: text for name, text in os.environ.items() if not looks_secret(name)}  # jobs bring their own
     environment = inherited | {
         "FMSH_STATE_DIR": settings.state_directory,
@@ -55,17 +58,18 @@ def _errors_path(settings: Settings) -> str:
 def ensure_running(settings: Settings) -> dict[str, Any]:
     """Gives the status of the daemon, which is started if there is none. Raises: DaemonError with the reason."""
     status = client.status(settings.socket_path)
-    if status is not None:
+    replaces = status is not None and settings.may_start_daemon and is_older(str(status["version"]))
+    if status is not None and not replaces:
         return status
     if not settings.may_start_daemon:
         message = "the daemon is needed for this, and FMSH_NO_DAEMON=1 forbids to start it"
         raise DaemonError(message, hint="unset FMSH_NO_DAEMON")
     begun_at = os.path.getsize(_errors_path(settings)) if os.path.exists(_errors_path(settings)) else 0
-    pid = spawn(settings)
+    pid = spawn(settings, replaces=replaces)
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         status = client.status(settings.socket_path)
-        if status is not None:
+        if status is not None and not is_older(str(status["version"])):
             return status
         ended_as = _status_of_ended(pid)
         if ended_as is not None:
@@ -76,6 +80,16 @@ def ensure_running(settings: Settings) -> dict[str, Any]:
             raise DaemonError(message, is_of_store=ended_as == STORE_UNAVAILABLE)
         time.sleep(POLL_S)
     raise DaemonError(f"the daemon did not answer within {START_TIMEOUT_S:.0f} s", hint=f"see {settings.log_path}")
+
+
+def is_older(version: str) -> bool:
+    """Whether a daemon is of an older fmsh than ours; of what is no version of numbers that is not known."""
+    return bool(version) and _numbers(version) < _numbers(__version__)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    numbers = version.split(".")
+    return tuple(map(int, numbers)) if all(each.isascii() and each.isdigit() for each in numbers) else UNKNOWN
 
 
 def _status_of_ended(pid: int) -> int | None:

@@ -37,6 +37,9 @@ def main(arguments: list[str], settings: Settings) -> int:
     """Runs the verb; gives the exit status. Raises: UsageError, DaemonError, StoreError."""
     is_json = "--json" in arguments
     words = [argument for argument in arguments if argument != "--json"]
+    if words == ["run", "--replace"]:
+        _end_older_one(settings)
+        words = ["run"]
     if words in (["--help"], ["-h"], ["help"]):
         sys.stdout.write(HELP)
         return 0
@@ -59,6 +62,13 @@ def main(arguments: list[str], settings: Settings) -> int:
     status = client.status(settings.socket_path)
     _show({"running": status is not None, **_defaults(settings), **(status or {})}, is_json=is_json)
     return 0 if status is not None else 1
+
+
+def _end_older_one(settings: Settings) -> None:
+    """Has the daemon of an older fmsh hand back its jobs, and end; one that is not older stays."""
+    status = client.status(settings.socket_path)
+    if status is not None and activate.is_older(str(status["version"])):
+        client.stop(settings.socket_path)
 
 
 def _install(settings: Settings, *, is_removal: bool, is_json: bool) -> int:

@@ -110,7 +110,7 @@ class HttpServer:
         if self._settings.listen is not None:
             parse_address(self._settings.listen)
         _check_public_url(self._settings.public_url)
-        self._control = ControlSocket(self._settings.socket_path)
+        self._control = ControlSocket(self._settings.socket_path, version=self._settings.version)
         try:
             self._store = StoreThread(self._open_store)
             kept = self._store.call_and_wait(lambda events: events.setting(LISTEN_SETTING))

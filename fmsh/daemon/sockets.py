@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 BACKLOG = 1024  # more than the connections that one peer may hold, so that a burst queues instead of failing
 SOCKET_PATH_MAX = 100  # sun_path has 104 bytes on some systems, 108 on others
 LOCK_SUFFIX = ".lock"
+VERSION_CHARACTERS_MAX = 40
 ENDING_S_MAX = 3.0  # a daemon ends within 2 s of being asked
 POLL_S = 0.02
 FREE_PORTS = range(17_000, 30_000)  # outgoing connections use 32768 and up on Linux, 49152 and up elsewhere
@@ -108,11 +109,16 @@ class ControlSocket:
 
     __slots__ = ("_lock_fd", "listener", "path")
 
-    def __init__(self, path: str) -> None:
-        """Binds it. Raises: DaemonError when a daemon listens there already, or the place is not private."""
+    def __init__(self, path: str, *, version: str = "") -> None:
+        """Binds it, and notes the version of who listens (`version_at`).
+
+        Raises: DaemonError when a daemon listens there already, or the place is not private.
+        """
         self.path = path
         self._lock_fd = _lock_beside(path, wait_s=ENDING_S_MAX)
         try:
+            os.ftruncate(self._lock_fd, 0)
+            os.pwrite(self._lock_fd, version.encode(), 0)
             _remove_stale(path)
             self.listener = _bind_privately(path)
         except (OSError, DaemonError) as fault:
@@ -147,6 +153,15 @@ def is_held(path: str) -> bool:
     finally:
         os.close(fd)
     return False
+
+
+def version_at(path: str) -> str:
+    """The version of fmsh that listens at `path`, or was the last one there; "" if it is not known."""
+    try:
+        with open(path + LOCK_SUFFIX, encoding="utf-8", errors="replace") as lock:
+            return lock.read(VERSION_CHARACTERS_MAX)
+    except OSError:
+        return ""
 
 
 def remove_stale(path: str) -> None:

@@ -14,16 +14,19 @@ LOOKED_AT_MAX = 100  # active jobs, the newest; that all of them are held by she
 
 
 def start(settings: Settings, store: EventStore) -> None:
-    """Starts a daemon if there is none, without waiting for it; wakes the one that is there.
+    """Starts a daemon if there is none, or an older one, without waiting for it; wakes the one that is there.
 
     Raises: DaemonError: it cannot be started, or `FMSH_NO_DAEMON=1` forbids it.
     """
     from fmsh.daemon import activate
-    from fmsh.daemon.sockets import is_held
+    from fmsh.daemon.sockets import is_held, version_at
 
     try:
         if is_held(settings.socket_path):
-            store.wake_daemon()
+            if settings.may_start_daemon and activate.is_older(version_at(settings.socket_path)):
+                activate.spawn(settings, replaces=True)
+            else:
+                store.wake_daemon()
         elif settings.may_start_daemon:
             activate.spawn(settings)
         else:

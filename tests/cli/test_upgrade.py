@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 
+from fmsh import __version__
 from fmsh.store.sqlite import SqliteStore
-from tests.cli.shell import Shell, until
+from tests.cli.shell import ROOT, Shell, until
 from tests.store.processes import NEWER
 
 
@@ -35,6 +37,44 @@ def test_an_older_daemon_ends_and_leaves_its_jobs_to_the_newer_one(shell: Shell)
         assert said in result.err and "Use the newer fmsh" in result.err, result
         assert result.status == 75, result
     assert shell.file("after") is None
+
+
+def other_version(shell: Shell, version: str) -> dict[str, str]:
+    """The environment of an fmsh that calls itself so, and is else ours."""
+    package = shell.directory / version / "fmsh"
+    package.mkdir(parents=True)
+    for name in os.listdir(f"{ROOT}/fmsh"):
+        if name not in ("__init__.py", "__pycache__"):
+            (package / name).symlink_to(f"{ROOT}/fmsh/{name}")
+    (package / "__init__.py").write_text(f'__version__ = "{version}"\n')
+    return {"PYTHONPATH": str(package.parent)}
+
+
+def test_the_daemon_of_an_older_fmsh_is_replaced_and_its_jobs_go_on(shell: Shell) -> None:
+    """The schema is the same; a newer daemon serves an older command line."""
+    older = other_version(shell, "0.0.9")
+    shell.ok("-d", "-c", "for x in (inbox go) { print $x; break }", **older)
+    shell.ok("-d", "-c", "sh -c 'echo ran >> ran; until [ -e go ]; do sleep 0.02; done'", **older)
+    shell.await_file("ran")
+    before = shell.daemon_status()
+    assert before["version"] == "0.0.9"
+    shell.ok("-d", "-c", "print (callback).url")
+    now = shell.daemon_status()
+    assert now["version"] == __version__ and now["pid"] != before["pid"] and now["listen"] == before["listen"]
+    shell.ok("-d", "-c", "true", **older)
+    assert shell.daemon_status() | {"jobs": {}} == now | {"jobs": {}}
+    shell.ok("jobs", "signal", "1", "go", '"on"')
+    (shell.directory / "go").touch()
+    shell.ok("jobs", "wait", "1", "2")
+    assert shell.ok("jobs", "output", "1") == "on\n" and shell.file("ran") == "ran\n"
+    shell.ok("daemon", "stop")
+    shell.ok("daemon", "start", **older)
+    number = shell.ok("-d", "-c", "sleep 1h", **older).strip()
+    assert shell.daemon_status()["version"] == "0.0.9"
+    until(lambda: shell.job(number)["owner"] is None, "that it leaves the daemon's memory")
+    shell.ok("jobs", "cancel", number)
+    until(lambda: shell.daemon_status()["version"] == __version__ and shell.daemon_status()["running"], "ours")
+    shell.await_state(int(number), "cancelled")
 
 
 def test_an_older_shell_starts_nothing_more_and_leaves_its_job_to_the_newer_one(shell: Shell) -> None:
