@@ -88,11 +88,11 @@ def _standard(name: str) -> Source | None:
 
 
 def _streaming() -> Streaming:
-    from fmsh.builtins import streaming
+    from fmsh.builtins import json_forms, streaming
     from fmsh.machine.library import Streaming
 
     kinds = streaming.FOLDS, streaming.TEXT_STAGES, streaming.CHOOSING_STAGES
-    return Streaming(streaming.STAGES, streaming.Chain, *kinds)
+    return Streaming(streaming.STAGES, streaming.Chain, json_forms.parts, *kinds)
 
 
 LIBRARY = Library(_find_builtin, _builtin_names, _functions, _display, _standard, _streaming)

@@ -90,6 +90,21 @@ def _is_streamed_request(c: Compiler, b: Body | PythonBody, stage: s.Stage) -> b
     return requests.is_streamed(c, b, stage)
 
 
+def _begun(
+    c: Compiler, b: Body | PythonBody, stage: s.Stage, rest: Sequence[s.Stage], piped: Piped | None, mode: str
+) -> tuple[Piped, int] | None:
+    """A stage of fmsh with as many of those after it as take what it gives part by part; None: it gives it whole."""
+    if not isinstance(stage, s.Command) or not isinstance(b, Body):
+        return None
+    if _is_streamed_request(c, b, stage):
+        return _streamed(c, b, [stage], rest, piped, mode)
+    if not rest or c.literal_name(stage) not in ("from", "load"):
+        return None
+    from fmsh.lang import documents
+
+    return documents.folded(c, b, stage, rest, piped)
+
+
 def _announce_function(c: Compiler, b: Body, node: s.Def) -> None:
     from fmsh.lang import functions
 
@@ -132,6 +147,7 @@ PARTS = Parts(
     _input_read,
     _loop_over_stream,
     _is_streamed_request,
+    _begun,
     statements.set_environment,
     _announce_function,
     _define_function,

@@ -43,6 +43,7 @@ class Parts(Record):
     input_read: Callable[..., tuple[Piped, int]]
     loop_over_stream: Callable[..., bool]
     is_streamed_request: Callable[..., bool]
+    begun: Callable[..., tuple[Piped, int] | None]
     set_environment: Callable[..., None]
     announce_function: Callable[..., None]
     define_function: Callable[..., None]

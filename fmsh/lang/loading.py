@@ -83,6 +83,11 @@ def _form_of(path: str, forms: Forms) -> PureCommand | None:
     return forms.get(base if base == ".env" else posixpath.splitext(base)[1].lower())
 
 
+def is_json(path: str) -> bool:
+    """Whether `load` reads a file as JSON."""
+    return _NAMES.get(posixpath.splitext(posixpath.basename(path))[1].lower()) == "json"
+
+
 def _decoded(text: str, path: str, forms: Forms, fit: Callable[..., Value]) -> Value:
     """What a file holds, as its extension says. Raises: Raised: it is not of that form."""
     form = _form_of(path, forms)

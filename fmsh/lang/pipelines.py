@@ -262,10 +262,9 @@ def stages(c: Compiler, b: AnyBody, all_stages: tuple[s.Stage, ...], *, mode: st
             piped = processes(c, b, run, piped, mode=mode if index == len(all_stages) else "capture")
             continue
         index += 1
-        if c.parts.is_streamed_request(c, b, stage):
-            streamed = c.parts.streamed(c, b, [stage], all_stages[index:], piped, mode)
-            assert streamed is not None
-            piped, taken = streamed
+        begun = c.parts.begun(c, b, stage, all_stages[index:], piped, mode)
+        if begun is not None:
+            piped, taken = begun
             index += taken
             continue
         is_last = index == len(all_stages)

@@ -73,7 +73,7 @@ def streamed(
     is_request = is_streamed(c, b, run[0])
     if run[0].id in c.secret_sources and not is_request:
         return None
-    chain = _streamable(c, b, rest, gives_lines=_gives_lines(c, b, run[0]))
+    chain = streamable(c, b, rest, gives_lines=_gives_lines(c, b, run[0]))
     if not (is_request or chain or _takes_stream(c, b, rest[0])):
         return None
     return _consumed(c, b, _feed_of_source(c, b, run, piped), chain, rest, mode)
@@ -81,7 +81,7 @@ def streamed(
 
 def input_read(c: Compiler, b: Body, stage: s.ExpressionStage, rest: Sequence[s.Stage], mode: str) -> tuple[Piped, int]:
     """The same for an `$in` that may be a stream."""
-    feed, chain = _feed_of_input(c, b, stage.value), _streamable(c, b, rest, gives_lines=True)
+    feed, chain = _feed_of_input(c, b, stage.value), streamable(c, b, rest, gives_lines=True)
     if chain or _takes_stream(c, b, rest[0]):
         c.stream_inputs[stage.value.id] = True
         return _consumed(c, b, feed, chain, rest, mode)
@@ -92,7 +92,7 @@ def _consumed(
     c: Compiler, b: Body, feed: Feed, chain: list[s.Command], rest: Sequence[s.Stage], mode: str
 ) -> tuple[Piped, int]:
     following = rest[len(chain)] if len(chain) < len(rest) else None
-    ends_in_fold = bool(chain) and _is_fold(c, chain[-1])
+    ends_in_fold = bool(chain) and is_fold(c, chain[-1])
     if following is None and not ends_in_fold and mode == "tail" and (feed.is_request or _are_texts(c, feed, chain)):
         last = chain[-1] if chain else feed.node
         value = _loop(c, b, last, feed, chain, None, mode)
@@ -121,8 +121,8 @@ def loop_over_stream(c: Compiler, b: Body, node: s.For, compile_turn: Callable[[
     run = int(is_request or is_input)
     while run < len(stages) and not (is_request or is_input) and _is_run(c, b, stages[run]):
         run += 1
-    chain = _streamable(c, b, stages[run:], gives_lines=_gives_lines(c, b, stages[0]))
-    if run == 0 or run + len(chain) < len(stages) or (chain and _is_fold(c, chain[-1])):
+    chain = streamable(c, b, stages[run:], gives_lines=_gives_lines(c, b, stages[0]))
+    if run == 0 or run + len(chain) < len(stages) or (chain and is_fold(c, chain[-1])):
         return False
     if not (chain or is_request or is_input) and isinstance(node.source.first.stages[0], s.ExpressionStage):
         return False  # `(cmd)` is a text, over which no loop goes
@@ -214,7 +214,7 @@ def _stage_fit(c: Compiler, pure: PureCommand) -> Callable[[Value], Value]:
 # ---- Which stages ----------------------------------------------------------------------------------------------------
 
 
-def _streamable(c: Compiler, b: Body, rest: Sequence[s.Stage], *, gives_lines: bool) -> list[s.Command]:
+def streamable(c: Compiler, b: Body, rest: Sequence[s.Stage], *, gives_lines: bool) -> list[s.Command]:
     """The stages, from the first on, that go into the chain. `gives_lines`: what the source gives is text."""
     chain: list[s.Command] = []
     for stage in rest:
@@ -222,7 +222,7 @@ def _streamable(c: Compiler, b: Body, rest: Sequence[s.Stage], *, gives_lines: b
         if not isinstance(stage, s.Command) or not _goes_into_chain(c, b, stage, takes_lines=takes_lines):
             break
         chain.append(stage)
-        if _is_fold(c, stage):
+        if is_fold(c, stage):
             break
     return chain
 
@@ -243,7 +243,7 @@ def _goes_into_chain(c: Compiler, b: Body, stage: s.Command, *, takes_lines: boo
     return not (signature.name == "chunk" and any(isinstance(part, s.Flag) for part in stage.arguments))
 
 
-def _is_fold(c: Compiler, stage: s.Command) -> bool:
+def is_fold(c: Compiler, stage: s.Command) -> bool:
     name = c.literal_name(stage)
     return name in c.library.streaming().folds or (name == "first" and not stage.arguments)
 
@@ -280,6 +280,11 @@ def _limit(each: s.Command) -> Node | None:
 
 def _chain_function(c: Compiler, b: Body, chain: list[s.Command], node: Node) -> object:
     """`fn(scope)` that makes the chain."""
+    return c.generator.function(chain_of(c, b, chain, node), node.id)
+
+
+def chain_of(c: Compiler, b: Body, chain: list[s.Command], node: Node) -> _ast.expr:
+    """The expression that makes the chain."""
     streaming = c.library.streaming()
     stages: list[_ast.expr] = []
     for stage in chain:
@@ -292,7 +297,7 @@ def _chain_function(c: Compiler, b: Body, chain: list[s.Command], node: Node) ->
         stages.append(g.call(factory, positional, stage.id, **flags))
     nodes = g.name(c.generator.bind("k", [stage.id for stage in chain]), node.id)
     arguments = [g.list_of(stages, node.id), nodes, _said(c, b, chain, node)]
-    return c.generator.function(g.call(c.generator.bind("b", streaming.chain), arguments, node.id), node.id)
+    return g.call(c.generator.bind("b", streaming.chain), arguments, node.id)
 
 
 def _said(c: Compiler, b: Body, chain: list[s.Command], node: Node) -> _ast.expr:

@@ -6,7 +6,7 @@ from fmsh.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any
 
     from fmsh.machine.signature import Signature
@@ -41,12 +41,14 @@ class Library(Record):
 class Streaming(Record):
     """What becomes of commands in a stream: `stages[name](*positionals, **flags)` makes a stage of a command.
 
-    `chain(stages, nodes, says)` puts stages in order. `folds` are those that give one value at the end; `text_stages`
-    take text elsewhere, and here the lines that a source gives; `choosing_stages` give items as they got them.
+    `chain(stages, nodes, says)` puts stages in order. `parts(text)` gives the items of a large JSON list, part by part,
+    or None. `folds` are those that give one value at the end; `text_stages` take text elsewhere, and here the lines
+    that a source gives; `choosing_stages` give items as they got them.
     """
 
     stages: Mapping[str, Callable[..., Any]]
     chain: Callable[..., Any]
+    parts: Callable[[str], Iterator[list[Value]] | None]
     folds: tuple[str, ...]
     text_stages: tuple[str, ...]
     choosing_stages: tuple[str, ...]
