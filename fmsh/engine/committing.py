@@ -34,6 +34,8 @@ def next_append(worker: Worker, *, must: bool = False) -> Append | None:
     release = not is_over and (worker.is_faulty or (worker.is_leaving and not must_stay(worker)))
     recording, taken = worker.recording, worker.taken
     worker.recording, worker.taken = Recording(), []
+    if recording.events:
+        worker.since_ms = recording.events[-1].at_ms
     unclaimed: list[int] = []
     if not worker.is_faulty:  # else a replay leaves these blocks again
         unclaimed, worker.machine.released = worker.machine.released, []

@@ -90,7 +90,7 @@ def _entries(worker: Worker, wait: Wait) -> list[Value]:
         return []
     flights = [worker.flights[step] for step in wait.steps if step in worker.flights]
     is_request = wait.kind == "request" and bool(flights)
-    since_ms = flights[0].requested_at_ms if is_request else worker.now_ms
+    since_ms = flights[0].requested_at_ms if is_request else worker.since_ms
     due = [moment for flight in flights if (moment := flight.due_ms()) is not None]
     until = timestamp(min(due)) if due else None
     kind = "timer" if wait.kind == "request" else wait.kind

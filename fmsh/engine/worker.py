@@ -106,6 +106,7 @@ class Worker:
         "session_line",
         "settled",
         "shown",
+        "since_ms",
         "snapshots",
         "starts",
         "steps",
@@ -133,6 +134,7 @@ class Worker:
         self.owner: Mapping[str, Value] = {}
 
         self.now_ms = surroundings.clock_ms()
+        self.since_ms = self.now_ms  # of its last event here, or of its arrival
         self.is_quiescent = False
         self.is_in_long_run = False  # the budget of a slice was used up
         self.arrived: list[tuple[Flight, Outcome | Items]] = []

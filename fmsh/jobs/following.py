@@ -362,7 +362,7 @@ def tell_damaged(desk: Desk, job: Job) -> None:
     """Says that a job is damaged, in what, and what can be done."""
     error = error_of(job)
     reason = f": {error.message}" if error is not None else ""
-    rest = f", or give it up: `fmsh jobs cancel {job.id}`" if not has_ended(job) else ""
+    rest = f", or `fmsh jobs cancel {job.id}`" if not has_ended(job) else ""
     desk.note(f"job {job.id} is damaged{reason}\n  `fmsh doctor` says more; restore a backup{rest}")
 
 

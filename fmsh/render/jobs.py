@@ -11,6 +11,7 @@ from fmsh.builtins.display import element_text
 from fmsh.render.cells import cut, pad, visible
 from fmsh.render.style import paint
 from fmsh.render.tables import Column, draw
+from fmsh.render.times import local_time
 from fmsh.render.timings import timings_text
 from fmsh.render.values import cell_text
 
@@ -48,8 +49,8 @@ def job_table(documents: Sequence[Document], *, now_ms: int, cells_max: int, col
             Column("STATE", [job["state"] for job in documents]),
             Column("AGE", [age(job["created_at"], now_ms) for job in documents], is_number=True),
             Column("STEPS", [str(job["steps"]) for job in documents], is_number=True),
-            Column("COMMAND", [cut(_title(job), COMMAND_CELLS_MAX) for job in documents]),
-            Column("", [_remark(job, now_ms) for job in documents]),
+            Column("COMMAND", [cut(title(job), COMMAND_CELLS_MAX) for job in documents]),
+            Column("WHY", [_remark(job, now_ms) for job in documents]),
         ],
         cells_max=cells_max,
     )
@@ -154,7 +155,8 @@ def age(at: str | None, now_ms: int) -> str:
     return f"{seconds}s"
 
 
-def _title(job: Document) -> str:
+def title(job: Document) -> str:
+    """What a job is called: its command, and its name if it has one."""
     return visible(job["command"]) + (f" [{visible(job['name'])}]" if job["name"] else "")
 
 
@@ -163,14 +165,16 @@ def _remark(job: Document, now_ms: int) -> str:
         return f"to another store, {age(job['ended_at'], now_ms)} ago"
     if job["error"] is not None:
         return visible(job["error"].message)
-    return visible("; ".join(_wait(wait, now_ms) for wait in job["waiting_for"]))
+    return visible("; ".join(_wait(wait, now_ms, is_short=True) for wait in job["waiting_for"]))
 
 
-def _wait(wait: Document, now_ms: int) -> str:
+def _wait(wait: Document, now_ms: int, *, is_short: bool = False) -> str:
+    """What a job waits for; a short text does without the seconds of the time."""
     what, label = wait["kind"], wait.get("label") or ""
     if label != what:
         what = label if label.startswith(what + " ") else f"{what} {label}".rstrip()
-    until = f" until {_local(wait['until'])}" if wait.get("until") else ""
+    until = local_time(_milliseconds(wait["until"]), now_ms) if wait.get("until") else ""
+    until = f" until {until[:-3] if is_short else until}" if until else ""
     where = _where(wait.get("where"))
     held_by = wait.get("held_by")
     held = f" ({holders_text(held_by, wait['behind'])})" if held_by is not None else ""

@@ -8,11 +8,13 @@ from __future__ import annotations
 from html import escape
 
 from fmsh.render.cells import visible
+from fmsh.render.jobs import title
 from fmsh.render.times import span_text
 from fmsh.render.traces import NAMES, ORDER, place_text, time_spent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from fmsh.render.jobs import Document
     from fmsh.render.traces import Bar, Row, Trace
 
 STYLE = """
@@ -26,6 +28,7 @@ table { border-collapse: collapse; width: 100%; margin-top: 1rem; table-layout: 
 th { text-align: left; font-weight: 600; color: var(--dim); }
 td, th { padding: .2rem .6rem .2rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 code { font: 12.5px/1.4 ui-monospace, monospace; overflow-wrap: anywhere; }
+.error { color: var(--failed); white-space: pre-wrap; }
 .source { color: var(--dim); display: block; } .number { text-align: right; white-space: nowrap; }
 .lane { position: relative; min-width: 22rem; width: 45%; height: 1.2rem; }
 .bar { position: absolute; top: .35rem; height: .8rem; min-width: 2px; border-radius: 2px; }
@@ -41,7 +44,7 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 def page(trace: Trace) -> str:
     """Writes the page of a trace."""
     job = trace.job
-    title = f"job {job['id']}: {visible(job['command'])}"
+    heading = f"job {job['id']}: {title(job)}"
     spent = sorted(time_spent(trace).items(), key=lambda item: -item[1])
     total = max(1, trace.end_ms - trace.start_ms)
     times = ", ".join(f"{span_text(ms)} {NAMES[kind]} ({round(100 * ms / total)}%)" for kind, ms in spent if ms > 0)
@@ -51,12 +54,22 @@ def page(trace: Trace) -> str:
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        f"<h1>{escape(title)}</h1>\n<p>{escape(job['state'])}, since {escape(str(job['created_at']))}</p>\n"
+        f"<title>{escape(heading)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        f"<h1>{escape(heading)}</h1>\n{_facts(job)}"
         f"<p>{span_text(total)} in all: {escape(times)}</p>\n<p>{marks}</p>\n"
         "<table>\n<tr><th>Step</th><th>Where</th><th>What</th><th>When</th><th>Time</th><th>Outcome</th></tr>\n"
         f"{_holders(trace)}{rows}</table>\n</body>\n</html>\n"
     )
+
+
+def _facts(job: Document) -> str:
+    ended = f", ended {job['ended_at']}" if job["ended_at"] is not None else ""
+    lines = [f"{job['state']}, begun {job['created_at']}{ended}"]
+    lines += [", ".join(f"{name}={value}" for name, value in job["tags"].items())] * bool(job["tags"])
+    text = "".join(f"<p>{escape(visible(line))}</p>\n" for line in lines)
+    if job["error"] is not None:
+        text += f'<p class="error">{escape(visible(job["error"].message, keep=chr(10)))}</p>\n'
+    return text
 
 
 def _holders(trace: Trace) -> str:

@@ -10,7 +10,7 @@ import time
 
 from fmsh.record import Record
 from fmsh.render.cells import cut, pad, visible, width
-from fmsh.render.jobs import STATE_COLORS
+from fmsh.render.jobs import STATE_COLORS, title
 from fmsh.render.style import paint
 from fmsh.render.times import span_text
 
@@ -89,7 +89,7 @@ def draw(trace: Trace, *, cells_max: int, color: bool) -> str:
     cells = PIPE_CELLS if cells_max > 10 * PIPE_CELLS else max(cells_max, BAR_CELLS_MIN)
     job = trace.job
     state = paint(job["state"], STATE_COLORS.get(job["state"], "bold"), color=color)
-    command = cut(visible(job["command"]), max(0, cells - len(job["state"]) - len(str(job["id"])) - 8))
+    command = cut(title(job), max(0, cells - len(job["state"]) - len(str(job["id"])) - 8))
     text = f"job {job['id']}  {state}  {command}".rstrip() + "\n"
     if not trace.rows:
         return text + f"  no steps, in {span_text(trace.end_ms - trace.start_ms)}\n"
@@ -155,7 +155,7 @@ def _line(row: Row, trace: Trace, layout: _Layout, cells: int, color: bool) -> s
         parts.append(pad(span_text(row.took_ms), layout.took, is_right=True))
     if layout.outcome:
         outcome = cut(_outcome(row), layout.outcome)
-        is_bad = any(bar.kind == "failed" for bar in row.bars[-1:])
+        is_bad = outcome.startswith("status") or any(bar.kind == "failed" for bar in row.bars[-1:])
         parts.append(paint(outcome, "red", color=color) if is_bad else outcome)
     return "  ".join(parts).rstrip() + "\n"
 

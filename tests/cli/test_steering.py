@@ -75,6 +75,8 @@ def test_a_wait_is_called_by_what_the_program_calls_it(crew: Crew) -> None:
     crew.shell.await_state(int(number), "waiting")
     (wait,) = crew.json("show", number)["waiting_for"]
     assert (wait["kind"], wait["label"]) == ("callback", "hook")
+    until(lambda: crew.json("show", number)["owner"] is None, "the daemon lets go of a job that only waits")
+    assert crew.json("show", number)["waiting_for"][0]["since"] == crew.json("log", number)[-1]["at"]
     assert "  waits for   callback hook until " in crew.ok("show", number)
     assert "waits for callback hook\n" in crew.ok("inspect", number)
     crew.shell.ok("jobs", "cancel", number)

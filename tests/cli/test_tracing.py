@@ -132,3 +132,15 @@ def test_the_page_has_what_the_timeline_has(crew: Crew, tmp_path: Path) -> None:
     text = file.read_text()
     check_page(text)
     assert "sh -c echo x" in text and "let made = sh -c" in text and "failed.fmsh:3:12" in text
+
+
+def test_the_page_shows_hostile_names_errors_and_commands_as_text(crew: Crew, tmp_path: Path) -> None:
+    hostile = "<script>alert(1)</script><img src=//x onerror=alert(2)>\u202e"
+    text = f'sh -c "true \'{hostile}\'"\nfail "{hostile}"\n'
+    crew.shell.run("--name", hostile, "--tag", f"k={hostile}", "-c", text)
+    file = tmp_path / "trace.html"
+    crew.ok("trace", hostile, "--html", str(file), "--json")
+    page = file.read_text()
+    check_page(page)
+    assert page.count("&lt;script&gt;alert(1)") >= 5 and "\u202e" not in page
+    assert crew.run("trace", hostile, "--html", "-", "--json") == 2 and "both want standard output" in crew.screen.err
