@@ -265,7 +265,7 @@ def _daemon(arguments: list[str], settings: Settings) -> int:
 def _help(arguments: list[str], settings: Settings) -> int:
     from fmsh.shell import help
 
-    sys.stdout.write(help.HELP if arguments in (["--help"], ["-h"]) else help.text(arguments))
+    sys.stdout.write(help.page(arguments))
     return 0
 
 

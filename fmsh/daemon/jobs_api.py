@@ -22,7 +22,7 @@ from fmsh.daemon.operations import (
 )
 from fmsh.daemon.problems import Problem
 from fmsh.daemon.streams import is_stream_wanted, last_id, stream, until
-from fmsh.errors import FmshError, SourceError, StoreError
+from fmsh.errors import FmshError, SourceError, StoreCorrupt, StoreError
 from fmsh.exchange import signal_data
 from fmsh.jobs import acting, documents
 from fmsh.jobs.desk import Desk
@@ -267,6 +267,8 @@ class JobRoutes:
         except NotPossible as error:
             raise Problem(409, error.message + (f" ({error.hint})" if error.hint else "")) from None
         except StoreError as error:
+            if isinstance(error, StoreCorrupt) and error.is_local:  # to ask again does not help
+                raise Problem(500, error.message) from None
             raise Problem(503, error.message, headers={"Retry-After": "5"}) from None
 
 

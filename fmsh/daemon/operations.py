@@ -67,7 +67,18 @@ class Operation(Record):
 
 
 def routes_of(operations: Iterable[Operation]) -> list[Route]:
-    return [Route(each.path, each.handler, methods=[each.method]) for each in operations]
+    """Gives one route for each path, so that a refused method is told all that there are."""
+    by_path: dict[str, dict[str, Handler]] = {}
+    for each in operations:
+        by_path.setdefault(each.path, {})[each.method] = each.handler
+    return [Route(path, _by_method(handlers), methods=[*handlers]) for path, handlers in by_path.items()]
+
+
+def _by_method(handlers: dict[str, Handler]) -> Handler:
+    async def act(request: Request) -> Response:
+        return await handlers["GET" if request.method == "HEAD" else request.method](request)
+
+    return act
 
 
 def document(operations: Iterable[Operation], version: str, schemas: dict[str, Any]) -> dict[str, Any]:

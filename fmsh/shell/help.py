@@ -6,16 +6,33 @@ import re
 from textwrap import fill, wrap
 
 from fmsh.assembly import LIBRARY
+from fmsh.builtins.text import plain_json
 from fmsh.lang import pages
 
 CELLS = 80
-HELP = """usage: fmsh help [NAME]
+HELP = """usage: fmsh help [NAME] [--json]
 
 Says what a command of the language does and takes, or lists all of them.
 
 Examples: fmsh help where
           fmsh help str replace
 """
+
+
+def page(arguments: list[str]) -> str:
+    """Gives what `fmsh help` writes. Raises: UsageError."""
+    names = [argument for argument in arguments if argument != "--json"]
+    if names in (["--help"], ["-h"]):
+        return HELP
+    if len(names) == len(arguments):
+        return text(names)
+    known = pages.names(LIBRARY)
+    document = {"name": " ".join(names), "text": text(names)} if names else list(map(_summary, known))
+    return plain_json(document) + "\n"
+
+
+def _summary(name: str) -> dict[str, str]:
+    return {"name": name, "summary": first_line(name)}
 
 
 def text(names: list[str]) -> str:

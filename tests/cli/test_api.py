@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from fmsh.daemon.client import UnixConnection
+from tests.cli.damaging import damage
 from tests.cli.shell import ROOT, Shell, a_shell
 
 EXAMPLES = Path(ROOT) / "examples"
@@ -230,9 +231,21 @@ def test_the_document_names_every_operation_and_is_whole(api: Api) -> None:
     for path, methods in document["paths"].items():
         for method in {"GET", "POST", "DELETE"} - {name.upper() for name in methods}:
             assert api.ask(method, path.replace("{", "").replace("}", ""))[0] in (404, 405), (method, path)
+            allowed = api.headers.get("allow", "").split(", ")
+            assert allowed == [""] or {name.upper() for name in methods} <= set(allowed), (method, path, allowed)
     text = json.dumps(document)
     for name in document["components"]["schemas"]:
         assert f"#/components/schemas/{name}" in text, name
+
+
+def test_a_damaged_history_is_a_problem_that_asking_again_does_not_mend(api: Api) -> None:
+    number = api.start("sh -c true; sleep 500w")
+    api.shell.await_state(number, "waiting")
+    damage(api.shell, number)
+    status, problem = api.ask("GET", f"/v1/jobs/{number}/events")
+    assert (status, problem["detail"]) == (500, f"event 2 of job {number} is not what was written")
+    assert "retry-after" not in api.headers and api.headers["content-type"] == "application/problem+json"
+    assert api.ask("POST", f"/v1/jobs/{number}/cancel")[0] == 202
 
 
 def test_the_metrics_are_those_of_the_documentation(api: Api) -> None:

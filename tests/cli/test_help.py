@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -57,6 +58,13 @@ def test_the_first_page_names_every_command_and_the_page_of_jobs_every_verb(caps
     first, jobs = page(capsys, "--help"), page(capsys, "jobs", "--help")
     assert [name for name in (*COMMANDS, "jobs") if f"\n  {name} " not in first] == []
     assert [verb for verb in VERBS if verb not in first.split() or f"\n    {verb} " not in jobs] == []
+
+
+def test_help_is_a_document_for_programs_too(capsys: pytest.CaptureFixture[str]) -> None:
+    listed = json.loads(page(capsys, "help", "--json"))
+    assert {"name": "where", "summary": pages.first_line("where", LIBRARY)} in listed
+    one = json.loads(page(capsys, "help", "str", "replace", "--json"))
+    assert one == {"name": "str replace", "text": help.text(["str", "replace"])}
 
 
 def test_the_page_of_a_command_of_the_language_fits_and_has_an_example() -> None:
