@@ -10,6 +10,7 @@ before it, one line a part:
     <!-- step
     terminal 2             in another terminal than the first
     clear                  on an empty screen
+    hold                   the services stand still behind this step, up to one with `go`: what it begins stays as it is
     varies                 its picture is another one each time, and is not compared
     keys TEXT              typed instead of the last line's end: \\t is Tab, \\x12 is Ctrl-R
     until TEXT             then wait until the screen shows it; a line that still runs goes on in the next block of
@@ -211,8 +212,11 @@ def blocks(text: str) -> Iterator[tuple[str, dict[str, str], list[str]]]:
 class Walk:
     """One walk through the page. `problems` are what it found wrong."""
 
-    def __init__(self, directory: Path, environment: dict[str, str], ports: dict[str, str]) -> None:
+    def __init__(
+        self, directory: Path, environment: dict[str, str], ports: dict[str, str], services: subprocess.Popen[str]
+    ) -> None:
         self.directory = directory
+        self.services = services
         self.environment = environment
         self.ports = ports
         self.problems: list[str] = []
@@ -235,7 +239,11 @@ class Walk:
             self.pictures[lines[0]] = self._there(picture(self.terminals[self._last].screen))
         else:
             self._last, self._varies = options.get("terminal", "1"), "varies" in options
+            if "go" in options:
+                self.services.send_signal(signal.SIGCONT)
             self._type(self._terminal(self._last), lines, options)
+            if "hold" in options:
+                self.services.send_signal(signal.SIGSTOP)
 
     def close(self) -> None:
         for terminal in self.terminals.values():
@@ -308,19 +316,19 @@ def walk() -> Iterator[Walk]:
             "FMSH_STATE_DIR": f"{name}/s", "FMSH_RUNTIME_DIR": f"{name}/r", "FMSH_CONFIG_DIR": f"{name}/c", "TZ": "UTC",
             "LC_ALL": "C.UTF-8",
         }  # fmt: skip
-        command = [sys.executable, str(ROOT / "examples" / "release" / "services.py"), "--delay", "1", "--think", "0"]
+        command = [sys.executable, str(ROOT / "examples" / "release" / "services.py"), "--delay", "1.5", "--think", "0"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as services:
             assert services.stdout is not None
             addresses = json.loads(services.stdout.readline())
             free = [address.rpartition(":")[2] for address in addresses.values()]
-            walking = Walk(home / "tour", environment, dict(zip(PORTS, free, strict=True)))
+            walking = Walk(home / "tour", environment, dict(zip(PORTS, free, strict=True)), services)
             try:
                 yield walking
             finally:
                 walking.close()
                 fmsh = [sys.executable, "-m", "fmsh"]
                 subprocess.run([*fmsh, "daemon", "stop"], env=environment, capture_output=True, cwd=name)
-                services.send_signal(signal.SIGTERM)
+                services.kill()
 
 
 def main() -> int:

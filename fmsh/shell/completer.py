@@ -40,7 +40,7 @@ class Candidate(Record):
 class World(Record):
     """`commands` gives names with what they do, `programs` those of the system; `value` may raise KeyError.
 
-    `arguments` gives what may stand behind the words of a command of the system, None if nothing is known of it.
+    `arguments` gives what may stand behind the words of a command, None if nothing is known of it.
     """
 
     commands: Callable[[], dict[str, str]]

@@ -155,7 +155,8 @@ def _calling(found: Description, name: str) -> Program:
         raise UsageError(f"{found.path} has no function `{name}`", hint=hint)
     defined = next(node for node in parse(Source(found.path, text)).body.statements if isinstance(node, s.Def))
     call = f"{name} ${WORDS}" if defined.parameters else name
-    return make_line(Source(found.path, call), found.definitions, [WORDS])[1]
+    text = f"let found = ({call})\n$found"  # what is displayed could flow, and would leave no value
+    return make_line(Source(found.path, text), found.definitions, [WORDS])[1]
 
 
 def _texts(value: Value, path: str) -> dict[str, str]:

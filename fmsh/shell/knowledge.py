@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 
 from fmsh.assembly import LIBRARY
+from fmsh.lang import syntax as s
 from fmsh.lang.forms import FORMS
 from fmsh.lang.lines import COMMAND, called_as
-from fmsh.shell import help
+from fmsh.lang.parser import parse
+from fmsh.machine.signature import Parameter, Signature
+from fmsh.shell import help, own_arguments
 from fmsh.shell.completer import World
 from fmsh.shell.described import Described
 from fmsh.shell.outputs import Outputs
+from fmsh.spans import Source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fmsh.machine.code import Program
-    from fmsh.machine.signature import Signature
     from fmsh.shell.described import Offer
     from fmsh.shell.session import Session
     from fmsh.values import Value
@@ -73,10 +76,27 @@ class Knowledge:
         if name in FORMS:
             return FORMS[name].signature
         found = LIBRARY.find(name)
-        return None if found is None else found.signature
+        return self._own_signature(name) if found is None else found.signature
+
+    def _own_signature(self, name: str) -> Signature | None:
+        """That of a function of the session, as far as it says what flags there are."""
+        text = self._session.definitions.get(f"{COMMAND}{name}", "")
+        node = parse(Source("session", text)).body.statements[0] if text else None
+        if not isinstance(node, s.Def):
+            return None
+        parameters = [
+            Parameter(each.name, each.kind, each.type_name or "any", short=each.short, help=each.help)
+            for each in node.parameters
+        ]
+        return Signature(name, tuple(parameters), "any", False, node.help)
 
     def arguments(self, name: str, words: list[str], word: str) -> Offer | None:
-        """What may stand behind the words of a command of the system. Raises: FmshError, NotYet."""
+        """What may stand behind the words of a command. Raises: FmshError, NotYet."""
+        own = own_arguments.offer_of(self._session, name, words, self.commands())
+        if own is not None:
+            return own
+        if name == "jobs":
+            name, words = "fmsh", ["jobs", *words]
         alias = self._session.definitions.get(f"{COMMAND}{name}", "")
         if alias.startswith("alias "):
             name, *given = alias.partition("=")[2].split()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fmsh.machine.machine import Machine
     from fmsh.values import Value
 
-RUN_S = 1.0  # what takes longer has nothing to offer to somebody who waits for a menu
+RUN_S = 2.0  # what takes longer has nothing to offer to somebody who waits for a menu
 OUTPUT_BYTES_MAX = 1 << 20
 READ_BYTES = 1 << 16
 DROPPED = (["2>", "/dev/null"], ["&>", "/dev/null"])

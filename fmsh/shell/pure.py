@@ -47,7 +47,7 @@ def evaluate(
 ) -> Value:
     """Gives the value of a program. Raises: FmshError if it fails, has an effect, or comes to no end."""
     machine = Machine(program, facts, dict(environment))
-    streams: dict[int, Value] = {}  # answers that are read bit by bit, as soon as somebody waits for one
+    streams: dict[int, dict[str, Value]] = {}  # answers that are read bit by bit, as soon as somebody waits for one
     while True:
         machine.run(budget)
         effects = machine.take_effects()
@@ -59,13 +59,14 @@ def evaluate(
             _feed(machine, effect, streams, answer)
         waiting = [step for step in hungry(machine) if step in streams]
         for step in waiting:
-            machine.feed(ItemsRead(step, streams.pop(step)["value"], None))
-            machine.feed(RequestCompleted(step, {"statuses": [0], "output": None, "stderr": ""}))
+            outcome = streams.pop(step)
+            machine.feed(ItemsRead(step, outcome.pop("value"), None))
+            machine.feed(RequestCompleted(step, outcome))
         if not effects and not waiting:
             raise FmshError(f"it does not end within {budget:,} instructions")
 
 
-def _feed(machine: Machine, effect: Effect, streams: dict[int, Value], answer: Answer | None) -> None:
+def _feed(machine: Machine, effect: Effect, streams: dict[int, dict[str, Value]], answer: Answer | None) -> None:
     """Answers what the program asks. Raises: FmshError, if that is not to be asked here."""
     if isinstance(effect, Request):
         if answer is None:

@@ -7,7 +7,7 @@ import re
 import pexpect
 import pyte
 
-from tests.cli.shell import Shell, until
+from tests.cli.shell import TIMEOUT_S, Shell, until
 
 
 class Screen:
@@ -18,10 +18,10 @@ class Screen:
         self._screen = pyte.Screen(columns, 24)
         self._stream = pyte.Stream(self._screen)
 
-    def see(self, pattern: str) -> str:
+    def see(self, pattern: str, *, timeout_s: float = TIMEOUT_S) -> str:
         """Waits until the screen shows a pattern; gives all of it."""
         try:
-            until(lambda: re.search(pattern, self._shown(), re.MULTILINE), pattern)
+            until(lambda: re.search(pattern, self._shown(), re.MULTILINE), pattern, timeout_s=timeout_s)
         except AssertionError as problem:
             raise AssertionError(f"{problem}; the screen shows\n{self._shown()}") from None
         return self._shown()

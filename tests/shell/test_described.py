@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +31,7 @@ class Prompt:
         self.outputs = Outputs()
         self.ran: list[Run] = []
         self.answer: str | None = None
+        self.time_s = 60.0
         self.environment = {"PATH": os.environ["PATH"], "HOME": str(directory)}
 
     def evaluate(self, program: Program, variables: dict[str, Any]) -> Any:
@@ -45,7 +45,7 @@ class Prompt:
                 found = self.described.offer(name, words[:-1], words[-1], self.evaluate)
             except NotYet as asks:
                 self.ran.append(asks.wanted)
-                written = outputs.run(asks.wanted) if self.answer is None else (0, self.answer)
+                written = outputs.run(asks.wanted, self.time_s) if self.answer is None else (0, self.answer)
                 self.outputs.know(asks.wanted, *written)
                 continue
             assert found is not None
@@ -81,7 +81,7 @@ def lines_with_a_function(value: dict[str, Any], words: str) -> Iterator[str]:
 def test_every_function_that_a_shipped_file_names_is_there_and_takes_what_programs_write(
     prompt: Prompt, name: str
 ) -> None:
-    prompt.answer = "one two\nthree\n"
+    prompt.answer = "[]\n" if name == "fmsh" else "one two\nthree\n"
     assert prompt.offer(f"{name} -")
     _, found = prompt.described._read[f"{OWN_COMPLETIONS}/{name}.fmsh"]
     assert set(found.value) <= set(FIELDS)
@@ -132,7 +132,7 @@ def asks() { printf 'a\\nb\\n' | lines | where { $it != "a" } }
 def loops() { let out = []; for each in (printf 'x\\ny\\n' | lines) { if $each == y { return [$each] } }; $out }
 def piped() { printf 'a\\nb\\n' | grep b | lines }
 def fails() { sh -c 'echo a; exit 3' | lines }
-def slow() { sh -c 'sleep 60 & wait' | lines }
+def slow() { sh -c 'sleep 600 & wait' | lines }
 def writes() { "a" | save made; [b] }
 def endless() { while true { } }
 def broken() { [1, 2] | get nothing }
@@ -172,9 +172,8 @@ def test_a_file_of_ones_own(prompt: Prompt) -> None:
 
 def test_a_completion_changes_nothing_and_ends(prompt: Prompt) -> None:
     write(prompt, "x", OWN)
-    begun_at = time.monotonic()
+    prompt.time_s = 0.1
     assert prompt.offer("x slow ") == {}
-    assert time.monotonic() - begun_at < 30  # and not the minute of the program
     for line, says in {
         "x writes ": "it asks for",
         "x endless ": "does not end",
