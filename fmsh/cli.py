@@ -184,13 +184,23 @@ def _dispatch(arguments: list[str]) -> int:
         if os.isatty(0):
             return _prompt(resumes=False)
         options = options.replace(file="-")
+    elif options.file is not None and options.file.isalpha() and not os.path.lexists(options.file):
+        raise _no_such_command(options.file)
     from fmsh.shell import script
 
     return script.run(options)
 
 
+def _no_such_command(word: str) -> UsageError:
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, [*_COMMANDS, *_OWN_SETTINGS], 1)
+    hint = f"did you mean `fmsh {near[0]}`?" if near else "see fmsh --help for commands"
+    return UsageError(f"fmsh has no command {word}, and there is no file of that name", hint=hint)
+
+
 def _runs_a_script(arguments: list[str]) -> bool:
-    return bool(arguments) and arguments[0] not in {*_COMMANDS, "config", "doctor", "--resume"}
+    return bool(arguments) and arguments[0] not in {*_COMMANDS, *_OWN_SETTINGS, "--resume"}
 
 
 def _prompt(*, resumes: bool) -> int:
@@ -313,6 +323,7 @@ def _events(arguments: list[str], settings: Settings) -> int:
     return events(arguments, settings)
 
 
+_OWN_SETTINGS = ("config", "doctor")  # commands that read the settings by themselves
 _COMMANDS: dict[str, Callable[[list[str], Settings], int]] = {
     "jobs": _jobs,
     "test": _test,

@@ -81,3 +81,20 @@ def test_every_example_is_a_program_without_problems(tmp_path: Path, monkeypatch
     assert set(EXAMPLES) <= set(NAMES)
     for example in set(EXAMPLES.values()):
         make_program(Source("example", example + "\n"))
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("deamon", "did you mean `fmsh daemon`?"),
+        ("docter", "did you mean `fmsh doctor`?"),
+        ("xyzzy", "see fmsh --help"),
+    ],
+)
+def test_a_word_that_is_neither_command_nor_file_is_told_with_what_was_meant(
+    capsys: pytest.CaptureFixture[str], word: str, hint: str
+) -> None:
+    assert cli.run([word, "status"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith(f"fmsh: fmsh has no command {word}, and there is no file of that name\n")
+    assert hint in err
