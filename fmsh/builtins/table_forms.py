@@ -120,7 +120,7 @@ def from_columns(value: Value, *names: Value, types: Value = None) -> Value:
         return []
     cut = [(number, line.split(None, len(titles) - 1)) for number, line in rows]
     filled = [(number, [*map(str.rstrip, row), *[""] * (len(titles) - len(row))]) for number, row in cut]
-    return _records([(0, titles), *filled], _readers(types))
+    return _records([(0, titles), *filled], _readers(types), hint="`from columns A B C` names them, if no line does")
 
 
 def to_columns(items: list[Value]) -> Value:
@@ -148,13 +148,13 @@ def _written_csv(rows: list[list[str]], separator: str, quoting: int) -> str:
     return text.getvalue()
 
 
-def _records(rows: Sequence[tuple[int, list[str]]], readers: dict[str, Reader]) -> list[Value]:
+def _records(rows: Sequence[tuple[int, list[str]]], readers: dict[str, Reader], *, hint: str = "") -> list[Value]:
     if not rows:
         return []
     names = rows[0][1]
     twice = repeated(names)
     if twice is not None:
-        raise unreadable(f"two columns are called `{twice}`")
+        raise unreadable(f"two columns are called `{twice}`", hint=hint)
     for name in readers:
         if name not in names:
             raise unknown(f"`--types` names a column `{name}` that is not there", hint=did_you_mean(name, names))

@@ -4,7 +4,7 @@ A duration runs by the boot clock, which no one sets and which goes on in suspen
 processes and boots only wall time is left, so what is due then is `due_ms`: the request's time plus the duration.
 
 The loop that calls us back counts a clock that stops in suspend and does not see wall time being set. So no single wait
-is as long as 2 s: a timer is at most that late after a resume or a clock step, and is never early.
+is as long as 2 s: a timer is at most that late after a resume or a clock step, and never early by a whole millisecond.
 """
 
 from __future__ import annotations

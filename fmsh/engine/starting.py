@@ -58,7 +58,7 @@ def facts_of(job_id: int, key: str | None, name: str | None, started: JobStarted
         input,
         entry or 0,
         bool(options.get("hold")),
-        bool(options.get("value")),
+        options.get("wanted") or "",
     )
 
 

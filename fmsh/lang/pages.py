@@ -59,9 +59,13 @@ def names(library: Library) -> list[str]:
 
 
 def first_line(name: str, library: Library) -> str:
-    """What a command of fmsh does, in one line."""
+    """What a command of fmsh does, in one sentence, which may go over lines."""
     signature = find(name, library)
-    return "" if signature is None else signature.help.partition("\n")[0]
+    if signature is None:
+        return ""
+    text = " ".join(signature.help.partition("\n\n")[0].split("\n"))
+    sentence, end, _rest = text.partition(". ")
+    return sentence + end.rstrip()
 
 
 def _example(name: str) -> str:

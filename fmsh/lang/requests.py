@@ -50,7 +50,9 @@ _OPTIONS = (
 
 def _signature(method: str) -> Signature:
     url, body = positional("url"), positional("body", is_required=False)
-    return Signature(method, (url, body, *_OPTIONS), "any", False, f"Sends a {method} request; gives the decoded body.")
+    article = "an" if method[0] in "AEIOU" else "a"
+    help = f"Sends {article} {method} request; gives the decoded body."
+    return Signature(method, (url, body, *_OPTIONS), "any", False, help)
 
 
 HTTP = Signature(

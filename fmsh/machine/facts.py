@@ -17,7 +17,8 @@ class Facts(Record):
     `variables`: the script's parameters that were given, by name; of a detached part (`entry` is not 0) what it
     captured, by the stable names of slots. `entry`: the code that a detached part of a program starts with; 0 is the
     program's main code. `is_held`: where nothing would catch an error, the job stops (`fmsh.machine.stopping`).
-    `is_value_wanted`: what an external command at the end writes is the job's value, besides being shown.
+    `wanted`: who asks for the value besides seeing it: "" nobody, so what was shown need not be kept; "last" a session,
+    for its `$last`; "whole" somebody who gets all of it, also what an external command at the end writes.
     """
 
     job_id: int
@@ -30,7 +31,7 @@ class Facts(Record):
     input: Value = None
     entry: int = 0
     is_held: bool = False
-    is_value_wanted: bool = False
+    wanted: str = ""
 
 
 def fill_first_scope(facts: Facts, scope: Scope) -> None:

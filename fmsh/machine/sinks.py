@@ -63,7 +63,7 @@ def _is_displayed(task: Task, mode: str) -> bool:
 
 def _is_job_value(machine: Machine, task: Task, mode: str) -> bool:
     """Whether what a displayed process writes is also the value of the job, which somebody asked for."""
-    return machine.facts.is_value_wanted and mode == "tail" and task.frames[-1].position == "show"
+    return machine.facts.wanted == "whole" and mode == "tail" and task.frames[-1].position == "show"
 
 
 def owner_of_value(machine: Machine, task: Task, when: str) -> Frame:

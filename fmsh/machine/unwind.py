@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from fmsh.machine.state import CleanupEntry, Completion, Group, Task
     from fmsh.values import Value
 
+LAST_ITEMS_MAX = 10_000  # of what was shown item by item
+
 
 def complete(machine: Machine, task: Task, completion: Completion) -> None:
     """Ends the top frame of a task, and those below it, until one can run on or the task is over."""
@@ -177,13 +179,20 @@ def _deliver_turn(machine: Machine, task: Task, frame: Frame, completion: Comple
 def keep_values(
     machine: Machine, task: Task, values: list[Value], out: int, text: Callable[[list[Value]], str] | None
 ) -> None:
-    """Adds values of turns to the loop's, or shows them at once: a stream may have no end."""
+    """Adds values of turns to the loop's. If they are shown, then at once, and nobody may want them: a stream may have
+    no end. What is too much for `$last` is null.
+    """
     below = task.frames[-1]
+    wanted = "whole"
     if text is not None and below.position == "show" and owner_of_value(machine, task, "show").output is None:
+        wanted = machine.facts.wanted
         if shown := text(values):
             say(machine, task, shown, "out")
-    elif out != UNKEPT:
-        below.scope.slots[out] += values
+    if out == UNKEPT or not wanted or below.scope.slots[out] is None:
+        return
+    below.scope.slots[out] += values
+    if wanted == "last" and len(below.scope.slots[out]) > LAST_ITEMS_MAX:
+        below.scope.slots[out] = None
 
 
 def _resume_leaving(machine: Machine, task: Task, frame: Frame, below: Frame, completion: Completion) -> Completion:

@@ -151,8 +151,8 @@ class Foreground:
             options["input"] = start.input
         if start.is_held:
             options["hold"] = True
-        if self._is_value_wanted:
-            options["value"] = True
+        if self._is_value_wanted or start.session_line is not None:
+            options["wanted"] = "whole" if self._is_value_wanted else "last"
         place = start.place or self.place()
         return NewRun(
             job, start.program, start.arguments, place.environment, place.directory, place.time_zone, options,

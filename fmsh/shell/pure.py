@@ -46,7 +46,7 @@ def evaluate(
     budget: int = BUDGET,
 ) -> Value:
     """Gives the value of a program. Raises: FmshError if it fails, has an effect, or comes to no end."""
-    machine = Machine(program, facts, dict(environment))
+    machine = Machine(program, facts.replace(wanted="whole"), dict(environment))
     streams: dict[int, dict[str, Value]] = {}  # answers that are read bit by bit, as soon as somebody waits for one
     while True:
         machine.run(budget)

@@ -93,6 +93,7 @@ def test_what_a_line_leaves_is_there_for_the_next(shell: Shell) -> None:
     at = Prompt(shell)
     assert at.enter("let x = {a: [1, 2]}") == ""
     assert at.enter("$x.a") == "1\n2" == at.enter("$last")
+    assert at.enter("seq 3 | where { $it != '2' }") == "1\n3" == at.enter("$last")
     at.enter("$x.b = null")
     assert at.enter("$x") == "a  [1,2]\nb  null"
     at.enter('def greet(who: string) { echo "hello $who from ${x.a}" }')

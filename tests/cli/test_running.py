@@ -135,6 +135,8 @@ def test_verbose_tells_of_each_step(shell: Shell) -> None:
         ("echo shown; let x = sh -c 'echo not'; $x", "not"),
         ("sh -c 'echo shown' || echo never", "shown"),
         ("for x in [1] { sh -c 'echo shown' }", None),
+        ("printf 'shown\\nb\\n' | where { $it != b }", ["shown"]),
+        ("printf 'shown\\nb\\n' | each { |x| sleep 1ms; $x }", ["shown", "b"]),
     ],
 )
 def test_the_value_is_one_json_document_and_the_display_goes_to_stderr(shell: Shell, text: str, value: Any) -> None:
