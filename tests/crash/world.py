@@ -13,7 +13,7 @@ from fmsh import wire
 from fmsh.machine import events
 from fmsh.store.base import Job, StoredEvent
 from fmsh.store.sqlite import SqliteStore
-from tests.cli.shell import Shell, until
+from tests.cli.shell import ROOT, Shell, until
 from tests.crash.service import Service, job_of
 
 SCRIPT = """
@@ -35,12 +35,27 @@ let kind = try {
 echo "then $kind"
 for x in sh -c 'echo source >> "$0"; seq 2' $case { sh -c 'echo "item-$1" >> "$0"' $case $x }
 for n in GET $url/events --stream { sh -c 'echo "event-$1" >> "$0"' $case $n }
+perform notes add "${case}.notes" | print
 let b = lock shared { GET $url/b }
 {a: $a, text: $text, got: $got, kind: $kind, b: $b}
 """
+PLUGIN = """
+from fmsh.connectors.threaded import Operation, ThreadedConnector
+
+
+def connector(world):
+    return ThreadedConnector(world, {"add": Operation(add, is_repeatable=True)})
+
+
+def add(work):
+    with open(work.path(work.value), "a") as notes:
+        notes.write(work.attempt.idempotency_key + "\\n")
+    return "noted"
+"""
 VALUE = {"a": {"path": "a"}, "text": "text", "got": {"answer": 42}, "kind": "http", "b": {"path": "b"}}
 DISPLAYED = (
-    'text is text\nthen http\n{"a":{"path":"a"},"text":"text","got":{"answer":42},"kind":"http","b":{"path":"b"}}\n'
+    "text is text\nthen http\nnoted\n"
+    '{"a":{"path":"a"},"text":"text","got":{"answer":42},"kind":"http","b":{"path":"b"}}\n'
 )
 PROCESS_EFFECTS = ["captured", "displayed", "undone", "source", "item-1", "item-2", "event-1", "event-2"]
 REQUESTS = {("POST", "a"), ("POST", "hook"), ("GET", "fail"), ("GET", "events"), ("GET", "b")}
@@ -62,6 +77,9 @@ class World:
         self.store = SqliteStore.open(self.state, kind="shell")
         self.service = Service(self.state)
         self.shell.script(SCRIPT)
+        self.shell.script(PLUGIN, "crash_notes.py")
+        self.shell.environment["PYTHONPATH"] = os.pathsep.join([ROOT, str(directory)])
+        self.shell.ok("config", "set", "connectors.notes", "crash_notes")
 
     def close(self) -> None:
         self.service.close()
@@ -157,6 +175,9 @@ class World:
         assert self.store.claims("lock", "shared") == [], f"{case}: the lock was not given back"
         assert lines == PROCESS_EFFECTS, f"{case}: a process was lost or repeated: {lines}"
         self._judge_requests(case, history, asked)
+        notes = (self.shell.file(f"{case}.notes") or "").split()
+        assert len(set(notes)) == 1, f"{case}: the plug-in was lost, or asked with two keys: {notes}"
+        assert len(notes) <= 1 + _in_flight_at_handovers(history, f"{case}.notes"), f"{case}: {notes}"
         return True
 
     def _judge_requests(self, case: str, history: list[StoredEvent], asked: list[Any]) -> None:

@@ -123,6 +123,8 @@ def _what(attempt: Attempt) -> str:
     arguments = attempt.arguments
     if "stages" in arguments:
         return " ".join(arguments["stages"][0]["argv"])
+    if "value" in arguments:
+        return f"{attempt.operation} {arguments['value']}"
     return str(arguments.get("url") or arguments.get("duration") or attempt.operation)
 
 
@@ -255,7 +257,8 @@ class HttpRequests:
 
 def _http_outcome(world: World, attempt: Attempt) -> Outcome:
     fate, task = world.fate_of(attempt.id.job_id), world.task_of(attempt.id)
-    what = (attempt.arguments["url"], attempt.arguments.get("body"))
+    arguments = attempt.arguments
+    what = (arguments["url"], arguments.get("body")) if "url" in arguments else (attempt.operation, arguments["value"])
     drawn = fate.of(task, *what)
     is_failure, value = drawn.random() < fate.failures, drawn.randint(0, 5)
     again = fate.of(task, *what, attempt.id.attempt)

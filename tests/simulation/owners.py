@@ -9,6 +9,8 @@ from fmsh import child_jobs, exchange
 from fmsh.connectors.base import Attempt
 from fmsh.connectors.callback import Address, CallbackConnector
 from fmsh.connectors.messages import MessageConnector
+from fmsh.connectors.plugin import Plugin
+from fmsh.connectors.plugin import World as PluginWorld
 from fmsh.connectors.timer import TimerConnector
 from fmsh.engine.engine import Ended, Engine, NewRun
 from fmsh.engine.service import Service
@@ -132,6 +134,7 @@ class Runner(Owner):
         world = self.world
         return {
             "http": HttpRequests(self),
+            "plugin.world": self._plug_in(HttpRequests(self)),
             "process": Commands(self),
             "timer": TimerConnector(self.loop.after, world.time),
             "callback": CallbackConnector(self._open_callback, lambda: "http://x", world.random.randbytes),
@@ -155,6 +158,13 @@ class Runner(Owner):
                 },
             ),
         }
+
+    def _plug_in(self, connector: Connector) -> Connector:
+        """A connector as others write them, whose package is imported already: that would take a thread."""
+        world = PluginWorld(str, self.loop.after)
+        plugin = Plugin("world", lambda: "world", world, self.loop.submit)
+        plugin._loaded(connector)
+        return plugin
 
     def _open_callback(self, new: Address) -> None:
         opened = NewCallback(new.job_id, new.handle_id, new.token_hash, new.expires_at_ms, new.methods, new.is_many)

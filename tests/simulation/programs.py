@@ -122,6 +122,16 @@ LOCKS = """
     let b = result { await $second }
     print "$a.value $b.value $own.value"
 """
+PERFORMS = """
+    undo { perform world remove {x: 1} }
+    let a = perform world add {x: 1}
+    let b = result { once { perform world add {x: 2} } }
+    let c = result { range 1 4 | each --parallel 2 { |n| let d = perform world add {x: $n}; ^go 3 $n; $d } }
+    let e = result { within 1s { perform world add {x: 5} } }
+    print "$a $b.ok $c.ok $e.ok"
+    perform world add {x: 6}
+"""
+APART = {7: ("locks", LOCKS), 13: ("performs", PERFORMS)}  # of 20 jobs, beside those of `TEXTS`
 UNTIMED = ("steps", "undo", "detached", "streams")  # which show the same in every order, if their requests end the same
 
 
@@ -146,15 +156,16 @@ def random_program(number: int) -> Chosen:
     return Chosen(f"program {number}", body, *make_program(Source("random.fmsh", programs.text(body))))
 
 
-@lru_cache(maxsize=len(TEXTS) + 1)
+@lru_cache(maxsize=len(TEXTS) + len(APART))
 def by_hand(name: str) -> Chosen:
-    return Chosen(name, None, *make_program(Source(f"{name}.fmsh", LOCKS if name == "locks" else TEXTS[name])))
+    texts = TEXTS | dict(APART.values())
+    return Chosen(name, None, *make_program(Source(f"{name}.fmsh", texts[name])))
 
 
 def choose(number: int) -> Chosen:
     """The program of a job's seed."""
-    if number % 20 == 7:
-        return by_hand("locks")
+    if number % 20 in APART:
+        return by_hand(APART[number % 20][0])
     if number % 5 == 0:
         return by_hand(sorted(TEXTS)[number // 5 % len(TEXTS)])
     return random_program(number // SHARED_BY)
