@@ -193,10 +193,11 @@ def test_the_workers_of_the_examples_work(api: Api, worker: list[str], program: 
 def test_on_the_port_a_token_is_needed(api: Api) -> None:
     token = api.shell.ok("config", "token").strip()
 
-    def status(path: str, header: str | None) -> int:
-        headers = {} if header is None else {"Authorization": header}
+    def status(path: str, header: str | None, body: bytes | None = None, **others: str) -> int:
+        headers = others if header is None else others | {"Authorization": header}
         try:
-            with urllib.request.urlopen(urllib.request.Request(api.public_url + path, headers=headers)) as answer:
+            asked = urllib.request.Request(api.public_url + path, body, headers)
+            with urllib.request.urlopen(asked) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             return error.code
@@ -205,6 +206,11 @@ def test_on_the_port_a_token_is_needed(api: Api) -> None:
         assert status(path, f"Bearer {token}") == 200
         assert status(path, f"Bearer {token}x") == 401
         assert status(path, None) == 404
+    job, before = b'{"source": "print evil"}', len(api.shell.json("jobs", "list", "--all"))
+    assert status("/v1/jobs", f"Bearer {token}", job, Origin="https://evil.example.org") == 403, "a page in a browser"
+    assert status("/v1/jobs", None, job, Origin="https://evil.example.org") == 404
+    assert status("/v1/jobs", f"Bearer {token}", job, Host="evil.example.org") == 421, "a name that was bound to us"
+    assert len(api.shell.json("jobs", "list", "--all")) == before
     assert token not in (api.shell.state / "store.db").read_bytes().decode("latin-1")
     api.shell.ok("config", "token", "--revoke")
     assert status("/v1/jobs", f"Bearer {token}") == 401
