@@ -364,10 +364,10 @@ class Engine:
         return self._surroundings
 
     def hear_of_others(self, worker: Worker) -> None:
-        """Has a job told of the jobs whose handles it was given."""
+        """Has a job told of the jobs and addresses whose handles it was given."""
         from fmsh.engine import hearing  # most jobs are given none
 
-        hearing.ask_for_ends(self.store, worker)
+        hearing.ask_for_news(self.store, worker)
 
     def look(self) -> None:
         """Takes what has come into the inboxes of the jobs that are here."""

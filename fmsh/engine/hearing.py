@@ -1,13 +1,13 @@
-"""Jobs that a job has heard of from others: handles among the variables that it started with, as at a prompt.
+"""What a job has heard of from others: handles among the variables that it started with, as at a prompt.
 
-The end of a job is told to the job that started it; who got its handle from there asks to be told, too, whenever it is
-taken up: asking twice changes nothing.
+The end of a job is told to the job that started it, and what comes to an address to the line that opened it; who got
+the handle from there asks to be told, too, whenever it is taken up: asking twice changes nothing.
 """
 
 from __future__ import annotations
 
 from fmsh import wire
-from fmsh.store.base import MOVED
+from fmsh.store.base import KEPT, MOVED
 from fmsh.values import Handle, error_value
 
 TYPE_CHECKING = False
@@ -19,19 +19,29 @@ if TYPE_CHECKING:
     from fmsh.values import Value
 
 
-def ask_for_ends(store: EventStore, worker: Worker) -> None:
-    """Sees to it that a job is told of the ends of the jobs whose handles it was given. Raises: StoreError."""
-    for number in _jobs_in(list(worker.machine.facts.variables.values())):
-        if not store.hear_of_end(worker.job_id, number):
-            told = {"handle": str(number), "delivery": _end_of(store.job(number), number)}
-            store.deliver(worker.job_id, "job", wire.encode(told), dedupe_id=f"job {number}")
+def ask_for_news(store: EventStore, worker: Worker) -> None:
+    """Sees to it that a job is told what becomes of the jobs and addresses that it was given. Raises: StoreError."""
+    for handle in _handles_in(list(worker.machine.facts.variables.values())):
+        if handle.kind == "callback" and "." in handle.id:
+            came = store.hear_of_call(worker.job_id, handle.id)
+            if came is not None:
+                told = {"handle": handle.id, "delivery": wire.decode(came)}
+                store.deliver(worker.job_id, "callback", wire.encode(told), dedupe_id=KEPT + handle.id)
+        elif handle.kind == "job" and handle.id.isdigit():
+            _ask_for_end(store, worker, int(handle.id))
 
 
-def _jobs_in(waiting: list[Value]) -> Iterator[int]:
+def _ask_for_end(store: EventStore, worker: Worker, number: int) -> None:
+    if not store.hear_of_end(worker.job_id, number):
+        told = {"handle": str(number), "delivery": _end_of(store.job(number), number)}
+        store.deliver(worker.job_id, "job", wire.encode(told), dedupe_id=f"job {number}")
+
+
+def _handles_in(waiting: list[Value]) -> Iterator[Handle]:
     while waiting:
         item = waiting.pop()
-        if type(item) is Handle and item.kind == "job" and item.id.isdigit():
-            yield int(item.id)
+        if type(item) is Handle:
+            yield item
         elif type(item) is dict:
             waiting += item.values()
         elif type(item) is list:

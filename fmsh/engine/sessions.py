@@ -5,7 +5,7 @@ from __future__ import annotations
 from fmsh import wire
 from fmsh.machine.code import UNSET
 from fmsh.record import Record
-from fmsh.store.base import SessionChange
+from fmsh.store.base import KEPT, NOTHING_CAME, SessionChange, kept_handle
 from fmsh.values import Block, ErrorValue, Handle
 
 TYPE_CHECKING = False
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 NOT_OF_A_SESSION = ("args", "job", "in")  # what every job has of its own
 # Handles of what ends with its job; what is left are services (`api`) and jobs, which live on their own.
-OF_A_JOB = ("task", "channel", "callback", "topic", "call", "inbox", "person", "stream")
+# The address of a `callback` that one call uses up is left to the session: what comes there is for any later line.
+OF_A_JOB = ("task", "channel", "topic", "call", "inbox", "person", "stream")
 
 
 class SessionLine(Record):
@@ -44,27 +45,55 @@ def change_of(worker: Worker) -> SessionChange | None:
     if end is not None and end.error is None and end.status is None and is_kept(end.value):
         changed["last"] = end.value
     environment = worker.machine.environment_of(task)
+    addresses: dict[str, str] = {}
+    kept = {name: _of_session(value, worker, addresses) for name, value in changed.items()}
     return SessionChange(
         line.session_id,
         worker.now_ms,
         task.directory,
         wire.encode(environment),
-        tuple((name, wire.encode(value)) for name, value in changed.items()),
+        (*((name, wire.encode(value)) for name, value in kept.items()), *addresses.items()),
         line.definitions,
     )
 
 
+def _of_session(value: Value, worker: Worker, addresses: dict[str, str]) -> Value:
+    """A value as the session has it: its addresses are those of this line, and no more those of a step.
+
+    `addresses` gets, by the name of a variable, what came to each of them.
+    """
+    if type(value) is dict:
+        return {key: _of_session(item, worker, addresses) for key, item in value.items()}
+    if type(value) is list:
+        return [_of_session(item, worker, addresses) for item in value]
+    if type(value) is not Handle or value.kind != "callback" or "." in value.id:
+        return value
+    id = kept_handle(worker.job_id, value.id)
+    came = worker.machine.mailboxes.get(f"callback:{value.id}")
+    addresses[KEPT + id] = wire.encode(came[0]) if came else NOTHING_CAME
+    return Handle("callback", id, {**value.fields_, "id": id})
+
+
 def is_kept(value: Value) -> bool:
-    """Whether a value outlives its line: a block, a task or an address does not, and neither does what holds one."""
+    """Whether a value outlives its line: a block, a task or a channel does not, and neither does what holds one.
+
+    An address that takes many calls is a channel, too; one in an error is not looked for.
+    """
     waiting = [value]
     while waiting:
         item = waiting.pop()
-        if isinstance(item, Block) or (isinstance(item, Handle) and item.kind in OF_A_JOB):
+        if isinstance(item, Block) or (isinstance(item, Handle) and _is_of_a_job(item)):
             return False
         if type(item) is dict:
             waiting += item.values()
         elif type(item) is list:
             waiting += item
         elif isinstance(item, ErrorValue):
+            if any(isinstance(each, Handle) and each.kind == "callback" for each in item.fields.values()):
+                return False
             waiting += item.fields.values()
     return True
+
+
+def _is_of_a_job(handle: Handle) -> bool:
+    return handle.kind in OF_A_JOB or (handle.kind == "callback" and bool(handle.fields_.get("many")))

@@ -88,7 +88,8 @@ def _variable_at_end(text: str) -> tuple[int, str, list[str], str] | None:
 def _of_variables(start: int, name: str, path: list[str], part: str, world: World) -> Iterator[Candidate]:
     if not name:
         names = sorted({*world.variables, "env", "job"})
-        yield from (Candidate(start, each, _about(each, world)) for each in names if each.startswith(part))
+        names = [name for name in names if " " not in name and name.startswith(part)]  # others no line can name
+        yield from (Candidate(start, each, _about(each, world)) for each in names)
         return
     try:
         value = _at(world.value(name), path) if name != "env" else dict(os.environ)

@@ -165,7 +165,7 @@ class Session:
         for name in program.codes[program.main].variables:
             if name not in kept and name not in NOT_OF_A_SESSION and " " not in name:
                 sys.stderr.write(
-                    f"fmsh: ${name} ends with its line, like the task, address or channel that it holds, or the block"
+                    f"fmsh: ${name} ends with its line, like the task or channel that it holds, or the block"
                     " (`def` keeps a function)\n"
                 )
 

@@ -207,8 +207,20 @@ class Session(Record):
     definitions: dict[str, str]
 
 
+KEPT = "callback "  # how the variables of a session begin that hold what came to the addresses of its lines
+NOTHING_CAME = "null"
+
+
+def kept_handle(job_id: int, handle_id: str) -> str:
+    """The id of the handle of an address, in the lines after the one that opened it; that one had `handle_id`."""
+    return f"{job_id}.{handle_id}"
+
+
 class SessionChange(Record):
-    """What a line leaves behind. `variables` are (name, value as JSON), and `definitions` (name, text)."""
+    """What a line leaves behind. `variables` are (name, value as JSON), and `definitions` (name, text).
+
+    An address that it leaves open is a variable `KEPT` and `kept_handle`: what came there, or `NOTHING_CAME`.
+    """
 
     id: str
     at_ms: int

@@ -7,7 +7,7 @@ from _json import encode_basestring
 
 from fmsh.errors import StoreError, StoreMissing, StoreTaken
 from fmsh.store import chain, faults
-from fmsh.store.base import MOVED, Delivery, InboxRow, NewCallback
+from fmsh.store.base import KEPT, MOVED, NOTHING_CAME, Delivery, InboxRow, NewCallback, NewInboxRow, kept_handle
 from fmsh.store.moving import KeptCallback
 from fmsh.store.outside import OWN_TOPICS
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from fmsh.store.base import NewInboxRow
     from fmsh.store.database import Cursor, Reader
     from fmsh.store.outside import Call
 
@@ -165,18 +164,20 @@ def callback_options(database: Reader, token_hash: bytes) -> str | None:
 class Address:
     """An address as it is kept."""
 
-    __slots__ = ("ended_as", "expires_at_ms", "handle_id", "is_many", "job_id", "methods", "used_by")
+    __slots__ = ("ended_as", "expires_at_ms", "handle_id", "is_many", "job_id", "methods", "session_id", "used_by")
 
     def __init__(self, kept: list[Any], used_by: str | None, ended_as: str | None) -> None:
         _, self.job_id, self.handle_id, self.expires_at_ms, methods, self.is_many, _ = kept
         self.methods = methods.split()
         self.used_by = used_by
         self.ended_as = ended_as
+        self.session_id: str | None = None  # of which the address is, now that its line has ended
 
     def is_over(self, now_ms: int) -> bool:
         """Whether it takes nothing new. One of a job that was moved is not over: it is open elsewhere."""
         is_past = self.expires_at_ms is not None and self.expires_at_ms <= now_ms
-        return self.ended_as not in (None, MOVED) or is_past or (self.used_by is not None and not self.is_many)
+        has_ended = self.ended_as not in (None, MOVED) and self.session_id is None
+        return has_ended or is_past or (self.used_by is not None and not self.is_many)
 
 
 def _address(cursor: Cursor, key: bytes, token_hash: bytes) -> Address | None:
@@ -196,6 +197,7 @@ def deliver_callback(cursor: Cursor, key: bytes, call: Call) -> tuple[Delivery, 
     if address is None or call.method not in address.methods:
         return None
     job_id = address.job_id
+    address.session_id = _session_of(cursor, address)
     dedupe_id = f"callback {address.handle_id} {call.dedupe_id}"
     sql = "SELECT 1 FROM delivered WHERE job_id = ? AND dedupe_id = ?"
     if cursor.execute(sql, (job_id, dedupe_id)).fetchall():
@@ -206,8 +208,60 @@ def deliver_callback(cursor: Cursor, key: bytes, call: Call) -> tuple[Delivery, 
         return Delivery(job_id, False, is_moved=True), Knock(is_new=False, holder_id=None)
     used = "UPDATE callback SET used_by = ?, used_at_ms = ? WHERE token_hash = ?"
     cursor.execute(used, (call.dedupe_id, call.now_ms, call.token_hash))
+    if address.session_id is not None:
+        return Delivery(job_id, False), _keep_call(cursor, key, address, call, dedupe_id)
     data_json = callback_json(address.handle_id, call.data_json)
     return Delivery(job_id, False), deliver(cursor, key, job_id, "callback", data_json, dedupe_id)
+
+
+# ---- Addresses of the lines of a session
+
+
+def _session_of(cursor: Cursor, address: Address) -> str | None:
+    """The session to which a line that has ended left an address."""
+    if address.ended_as in (None, MOVED):
+        return None
+    sql = "SELECT session_id FROM session_variable WHERE name = ?"
+    rows = cursor.execute(sql, (KEPT + kept_handle(address.job_id, address.handle_id),)).fetchall()
+    return rows[0][0] if rows else None
+
+
+def _keep_call(cursor: Cursor, key: bytes, address: Address, call: Call, dedupe_id: str) -> Knock:
+    """Keeps what came to an address of a session, and tells the lines that wait for it."""
+    handle_id = kept_handle(address.job_id, address.handle_id)
+    fresh = "INSERT OR IGNORE INTO delivered VALUES (?, ?, ?)"
+    cursor.execute(fresh, (address.job_id, dedupe_id, call.now_ms))
+    kept = "UPDATE session_variable SET value_json = ? WHERE session_id = ? AND name = ?"
+    cursor.execute(kept, (call.data_json, address.session_id, KEPT + handle_id))
+    knock = Knock(is_new=False, holder_id=None)
+    sql = "SELECT job_id FROM subscription WHERE topic = ?"
+    for (job_id,) in cursor.execute(sql, (topic_of_end(KEPT + handle_id),)).fetchall():
+        row = NewInboxRow(job_id, "callback", callback_json(handle_id, call.data_json), KEPT + handle_id)
+        told = deliver_if_active(cursor, key, row)
+        knock = told if told.is_new else knock
+    return knock
+
+
+def hear_of_call(cursor: Cursor, job_id: int, handle_id: str) -> str | None:
+    """Gives what came to an address of a session, or notes that a job is to hear of it."""
+    name = KEPT + handle_id
+    rows = cursor.execute("SELECT value_json FROM session_variable WHERE name = ?", (name,)).fetchall()
+    if rows and rows[0][0] != NOTHING_CAME:
+        return str(rows[0][0])
+    values = (job_id, name, topic_of_end(name))
+    cursor.execute("INSERT OR IGNORE INTO subscription VALUES (?, ?, ?, NULL, 0)", values)
+    return None
+
+
+def came_meanwhile(cursor: Cursor, name: str) -> str:
+    """What came to an address, and was not taken, while its line ended; `name`: of the variable that is to hold it."""
+    job_id, _, handle_id = name.removeprefix(KEPT).partition(".")
+    beginning = callback_json(handle_id, "").removesuffix("}")
+    sql = "SELECT data_json FROM inbox WHERE job_id = ? AND kind = 'callback' ORDER BY id"
+    for (data_json,) in cursor.execute(sql, (int(job_id),)).fetchall():
+        if data_json.startswith(beginning):
+            return str(data_json[len(beginning) : -1])
+    return NOTHING_CAME
 
 
 def reply(cursor: Cursor, key: bytes, job_id: int, request_id: str, data_json: str) -> bool:

@@ -6,7 +6,8 @@ import _thread
 import os
 
 from fmsh.store import chain
-from fmsh.store.base import ENDED_STATES, OVER_STATES, Damage, Job, StoredEvent
+from fmsh.store.base import ENDED_STATES, KEPT, NOTHING_CAME, OVER_STATES, Damage, Job, StoredEvent
+from fmsh.store.inbox import callback_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -170,7 +171,17 @@ class MemoryDisk:
         self.sessions[change.id] = session.replace(
             directory=change.directory, environment_json=change.environment_json, definitions=kept | defined
         )
-        self.session_variables[change.id].update(change.variables)
+        variables = self.session_variables[change.id]
+        variables.update((name, self._settled(name, value)) for name, value in change.variables)
+
+    def _settled(self, name: str, value: str) -> str:
+        """What came to an address that is left to the session, and was not taken, while its line ended."""
+        if not name.startswith(KEPT) or value != NOTHING_CAME:
+            return value
+        job_id, _, handle_id = name.removeprefix(KEPT).partition(".")
+        beginning = callback_json(handle_id, "").removesuffix("}")
+        rows = [row.data_json for row in self.jobs[int(job_id)].inbox.values() if row.kind == "callback"]
+        return next((row[len(beginning) : -1] for row in rows if row.startswith(beginning)), NOTHING_CAME)
 
     def damage_event(self, job_id: int, seq: int) -> None:
         """Changes what is kept of an event without its hash, as a flipped bit does."""

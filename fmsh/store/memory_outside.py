@@ -6,7 +6,7 @@ import time
 
 from fmsh import wire
 from fmsh.errors import StoreFenced, StoreMissing, StoreTaken
-from fmsh.store.base import MOVED, Delivery
+from fmsh.store.base import KEPT, MOVED, NOTHING_CAME, Delivery, kept_handle
 from fmsh.store.calls import given_up
 from fmsh.store.claims import GRANTED, circle_of, delivery_id, grantable
 from fmsh.store.inbox import callback_json, topic_of_end
@@ -57,10 +57,10 @@ class MemoryCallers(Drawer):
     def _address(self, token_hash: bytes) -> CallbackOnDisk | None:
         return next((kept for kept in self.disk.callbacks.values() if kept.new.token_hash == token_hash), None)
 
-    def _is_closed(self, found: CallbackOnDisk, now_ms: int) -> bool:
+    def _is_closed(self, found: CallbackOnDisk, now_ms: int, *, is_kept: bool = False) -> bool:
         new, kept = found.new, self._kept(found.new.job_id)
         is_past = new.expires_at_ms is not None and new.expires_at_ms <= now_ms
-        has_ended = kept.has_ended and kept.job.state != MOVED
+        has_ended = kept.has_ended and kept.job.state != MOVED and not is_kept
         return has_ended or is_past or (found.used_by is not None and not new.is_many)
 
     def callback_options(self, token_hash: bytes) -> str | None:
@@ -84,13 +84,39 @@ class MemoryCallers(Drawer):
         dedupe_id = f"callback {new.handle_id} {call.dedupe_id}"
         if dedupe_id in kept.delivered:
             return Delivery(new.job_id, True)
-        if self._is_closed(found, call.now_ms):
+        variables = self._variables_with(KEPT + kept_handle(new.job_id, new.handle_id)) if kept.has_ended else None
+        if self._is_closed(found, call.now_ms, is_kept=variables is not None):
             return None
         if kept.job.state == MOVED:
             return Delivery(new.job_id, False, is_moved=True)
         found.used_by, found.used_at_ms = dedupe_id, call.now_ms
+        if variables is not None:
+            kept.delivered.setdefault(dedupe_id, call.now_ms)
+            self._keep_call(variables, kept_handle(new.job_id, new.handle_id), call.data_json)
+            return Delivery(new.job_id, False)
         self.deliver(new.job_id, "callback", callback_json(new.handle_id, call.data_json), dedupe_id=dedupe_id)
         return Delivery(new.job_id, False)
+
+    def _variables_with(self, name: str) -> dict[str, str] | None:
+        """The variables of the session that has one of a name."""
+        return next((each for each in self.disk.session_variables.values() if name in each), None)
+
+    def _keep_call(self, variables: dict[str, str], handle_id: str, data_json: str) -> None:
+        name = KEPT + handle_id
+        variables[name] = data_json
+        for (job_id, _), (new, _) in list(self.disk.subscriptions.items()):
+            hearing = self.disk.jobs.get(job_id)
+            if new.topic == topic_of_end(name) and hearing is not None and not hearing.has_ended:
+                self.deliver(job_id, "callback", callback_json(handle_id, data_json), dedupe_id=name)
+
+    def hear_of_call(self, job_id: int, handle_id: str) -> str | None:
+        name = KEPT + handle_id
+        with Writing(self) as disk:
+            came = (self._variables_with(name) or {}).get(name, NOTHING_CAME)
+            if came != NOTHING_CAME:
+                return came
+            disk.subscriptions.setdefault((job_id, name), (Subscription(job_id, name, topic_of_end(name), after=0), 0))
+            return None
 
     def reply(self, job_id: int, request_id: str, data_json: str) -> bool:
         with Writing(self) as disk:

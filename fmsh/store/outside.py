@@ -167,6 +167,13 @@ class Outside(Protocol):
         """
         ...
 
+    def hear_of_call(self, job_id: int, handle_id: str) -> str | None:
+        """From here on a job gets what comes to an address that an earlier line left to its session, as its own.
+
+        `handle_id` is `kept_handle` of that. What came already is given instead, as JSON.
+        """
+        ...
+
     def topic_events(self, topic: str | None, *, after: int, limit: int) -> list[TopicEvent]: ...
 
     # -- calls

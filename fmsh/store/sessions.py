@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fmsh import wire
-from fmsh.store.base import Session
+from fmsh.store.base import KEPT, NOTHING_CAME, Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,5 +72,13 @@ def change(cursor: Cursor, change: SessionChange) -> None:
     )
     cursor.executemany(
         "INSERT OR REPLACE INTO session_variable VALUES (?, ?, ?)",
-        [(change.id, name, value) for name, value in change.variables],
+        [(change.id, name, _settled(cursor, name, value)) for name, value in change.variables],
     )
+
+
+def _settled(cursor: Cursor, name: str, value: str) -> str:
+    if not name.startswith(KEPT) or value != NOTHING_CAME:
+        return value
+    from fmsh.store import inbox  # few lines leave an address
+
+    return inbox.came_meanwhile(cursor, name)

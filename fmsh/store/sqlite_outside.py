@@ -108,6 +108,11 @@ class Callers:
 
         return self._database.write(lambda cursor: inbox.hear_of_end(cursor, job_id, of))
 
+    def hear_of_call(self, job_id: int, handle_id: str) -> str | None:
+        from fmsh.store import inbox
+
+        return self._database.write(lambda cursor: inbox.hear_of_call(cursor, job_id, handle_id))
+
     def topic_events(self, topic: str | None, *, after: int, limit: int) -> list[TopicEvent]:
         from fmsh.store import topics
 

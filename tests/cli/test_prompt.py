@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
 from pathlib import Path
 
 import pexpect
 
 from tests.cli.shell import Shell, until
+from tests.cli.test_callbacks import post
 
 PROMPT = re.compile(r"\r?\n?(\S+) (?:\[(\d+)\] )?> $")
 
@@ -152,7 +154,34 @@ def test_what_a_name_of_every_line_was_given_is_not_kept_and_that_is_said(shell:
     at = Prompt(shell)
     assert "$job ends with its line" in at.enter("let job = 3")
     assert "ends with its line" not in at.enter("let n = $job.id")
-    assert "$cb ends with its line" in at.enter("let cb = callback")
+    assert "$cb ends with its line" in at.enter("let cb = callback --many")
+
+
+def test_what_is_sent_to_an_address_of_an_earlier_line_is_awaited_by_any_later_one(shell: Shell) -> None:
+    at = Prompt(shell)
+    for name in ("a", "b", "c"):
+        assert "ends with its line" not in at.enter(
+            f"let {name} = {{hook: (callback)}}; echo ${name}.hook.url > {name}"
+        )
+    assert post(shell.await_file("a").strip(), b"first")[0] == 202  # while no line runs
+    assert at.enter("await $a.hook") == "first" == at.enter("await $a.hook")
+    at.child.sendline("await [$b.hook, $a.hook]")
+    until(lambda: any(job["state"] == "waiting" for job in shell.json("jobs", "list")))
+    assert post(shell.await_file("b").strip(), b"second")[0] == 202
+    assert at._await_prompt().splitlines()[-2:] == ["second", "first"]
+    assert post(shell.await_file("b").strip(), b"another")[0] == 404
+    os.kill(at.child.pid, signal.SIGKILL)
+    assert post(shell.await_file("c").strip(), b"third")[0] == 202
+    again = Prompt(shell, "--resume")
+    assert again.enter("await $c.hook") == "third" and again.enter("await $b.hook") == "second"
+
+
+def test_what_comes_to_an_address_in_its_own_line_is_there_for_the_next(shell: Shell) -> None:
+    at = Prompt(shell)
+    request = "u.Request(sys.argv[1], b'[5]', {'Content-Type': 'application/json'})"
+    (shell.directory / "send.py").write_text(f"import sys, urllib.request as u\nu.urlopen({request})\n")
+    assert at.enter(f"let h = callback; {sys.executable} send.py $h.url") == ""
+    assert at.enter("await $h | get [0]") == "5"
 
 
 def test_a_session_is_resumed(shell: Shell) -> None:

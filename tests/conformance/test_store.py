@@ -11,6 +11,8 @@ import pytest
 from fmsh.errors import InternalError, StoreCorrupt, StoreError, StoreFenced, StoreFull, StoreMissing, StoreTaken
 from fmsh.store.base import (
     ENDED_STATES,
+    KEPT,
+    NOTHING_CAME,
     Append,
     Delivery,
     EventStore,
@@ -23,6 +25,7 @@ from fmsh.store.base import (
     SessionChange,
     Snapshot,
     Summary,
+    kept_handle,
 )
 from fmsh.store.outside import JOBS, Call, CallOutcome, LeasedCall, NewCall, NewClaim, Place, Subscription
 from fmsh.store.topics import WAITING_MAX
@@ -818,6 +821,33 @@ def test_a_line_leaves_its_changes_to_the_session_with_its_end(world: World, sto
     assert other.session_names("s1") == ["x", "y"] and other.session_names("s2") == []
     assert other.session_variables("s1") == {"x": "3", "y": "2"}
     assert other.session_variables("s1", ["y", "z"]) == {"y": "2"}
+
+
+def test_what_comes_to_an_address_that_a_line_left_to_its_session_is_for_every_later_line(
+    world: World, store: EventStore
+) -> None:
+    store.create_session(Session("s1", 10, "/a", "UTC", "{}", {}))
+    line, other = start(store, "u1"), start(store, "u2")
+    names = []
+    for handle, token in (("1", b"t"), ("2", b"early"), ("3", b"closed")):
+        store.open_callback(NewCallback(line.job_id, handle, token, None))
+        names.append(f"{KEPT}{kept_handle(line.job_id, handle)}")
+    assert call(store, b"early") == Delivery(line.job_id, False)  # and not taken before the end
+    kept = tuple((name, NOTHING_CAME) for name in names[:2])
+    change = SessionChange("s1", 30, "/b", "{}", kept, ())
+    commit(store, line, "JobEnded", summary=SUCCEEDED, session=change)
+    assert call(store, b"closed") is None
+    waiting, early = (name.removeprefix(KEPT) for name in names[:2])
+    assert store.hear_of_call(other.job_id, early) == '"body"'
+    for _ in range(2):
+        assert store.hear_of_call(other.job_id, waiting) is None
+    assert call(world.open(), b"t") == Delivery(line.job_id, False)
+    assert call(store, b"t") == Delivery(line.job_id, True)
+    assert call(store, b"t", "another") is None
+    rows = [(row.kind, row.data_json) for row in world.open().inbox(other.job_id)]
+    assert rows == [("callback", f'{{"handle":"{waiting}","delivery":"body"}}')]
+    assert store.hear_of_call(start(store, "u3").job_id, waiting) == '"body"'
+    assert [damage.text for damage in store.verify()] == []
 
 
 def test_the_lines_of_a_source_are_its_newest_in_order(store: EventStore) -> None:
