@@ -19,6 +19,8 @@ INVISIBLE = frozenset(
         *range(0xE0000, 0xE0080),
     )
 )  # C0, DEL, C1, soft hyphen, direction marks and overrides, invisible separators, tags
+CONTROLS = frozenset((*range(0x20), *range(0x7F, 0xA0), *range(0xDC80, 0xDCA0)))  # the last are bytes of C1
+BEGINS_SEQUENCE, COLORS_END = "\x1b[", "\x1b[m"
 SHORT_ESCAPES = {0x09: "\\t", 0x0A: "\\n", 0x0D: "\\r"}
 JOINER = "\u200d"  # joins emoji; alone it does nothing
 
@@ -31,6 +33,30 @@ def visible(text: str, *, keep: str = "") -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(character if character in keep else _shown(character) for character in text)
+
+
+def harmless(text: str) -> str:
+    """Text for a terminal: its lines, tabs and colours stay; what else a terminal would obey is written as escapes."""
+    if text.replace("\n", "").replace("\t", "").isprintable():
+        return text
+    first, *rest = text.replace("\r\n", "\n").split(BEGINS_SEQUENCE)
+    shown, is_colored = [_without_controls(first)], False
+    for part in rest:
+        end = len(part) - len(part.lstrip("0123456789;:"))
+        if part[end : end + 1] == "m":
+            is_colored = True
+            shown.append(f"{BEGINS_SEQUENCE}{part[: end + 1]}{_without_controls(part[end + 1 :])}")
+        else:
+            shown.append(f"\\u{{1b}}[{_without_controls(part)}")
+    whole = "".join(shown)
+    if not is_colored:
+        return whole
+    line_end = "\n" if whole.endswith("\n") else ""
+    return f"{whole.removesuffix(line_end)}{COLORS_END}{line_end}"
+
+
+def _without_controls(text: str) -> str:
+    return "".join(_shown(each) if ord(each) in CONTROLS and each not in "\n\t" else each for each in text)
 
 
 def width(text: str) -> int:

@@ -50,7 +50,7 @@ DAEMON_AFTER_S = 1.0  # a job this old gets a daemon that would take it over
 CLEANUP_MAX_S = 2.0
 HANGUP_MAX_S = 1.5
 RELAYED_KEPT_BYTES = 4096  # twice what an error keeps of its command's stderr
-DRAWN = (dict, list, ErrorValue, Handle)  # as tables and trees; text stays as it is, with its colours
+DRAWN = (dict, list, ErrorValue, Handle)  # as tables and trees; text keeps its lines and colours
 
 
 class Start(Record):
@@ -361,10 +361,8 @@ class Foreground:
         if self.left_by == signal.SIGPIPE and stream == "out":
             return
         self._clear()
-        if type(value) in DRAWN and os.isatty(2 if stream == "err" else self._display_fd):
-            from fmsh.render.values import display_text
-
-            text = display_text(value, is_terminal=True, width=terminal.width())
+        if os.isatty(2 if stream == "err" else self._display_fd):
+            text = _drawn(text, value)
         try:
             terminal.write(2 if stream == "err" else self._display_fd, text_bytes(text))
         except BrokenPipeError:
@@ -407,3 +405,14 @@ def _stop_ourselves(number: int) -> None:
         os.killpg(0, number)
     finally:
         signal.signal(number, before)
+
+
+def _drawn(text: str, value: Value) -> str:
+    """What a terminal shows of a value, or of a text. Whoever sent it from afar does nothing to the terminal by it."""
+    if type(value) not in DRAWN:
+        from fmsh.render.cells import harmless
+
+        return harmless(text)
+    from fmsh.render.values import display_text
+
+    return display_text(value, is_terminal=True, width=terminal.width())

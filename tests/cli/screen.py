@@ -48,3 +48,7 @@ class Screen:
 
     def type(self, text: str) -> None:
         self.child.send(text)
+
+    def resize(self, *, lines: int, columns: int) -> None:
+        self._screen.resize(lines, columns)
+        self.child.setwinsize(lines, columns)
