@@ -151,20 +151,22 @@ class MemoryCallers(Drawer):
             if new.group is not None:
                 groups.setdefault(new.group, []).append((job_id, handle_id))
                 continue
-            for event in self.topic_events(topic, after=position, limit=self._room(job_id)):
+            for event in self.topic_events(topic, after=position, limit=self._room(job_id, handle_id)):
                 self._tell(job_id, handle_id, event)
                 self.disk.subscriptions[job_id, handle_id] = (new, event.seq)
         for group, members in groups.items():
             going = [member for member in members if self._kept(member[0]).job.state not in STANDING_STILL] or members
             for event in self.topic_events(topic, after=self.disk.topic_groups[topic, group], limit=None):
-                free = [member for member in going if self._room(member[0]) > 0]
+                free = [member for member in going if self._room(*member) > 0]
                 if not free:
                     break
                 self._tell(*free[event.seq % len(free)], event)
                 self.disk.topic_groups[topic, group] = event.seq
 
-    def _room(self, job_id: int) -> int:
-        return WAITING_MAX - sum(row.kind == "topic" for row in self._kept(job_id).inbox.values())
+    def _room(self, job_id: int, handle_id: str) -> int:
+        beginning = callback_json(handle_id, "")[:-1]
+        rows = [row for row in self._kept(job_id).inbox.values() if row.kind == "topic"]
+        return WAITING_MAX - sum(row.data_json.startswith(beginning) for row in rows)
 
     def hand_on_to(self, job_id: int) -> None:
         """Tells a job that has just taken rows from its inbox what there was no room for before."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fmsh.store.inbox import Knock
     from fmsh.store.outside import Subscription
 
-WAITING_MAX = 1000  # rows that wait in the inbox of one job for being heard; when some were taken there are more
+WAITING_MAX = 1000  # rows of one subscription that wait in an inbox; when some were taken more come
 
 MEMBERS = """
 SELECT job_id, handle_id, topic, group_name, position, state FROM subscription JOIN job ON job.id = job_id
@@ -28,7 +28,10 @@ WHERE ended_as IS NULL AND {} ORDER BY job_id, handle_id
 OF_TOPIC = MEMBERS.format("(?1 IS NULL OR topic = ?1)")
 OF_JOB = MEMBERS.format("job_id = ?1")
 OF_GROUP = MEMBERS.format("topic = ?1 AND group_name = ?2")
-WAITING = "SELECT count(*) FROM (SELECT 1 FROM inbox WHERE job_id = ? AND kind = 'topic' LIMIT ?)"
+WAITING = """
+SELECT count(*) FROM
+(SELECT 1 FROM inbox WHERE job_id = ?1 AND kind = 'topic' AND substr(data_json, 1, length(?2)) = ?2 LIMIT ?3)
+"""
 STANDING_STILL = ("paused", "parked")
 NEXT = "SELECT seq, topic, at_ms, data_json, sum FROM topic_event WHERE topic = ? AND seq > ? ORDER BY seq LIMIT ?"
 
@@ -54,7 +57,8 @@ class Member:
         self.handle_id = handle_id
         self.position = position
         self.stands_still = state in STANDING_STILL
-        self.room = WAITING_MAX - cursor.execute(WAITING, (job_id, WAITING_MAX)).fetchall()[0][0]
+        beginning = inbox.callback_json(handle_id, "")[:-1]
+        self.room = WAITING_MAX - cursor.execute(WAITING, (job_id, beginning, WAITING_MAX)).fetchall()[0][0]
 
 
 def hand_on(cursor: Cursor, key: bytes, topic: str | None) -> list[Knock]:

@@ -1034,6 +1034,7 @@ def test_of_a_group_each_event_goes_to_one_member_and_waits_while_there_is_none(
 def test_who_was_away_for_long_hears_all_of_it_a_part_at_a_time(store: EventStore) -> None:
     away, member, paused = (start(store, uid) for uid in ("u1", "u2", "u3"))
     store.subscribe(Subscription(away.job_id, "h", "t"))
+    store.subscribe(Subscription(away.job_id, "beside", "other"))
     for each in (member, paused):
         store.subscribe(Subscription(each.job_id, "h", "t", group="g"))
     commit(store, paused, "Paused", summary=Summary("paused"))
@@ -1041,11 +1042,14 @@ def test_who_was_away_for_long_hears_all_of_it_a_part_at_a_time(store: EventStor
     for n in range(count):
         publish(store, n)
     assert len(heard(store, away.job_id)) == len(heard(store, member.job_id)) == WAITING_MAX
+    publish(store, "told", "other")
+    assert heard(store, away.job_id)[WAITING_MAX:] == [("beside", "told")], "what is not read is in nobody's way"
     assert heard(store, paused.job_id) == [], "the events of a group go to members that go on"
     told: list[object] = []
     for lease in (away, member):
         while rows := store.inbox(lease.job_id, limit=WAITING_MAX - 1):
-            told += [json.loads(row.data_json)["delivery"]["body"] for row in rows]
+            bodies = [json.loads(row.data_json)["delivery"]["body"] for row in rows]
+            told += [body for body in bodies if body != "told"]
             commit(store, lease, "InboxTaken", taken=[row.id for row in rows])
     assert told == [*range(count), *range(count)]
     assert [damage.text for damage in store.verify()] == []

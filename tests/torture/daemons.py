@@ -1,16 +1,19 @@
-"""A daemon that is killed all the time, with many jobs to do."""
+"""A daemon that is killed all the time, with many jobs to do; and one that is asked to end while others wait at it."""
 
 from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
 
+from fmsh.daemon.client import UnixConnection
 from fmsh.store.base import JobFilter
 from tests.cli.shell import until
-from tests.torture.rows import Counts, Row, Trial, Verdict
+from tests.torture.rows import Counts, Row, Trial, Verdict, over
 from tests.torture.stage import Stage
 
 SECONDS_A_JOB = 0.6  # a thousand jobs in ten minutes
@@ -20,6 +23,18 @@ ROUNDS = 3
 STARTERS = 4
 SHARE_SLEPT = 0.1  # of that time, before the next round of a job
 DONE_S_MAX = 120.0  # after the last kill, besides what a job sleeps
+
+STOP_S_MAX = 2.0
+BUSY = {
+    "get": "GET $env.SILENT --timeout 1h",
+    "post": "POST $env.SILENT {n: 1} --timeout 1h",
+    "process": "sh -c 'sleep 3600'",
+    "computing": "while true { let n = 1 }",
+}
+WAITS = (
+    "/v1/jobs/process?wait=1h", "/v1/jobs/get/events", "/v1/events/t", "/v1/events/t?wait=1h",
+    "/v1/functions/f/calls?wait=1h",
+)  # fmt: skip
 
 SCRIPT = """
 let name = $args[0]
@@ -111,4 +126,55 @@ def _judge(stage: Stage, names: list[str]) -> list[str]:
     return found
 
 
-ROWS = (Row("daemon-kills", "all done", Counts(8, 60, 1000), killed_again_and_again),)
+def stopped_while_others_wait(trial: Trial) -> Verdict:
+    """Sends TERM while jobs are at all kinds of work, and clients wait: each is answered, and each job goes on."""
+    stage = Stage(trial)
+    violations: list[str] = []
+    slowest_s = 0.0
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(len(WAITS)) as clients:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        try:
+            for number in range(trial.count):
+                daemon = stage.start_daemon()
+                if number == 0:
+                    for job, text in BUSY.items():
+                        assert stage.zygote.run("-d", "--key", job, "-c", text, SILENT=url)[0] == 0, job
+                until(lambda: _all_held(stage), "that all jobs run")
+                asked = [clients.submit(_answer_of, stage, path) for path in WAITS]
+                time.sleep(trial.choose.uniform(0.05, 0.2))
+                begun_s = time.monotonic()
+                daemon.signal(signal.SIGTERM)
+                status = daemon.wait()
+                slowest_s = max(slowest_s, time.monotonic() - begun_s)
+                violations += [f"the daemon ended with {status}: {daemon.said()}"] if status or daemon.said() else []
+                violations += [wrong for each in asked if (wrong := each.result())]
+                states = [job.state for job in stage.store.jobs(JobFilter())]
+                violations += [f"jobs are {states}"] if states != ["running"] * len(BUSY) else []
+        finally:
+            stage.close()
+    worst = f"ended after {slowest_s:.2f} s at most; {len(violations)} without an answer"
+    return Verdict(trial.count, worst, violations, over(STOP_S_MAX, slowest_s, "the end"))
+
+
+def _all_held(stage: Stage) -> bool:
+    return all(job.owner_id is not None for job in stage.store.jobs(JobFilter()))
+
+
+def _answer_of(stage: Stage, path: str) -> str:
+    """Waits at the daemon; gives what is wrong with its answer."""
+    connection = UnixConnection(f"{stage.shell.environment['FMSH_RUNTIME_DIR']}/control.sock", timeout_s=30)
+    try:
+        connection.request("GET", path, headers={"Accept": "text/event-stream"} if "wait" not in path else {})
+        answer = connection.getresponse()
+        answer.read()
+        return "" if answer.status in (200, 204) else f"{path}: {answer.status}"
+    except (OSError, HTTPException) as fault:
+        return f"{path}: {fault!r}"
+    finally:
+        connection.close()
+
+
+ROWS = (
+    Row("daemon-stops", "ends in 2 s, all answered", Counts(2, 20, 200), stopped_while_others_wait),
+    Row("daemon-kills", "all done", Counts(8, 60, 1000), killed_again_and_again),
+)
