@@ -50,6 +50,7 @@ SELECT rowid FROM callback WHERE (used_at_ms < ?1 AND NOT is_many) OR expires_at
 """
 OLD_EVENTS = "SELECT seq FROM topic_event WHERE at_ms < ?1 LIMIT ?2"
 OLD_PACES = "SELECT name FROM pace WHERE next_at_us < ?1 * 1000 LIMIT ?2"
+OLD_CALLS = "SELECT rowid FROM call WHERE (NOT is_open AND free_at_ms < ?1) OR expires_at_ms < ?1 LIMIT ?2"
 OLD_REPLIES = "SELECT request_id FROM reply WHERE at_ms < ?1 LIMIT ?2"
 
 
@@ -217,18 +218,19 @@ def _drop_blobs(cursor: Cursor, room: Room, job_id: int, where: str, *values: ob
 
 
 def forget_deliveries(database: Database, before_ms: int) -> int:
-    """Deletes the notes of old deliveries, and the addresses that were used up or ran out as long ago."""
+    """Deletes the notes of old deliveries, and the addresses and calls that were used up or ran out as long ago."""
 
     def work(cursor: Cursor, room: Room) -> bool:
         before = cursor.connection.total_changes()
         cursor.execute(f"DELETE FROM delivered WHERE (job_id, dedupe_id) IN ({OLD_DELIVERIES})", (before_ms, room.rows))
         cursor.execute(f"DELETE FROM callback WHERE rowid IN ({OLD_CALLBACKS})", (before_ms, room.rows))
+        cursor.execute(f"DELETE FROM call WHERE rowid IN ({OLD_CALLS})", (before_ms, room.rows))
         cursor.execute(f"DELETE FROM reply WHERE request_id IN ({OLD_REPLIES})", (before_ms, room.rows))
         cursor.execute(f"DELETE FROM topic_event WHERE seq IN ({OLD_EVENTS})", (before_ms, room.rows))
         cursor.execute(f"DELETE FROM pace WHERE name IN ({OLD_PACES})", (before_ms, room.rows))
         return cursor.connection.total_changes() == before
 
-    looks = (OLD_DELIVERIES, OLD_CALLBACKS, OLD_REPLIES, OLD_EVENTS, OLD_PACES)
+    looks = (OLD_DELIVERIES, OLD_CALLBACKS, OLD_CALLS, OLD_REPLIES, OLD_EVENTS, OLD_PACES)
     return _in_turns(database, work) if any(database.read(look, (before_ms, 1)) for look in looks) else 0
 
 

@@ -333,6 +333,7 @@ class MemoryStore(MemoryCallers, Mover):
             for kept in disk.jobs.values():
                 kept.delivered = {id: at_ms for id, at_ms in kept.delivered.items() if at_ms >= before_ms}
             disk.callbacks = {at: found for at, found in disk.callbacks.items() if not found.was_over(before_ms)}
+            disk.calls = {id: call for id, call in disk.calls.items() if not call.was_over(before_ms)}
             disk.replies = {id: found for id, found in disk.replies.items() if found[1] >= before_ms}
             disk.events = {seq: event for seq, event in disk.events.items() if event.at_ms >= before_ms}
             disk.paces = {name: at_us for name, at_us in disk.paces.items() if at_us >= before_ms * 1000}

@@ -106,6 +106,11 @@ class CallOnDisk:
         self.free_at_ms = 0
         self.is_open = True
 
+    def was_over(self, before_ms: int) -> bool:
+        """Whether it was finished or came to nothing before a moment."""
+        expires_ms = self.new.expires_at_ms
+        return (not self.is_open and self.free_at_ms < before_ms) or (expires_ms is not None and expires_ms < before_ms)
+
 
 class MemoryDisk:
     """What all processes share and what outlives them."""

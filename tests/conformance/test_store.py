@@ -1091,7 +1091,10 @@ def test_a_call_is_leased_to_one_worker_and_its_outcome_comes_once(world: World,
     done = CallOutcome("c", 1, '{"value":5,"error":null}')
     assert store.finish_call(done, now_ms=19) and not store.finish_call(done, now_ms=19)
     assert outcomes_of(store, lease.job_id) == [{"handle": "7", "delivery": {"value": 5, "error": None}}]
-    assert store.lease_call("resize", now_ms=999, lease_ms=5) is None
+    for before_ms, is_forgotten in ((20, False), (21, True)):
+        store.forget_deliveries(before_ms=before_ms)
+        store.open_call(new_call(lease))
+        assert (store.lease_call("resize", now_ms=999, lease_ms=5) is not None) == is_forgotten
     assert [damage.text for damage in store.verify()] == []
 
 
