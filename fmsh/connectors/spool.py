@@ -77,7 +77,8 @@ def unrecorded(directory: str, arguments: Mapping[str, Value], outcome: Value) -
     kept = set(OUTPUTS)
     if is_streamed or (is_captured and isinstance(recorded.get("output"), str)):
         kept.discard("out")
-    if "errors" in recorded or (is_captured and recorded and size_of(f"{directory}/err") <= STDERR_TAIL_BYTES):
+    is_told = is_captured or not os.path.exists(f"{directory}/out")  # or was passed on to where the display was not
+    if "errors" in recorded or (is_told and recorded and size_of(f"{directory}/err") <= STDERR_TAIL_BYTES):
         kept.discard("err")
     return kept
 
