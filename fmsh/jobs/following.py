@@ -35,6 +35,7 @@ PAUSE_S = (0.01, 0.1)  # the first and the longest wait between two looks
 SOUND_S = 0.5  # what was found to be sound is not read again before this
 SOUND_SHARE = 20  # nor before this many times what reading it took
 CANCELLED = 130
+HELD = ("parked", "paused")  # the states that somebody has to end
 GOING_ON = ("running", "waiting")  # the states in which a job needs somebody who holds it
 TIMED_OUT = DAMAGED = ELSEWHERE = 1
 
@@ -160,7 +161,7 @@ def wait(desk: Desk, arguments: argparse.Namespace) -> int:
     jobs = [find_job(desk.store, text) for text in arguments.jobs]
     give_up_at = None if arguments.timeout is None else time.monotonic() + arguments.timeout
     changes, soundness, runner = Changes(desk.store), Soundness(desk.store, is_known=False), Runner(desk)
-    told: set[int] = set()
+    told: dict[int, str] = {}
     for job in jobs:
         if job.state in GOING_ON:
             desk.see_to(job)
@@ -168,9 +169,9 @@ def wait(desk: Desk, arguments: argparse.Namespace) -> int:
         damages = soundness.look(jobs)
         jobs = [job.replace(damage=damages[job.id].message) if job.id in damages else job for job in jobs]
         for job in jobs:
-            if (job.state == "parked" or is_damaged(job)) and job.id not in told:
-                told.add(job.id)
-                _tell_parked(desk, job)
+            if (job.state in HELD or is_damaged(job)) and told.get(job.id) != job.state:
+                told[job.id] = job.state
+                _tell_held(desk, job)
         if any(is_damaged(job) for job in jobs):
             break
         if give_up_at is not None and time.monotonic() >= give_up_at:
@@ -277,7 +278,7 @@ def error_text(desk: Desk, job: Job) -> str:
 def _follow(desk: Desk, job: Job, keys: Keys) -> int | None:
     """Shows what a job displays until it ends; gives a status only where we leave before that."""
     follower, asker, runner = Output(desk.fx_directory, job.uid), Asker(desk), Runner(desk)
-    is_cancelled = is_parked = False
+    is_cancelled, told = False, ""
     seen = 0
     for stored in new_events(desk.store, job, follow=True):
         seen = seen if stored is None else stored.seq
@@ -299,8 +300,8 @@ def _follow(desk: Desk, job: Job, keys: Keys) -> int | None:
             desk.see_to(job)
         if stored is None:
             now = desk.store.job(job.id) or job
-            is_parked = _look_for_parking(desk, now, is_parked)
-            if is_parked and is_damaged(now):
+            told = _look_for_hold(desk, now, told)
+            if told and is_damaged(now):
                 return DAMAGED
             runner.look([now])
             if not keys.interrupts and now.head <= seen:  # what it displayed before it asked is displayed
@@ -351,11 +352,13 @@ def deliver(store: EventStore, job_id: int, kind: str, data: Any) -> None:
     store.deliver(job_id, kind, wire.encode(data), dedupe_id=f"{kind} {os.urandom(16).hex()}")
 
 
-def _look_for_parking(desk: Desk, job: Job, was_parked: bool) -> bool:
-    is_parked = job.state == "parked"
-    if is_parked and not was_parked:
-        _tell_parked(desk, job)
-    return is_parked
+def _look_for_hold(desk: Desk, job: Job, told: str) -> str:
+    """Says once that a job does not go on, and why; gives the state that was told of."""
+    if job.state not in HELD:
+        return ""
+    if job.state != told:
+        _tell_held(desk, job)
+    return job.state
 
 
 def tell_damaged(desk: Desk, job: Job) -> None:
@@ -366,9 +369,12 @@ def tell_damaged(desk: Desk, job: Job) -> None:
     desk.note(f"job {job.id} is damaged{reason}\n  `fmsh doctor` says more; restore a backup{rest}")
 
 
-def _tell_parked(desk: Desk, job: Job) -> None:
+def _tell_held(desk: Desk, job: Job) -> None:
     if is_damaged(job):
         tell_damaged(desk, job)
+        return
+    if job.state == "paused":
+        desk.note(f"job {job.id} is paused\n  `fmsh jobs resume {job.id}` lets it go on")
         return
     error = error_of(job)
     reason = f": {error.message}" if error is not None else ""

@@ -61,6 +61,7 @@ def test_pause_resume_cancel_and_wait(shell: Shell) -> None:
     (shell.directory / "go").touch()
     result = shell.run("jobs", "wait", "1", "--timeout", "300ms")
     assert result.status == 1 and "has not ended in time: it is paused" in result.err
+    assert result.err.startswith("fmsh: job 1 is paused\n  `fmsh jobs resume 1` lets it go on\n"), result
     assert shell.file("second") is None
     shell.ok("jobs", "resume", "1", "--json")
     waiting = shell.await_state(1, "waiting")
