@@ -92,7 +92,7 @@ def _streaming() -> Streaming:
     from fmsh.machine.library import Streaming
 
     kinds = streaming.FOLDS, streaming.TEXT_STAGES, streaming.CHOOSING_STAGES
-    return Streaming(streaming.STAGES, streaming.Chain, json_forms.parts, *kinds)
+    return Streaming(streaming.STAGES, streaming.Chain, json_forms.parts, *kinds, streaming.line_texts)
 
 
 LIBRARY = Library(_find_builtin, _builtin_names, _functions, _display, _standard, _streaming)
@@ -307,8 +307,9 @@ class Assembly:
             "limit": self._exchange("limit", claim="claim_place", reserve="reserve"),
             "person": self._person,
             "file": self._file,
-            "follow": self._follow,
-            "times": self._times,
+            "follow": self._reading("follow"),
+            "times": self._reading("times"),
+            "range": self._reading("range"),
         }
         self.connectors = Connectors(makers, self._plugin, wrap)
         self.engine = Engine(
@@ -365,6 +366,7 @@ class Assembly:
             relay=self._relay,
             sealer=self.secrets.sealer,
             **self._output_limit(),
+            sources=self.connectors.get,
         )
         return self._processes
 
@@ -405,17 +407,13 @@ class Assembly:
 
         return FileConnector(self.secrets.reveal, self._umask)
 
-    def _follow(self) -> Connector:
-        from fmsh.connectors.following import Following
-        from fmsh.connectors.reading import ReadingConnector
+    def _reading(self, name: str) -> Callable[[], Connector]:
+        def make() -> Connector:
+            from fmsh.connectors.reading_kinds import make
 
-        return ReadingConnector("lines", lambda attempt, give: Following(attempt, give, self.loop.after))
+            return make(name, self.loop.after, self.clock)
 
-    def _times(self) -> Connector:
-        from fmsh.connectors.reading import ReadingConnector
-        from fmsh.connectors.times import Times
-
-        return ReadingConnector("read", lambda attempt, give: Times(attempt, give, self.loop.after, self.clock))
+        return make
 
     def _plugin(self, name: str) -> Connector:
         from fmsh.connectors.plugin import Plugin, World

@@ -226,6 +226,8 @@ def a_kind(kind: str) -> str:
 
 def are_equal(left: Value, right: Value) -> bool:
     """Whether two values are the same. Unlike Python, true is not 1; int and float compare by amount."""
+    if isinstance(left, range) and isinstance(right, range):  # without going through them
+        return left == right
     if isinstance(left, list | range) and isinstance(right, list | range):
         return len(left) == len(right) and all(map(are_equal, left, right))
     if isinstance(left, dict) and isinstance(right, dict):

@@ -37,15 +37,13 @@ import pytest
 
 from fmsh import child_jobs, exchange, wire
 from fmsh.assembly import check, load_program, make_program
+from fmsh.connectors import reading_kinds
 from fmsh.connectors.base import Attempt
 from fmsh.connectors.callback import Address, CallbackConnector
 from fmsh.connectors.files import FileConnector
-from fmsh.connectors.following import Following
 from fmsh.connectors.messages import MessageConnector
 from fmsh.connectors.process import ProcessConnector
-from fmsh.connectors.reading import ReadingConnector
 from fmsh.connectors.timer import TimerConnector
-from fmsh.connectors.times import Times
 from fmsh.engine import recording, snapshots
 from fmsh.engine.engine import Engine, NewRun
 from fmsh.engine.loop import Loop
@@ -191,11 +189,17 @@ class Run:
 
     def connectors(self, loop: Loop) -> dict[str, Any]:
         return {
-            "process": ProcessConnector(self.fx_directory, loop.watch, loop.unwatch, str, loop.after),
+            "process": ProcessConnector(
+                self.fx_directory,
+                loop.watch,
+                loop.unwatch,
+                str,
+                loop.after,
+                sources=lambda name: reading_kinds.make(name, loop.after, _Clock()),
+            ),
             "timer": TimerConnector(loop.after, _Clock()),
             "file": FileConnector(str),
-            "follow": ReadingConnector("lines", lambda *given: Following(*given, self.loop.after)),
-            "times": ReadingConnector("read", lambda *given: Times(*given, self.loop.after, _Clock())),
+            **{name: reading_kinds.make(name, loop.after, _Clock()) for name in ("follow", "times", "range")},
             "job": MessageConnector("job", {"start": self._start_child, "cancel": self._cancel_children}),
             "lock": MessageConnector("lock", {"claim": lambda attempt: exchange.claim_lock(self.store, attempt)}),
             "limit": MessageConnector(

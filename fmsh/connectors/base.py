@@ -46,7 +46,8 @@ class Attempt(Record):
     intent was committed, the first time. `umask` is that of the job, None where it was not recorded.
     `make_chain`, of a request whose answer is read as a stream, gives what its items go through (`feed`, `finish`,
     `is_done`, `is_fold`, `value`, `state`, `restore`); `position` is that of the last items that were recorded.
-    `kept` is what earlier attempts of this connector had the job keep, by key.
+    `kept` is what earlier attempts of this connector had the job keep, by key. `make_input`, of a process that reads a
+    stream, gives what that goes through, as `make_chain`.
     """
 
     id: AttemptId
@@ -64,6 +65,7 @@ class Attempt(Record):
     make_chain: Callable[[], Any] | None = None
     position: Value = None
     kept: Mapping[str, Value] = {}  # a default that is never changed
+    make_input: Callable[[], Any] | None = None
 
 
 class Terminal(Record):

@@ -16,7 +16,9 @@ from fmsh.connectors.spool import read_whole_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from fmsh.values import Value
 
 OUTPUT_BYTES_MAX = 256 * 1024 * 1024  # the default of the setting `limits.output`
 HEAD_SHARE, TAIL_SHARE = 2, 4  # a half and a quarter stay, so that there is room until the next cut
@@ -47,6 +49,15 @@ class Bounds:
         self.pause_s = LOOK_S[0] if size != self._size else min(self.pause_s * 2, LOOK_S[1])
         self._size = size
         return all(_size_and_space(path)[0] <= self._bytes_max for path in self._captured)
+
+
+def bounds_of(arguments: Mapping[str, Value], directory: str, bytes_max: int, *, is_streamed: bool) -> Bounds:
+    """What watches over an attempt with these arguments. `is_streamed`: who reads its output keeps it small."""
+    captured, others = list[str](), list[str]()
+    for stream, name in (("output", "out"), ("errors", "err")):
+        if name == "err" or not is_streamed:
+            (captured if arguments.get(stream) == "capture" else others).append(f"{directory}/{name}")
+    return Bounds(captured, others, bytes_max)
 
 
 def cut(path: str, bytes_max: int) -> None:

@@ -21,10 +21,11 @@ LOWEST_SOURCE_FD = 10  # above every number that a wrapper gets, so that none is
 class Sources:
     """Descriptors of ours, by the number that the child knows them under."""
 
-    __slots__ = ("by_target",)
+    __slots__ = ("by_target", "feed")
 
     def __init__(self) -> None:
         self.by_target: dict[int, int] = {}
+        self.feed = -1  # the end of a pipe that we write to, until somebody takes it
 
     def copy(self, target: int, fd: int) -> None:
         self.by_target[target] = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, LOWEST_SOURCE_FD)
@@ -37,7 +38,7 @@ class Sources:
         os.close(fd)
 
     def close(self) -> None:
-        for fd in self.by_target.values():
+        for fd in (*self.by_target.values(), *([self.feed] if self.feed >= 0 else ())):
             os.close(fd)
 
 
@@ -74,7 +75,7 @@ def open_sources(
     """Opens all that the wrapper inherits. Raises: OSError; the caller closes `sources` either way."""
     _open_input(sources, attempt, directory, reveal)
     _open_outputs(sources, attempt, directory)
-    sources.take(7, spool.allocate_status(directory, len(attempt.arguments["stages"])))
+    sources.take(7, spool.allocate_status(directory, stage_count(attempt)))
     command_lock = spool.take_lock(directory, "command.lock")
     assert command_lock is not None, "only who holds wrapper.lock may take command.lock"
     sources.take(8, command_lock)
@@ -87,6 +88,11 @@ def _open_input(sources: Sources, attempt: Attempt, directory: str, reveal: Call
         if terminal is None:
             raise wrapper.Unstartable("what the job was to read has gone with the process that began it", kind="lost")
         sources.copy(0, terminal.stdin)
+    elif type(value) is dict:
+        from fmsh.connectors.feeding import open_pipe
+
+        fd, sources.feed = open_pipe(directory)
+        sources.take(0, fd)
     elif value is not None:
         sources.take(0, _spool_input(value, directory, reveal))
     elif terminal is not None and (terminal.is_tty or mode_of(attempt) != "spool"):
@@ -124,6 +130,11 @@ def _spool_input(value: Value, directory: str, reveal: Callable[[Secret], str]) 
     return fd
 
 
+def stage_count(attempt: Attempt) -> int:
+    """How many stages the wrapper has: a stream comes through one more (`feeding`)."""
+    return len(attempt.arguments["stages"]) + (type(attempt.arguments["input"]) is dict)
+
+
 def check_directory(directory: str) -> None:
     """Raises: Unstartable when the task's directory is gone."""
     if not os.path.isdir(directory):
@@ -144,7 +155,7 @@ def prepare_stages(
         from fmsh.connectors.redirecting import prepare
 
         redirections = prepare(arguments, attempt.directory, spool_directory, reveal)
-    return [
+    prepared = [
         wrapper.prepare_stage(
             stage["argv"],
             attempt.environment,
@@ -155,3 +166,9 @@ def prepare_stages(
         )
         for stage, redirected in zip(arguments, redirections, strict=True)
     ]
+    if type(attempt.arguments["input"]) is dict:
+        from fmsh.connectors import feeding
+
+        argv = feeding.stage(spool_directory)
+        prepared.insert(0, wrapper.prepare_stage(argv, attempt.environment, {}, attempt.directory, environments))
+    return prepared

@@ -23,13 +23,12 @@ Everything runs in the engine's thread.
 
 from __future__ import annotations
 
-import errno
 import os
 from time import monotonic
 
 from fmsh.connectors import children, cutting, descriptors, spool, terms, wrapper
 from fmsh.connectors.base import AttemptId, Cancelled, Done, Failed
-from fmsh.connectors.running import Running, failure, lost
+from fmsh.connectors.running import Running, failure, lost, refused_by_system, too_long
 from fmsh.values import Raised, error_value
 
 TYPE_CHECKING = False
@@ -38,7 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-    from fmsh.connectors.base import Attempt, Outcome, Post
+    from fmsh.connectors.base import Attempt, Connector, Outcome, Post
+    from fmsh.connectors.feeding import Feed
     from fmsh.connectors.streaming import ProcessStream
     from fmsh.values import Secret, Value
 else:
@@ -63,6 +63,7 @@ class ProcessConnector:
     the terminal (the terminal is ours again by then); `resume` continues it. `umask` is that of commands whose job has
     none, for a process whose own is not its user's. `relay` hears what captured commands of the foreground say on
     stderr. `sealer` gives what makes a secret of a text, for output that is one. `output_bytes_max`: of each output.
+    `sources` gives the connector of a stream that a process reads.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class ProcessConnector:
         relay: Callable[[bytes], object] | None = None,
         sealer: Callable[[], Callable[[str], Secret]] | None = None,
         output_bytes_max: int = cutting.OUTPUT_BYTES_MAX,
+        sources: Callable[[str], Connector | None] | None = None,
     ) -> None:
         self._fx_directory = os.path.abspath(fx_directory)
         self._watch = watch
@@ -89,6 +91,7 @@ class ProcessConnector:
         self._relay = relay
         self._sealer = sealer
         self._output_bytes_max = output_bytes_max
+        self._sources = sources
         self._running: dict[AttemptId, Running] = {}
         self._settled: list[tuple[str, set[str]]] = []
         self._boot_id = children.read_boot_id()
@@ -192,6 +195,8 @@ class ProcessConnector:
         for running in self._running.values():
             running.is_child = False  # we go, and it goes on without the terminal
             self._release(running)
+            if running.feed is not None:
+                running.feed.close()
             if running.stream is not None:
                 running.stream.close()
         self._running.clear()
@@ -210,10 +215,12 @@ class ProcessConnector:
         except Raised as failure:  # a secret that is not there
             outcome = Failed(failure.error)
         except OSError as error:
-            outcome = self._refused_by_system(running, error)
+            outcome = refused_by_system(running, error)
         if outcome is not None:
             if running.relay is not None:
                 running.relay.pump()
+            if running.feed is not None:
+                running.feed.close()
             if running.stream is not None:
                 running.stream.close()
             self._release(running)
@@ -230,6 +237,9 @@ class ProcessConnector:
         lock = spool.take_lock(running.directory, "wrapper.lock")
         if lock is None:
             self._await_wrapper(running)
+            if running.is_fed and not running.was_launched:  # who fed it is gone, and what it read with that
+                running.is_cut_off = True
+                self._end(running)
             return None
         try:
             return self._find_outcome_locked(running, lock)
@@ -250,7 +260,7 @@ class ProcessConnector:
             self._poll(running, LOCK_POLL_S)
             return None
         if running.is_too_long:
-            return self._too_long(running)
+            return too_long(running, self._output_bytes_max)
         return Cancelled() if running.is_cancelled else lost(running, claim.mode)
 
     def _unclaimed(self, running: Running, lock: int) -> Outcome | None:
@@ -274,6 +284,11 @@ class ProcessConnector:
         """What a cancelled process did counts as done only if it succeeded all the same."""
         if running.is_cancelled and (any(statuses) or running.stream is not None):
             return Cancelled()
+        if running.is_cut_off:
+            return lost(running, running.mode_before)
+        if running.feed is not None and running.feed.failure is not None:
+            return Failed(running.feed.failure)
+        statuses = statuses[running.is_fed :]
         if running.stream is not None and running.stream.must_run_again:
             return lost(running, "spool")
         if running.stream is not None and not running.stream.is_drained():
@@ -287,7 +302,7 @@ class ProcessConnector:
             path = f"{running.directory}/{name}"
             if running.attempt.arguments.get(stream) == "capture":
                 if spool.size_of(path) > self._output_bytes_max:
-                    return self._too_long(running)
+                    return too_long(running, self._output_bytes_max)
                 value[stream] = spool.read_text(path)
             elif running.stream is None or name != "out":
                 cutting.cut(path, self._output_bytes_max)
@@ -299,19 +314,6 @@ class ProcessConnector:
         if running.stream is not None:
             return running.stream.outcome(value)
         return Done(value, spool.was_interrupted(running.directory))
-
-    def _too_long(self, running: Running) -> Outcome:
-        limit = f"{self._output_bytes_max:,} bytes (the setting limits.output)"
-        message = f"{running.command} wrote more than {limit}; write to > FILE"
-        return Failed(failure(running, "limit", message))
-
-    def _refused_by_system(self, running: Running, error: OSError) -> Outcome:
-        if error.errno == errno.E2BIG:
-            message = f"the arguments and environment of {running.command} are longer than the system takes"
-            return Failed(failure(running, "limit", message, status=126))
-        reason = os.strerror(error.errno or 0).lower()
-        where = f" ({error.filename})" if error.filename else ""
-        return Failed(failure(running, "exit", f"{running.command} could not be started: {reason}{where}", status=126))
 
     # -- starting
 
@@ -371,8 +373,16 @@ class ProcessConnector:
             )
             if running.handover is not None:
                 running.handover.follow(running.pid, lambda: self._terminate(running), self._watch, self._unwatch)
+            if sources.feed >= 0:
+                running.feed, sources.feed = self._feed(running, sources.feed), -1
         finally:
             sources.close()
+
+    def _feed(self, running: Running, fd: int) -> Feed:
+        from fmsh.connectors.feeding import Feed
+
+        assert self._sources is not None
+        return Feed(running, fd, self._sources, after=self._after, fail=lambda: self._end(running))
 
     # -- waiting
 
@@ -440,7 +450,8 @@ class ProcessConnector:
         if self._running.get(running.attempt.id) is not running:
             return
         if running.bounds is None:
-            running.bounds = _bounds(running, self._output_bytes_max)
+            given, directory, most = running.attempt.arguments, running.directory, self._output_bytes_max
+            running.bounds = cutting.bounds_of(given, directory, most, is_streamed=running.stream is not None)
         if running.bounds.look():
             self._after(running.bounds.pause_s, lambda: self._bound(running))
         elif not running.is_cancelled:
@@ -486,13 +497,3 @@ class ProcessConnector:
         running.handover.take_back(is_restored=True)
         assert self._on_stopped is not None
         return self._on_stopped(running.attempt.id)
-
-
-def _bounds(running: Running, bytes_max: int) -> cutting.Bounds:
-    captured, others = list[str](), list[str]()
-    for stream, name in (("output", "out"), ("errors", "err")):
-        if name == "out" and running.stream is not None:
-            continue  # which it keeps small itself
-        is_captured = running.attempt.arguments.get(stream) == "capture"
-        (captured if is_captured else others).append(f"{running.directory}/{name}")
-    return cutting.Bounds(captured, others, bytes_max)

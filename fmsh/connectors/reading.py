@@ -1,7 +1,7 @@
 """Sources that are read in the engine's thread, of which nothing runs anywhere: a file that is followed, times.
 
 Nothing is left behind by them: an attempt that another process began goes on at its last position. Something is done
-only while somebody waits for items. Such a source never ends by itself, but when its stages want no more.
+only while somebody waits for items. Most never end by themselves, but when their stages want no more.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from fmsh.values import Raised
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from fmsh.connectors.base import Attempt, AttemptId, Outcome, Post
@@ -116,7 +116,7 @@ class Reading:
         has_come: bool | None = False
         try:
             if self._is_over or self.chain.is_done:
-                self._finish([])
+                self.finish()
             elif self.is_asked:
                 has_come = self.advance()
         except Raised as problem:
@@ -131,7 +131,7 @@ class Reading:
     def pass_on(self, made: list[Value]) -> None:
         """Takes what the stages made of the items up to the place. Raises: Raised."""
         if self.chain.is_done:
-            self._finish(made)
+            self.finish(made)
         else:
             self._hand_over(made)
 
@@ -142,12 +142,11 @@ class Reading:
             self.is_asked = False
             self.give(Items(made, {**self.place(), "stages": self.chain.state(), "over": self._is_over}))
 
-    def _finish(self, made: list[Value]) -> None:
-        """No more is wanted: the last of it, and the outcome. Raises: Raised."""
-        if not self._is_over:
-            made = [*made, *self.chain.finish()]
+    def finish(self, made: Sequence[Value] = ()) -> None:
+        """No more is wanted, or no more comes: the last of it, and the outcome. Raises: Raised."""
+        rest = [] if self._is_over else self.chain.finish()
         self._is_over = True
-        self._hand_over(made)
+        self._hand_over([*made, *rest])
         value: dict[str, Value] = {"statuses": []}
         if self.is_fold:
             value["value"] = self.chain.value() if self.chain.is_fold else self._collected

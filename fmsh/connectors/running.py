@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from fmsh.connectors import descriptors
+import errno
+import os
+
+from fmsh.connectors import descriptors, spool
 from fmsh.connectors.base import Failed
 from fmsh.values import Handle, error_value
 
@@ -10,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fmsh.connectors.base import Attempt, Post
     from fmsh.connectors.cutting import Bounds
+    from fmsh.connectors.feeding import Feed
     from fmsh.connectors.handover import Handover
     from fmsh.connectors.relay import Relay
     from fmsh.connectors.streaming import ProcessStream
@@ -23,9 +27,11 @@ class Running:
         "attempt",
         "bounds",
         "directory",
+        "feed",
         "handover",
         "is_cancelled",
         "is_child",
+        "is_cut_off",
         "is_killed",
         "is_stopped",
         "is_too_long",
@@ -53,6 +59,8 @@ class Running:
         self.relay: Relay | None = None
         self.bounds: Bounds | None = None
         self.stream: ProcessStream | None = None
+        self.feed: Feed | None = None
+        self.is_cut_off = False  # from the stream that it reads, which went with another process
         self.poll_s = 0.0
         self.launched_at_s = 0.0
         self.wait_status: int | None = None
@@ -60,7 +68,18 @@ class Running:
 
     @property
     def stage_count(self) -> int:
-        return len(self.attempt.arguments["stages"])
+        return descriptors.stage_count(self.attempt)
+
+    @property
+    def is_fed(self) -> bool:
+        """Whether its input is a stream (`feeding`)."""
+        return type(self.attempt.arguments["input"]) is dict
+
+    @property
+    def mode_before(self) -> str:
+        """How an attempt was begun by another process."""
+        claim = spool.read_claim(self.directory)
+        return self.mode if claim is None else claim.mode
 
     @property
     def command(self) -> str:
@@ -79,5 +98,23 @@ def lost(running: Running, mode: str) -> Failed:
     reads_ours = type(attempt.arguments["input"]) is Handle
     should_retry = mode == "spool" and not attempt.is_once and attempt.position is None and not reads_ours
     message = f"it is not known how {running.command} ended: it and its wrapper were killed, or the machine went down"
+    if running.is_cut_off:
+        message = f"{running.command} was ended: what it read came from a process that is not there any more"
     error = error_value("lost", message, retryable=should_retry, command=running.command)
     return Failed(error, should_retry=should_retry)
+
+
+def too_long(running: Running, bytes_max: int) -> Failed:
+    """It wrote more than is taken of an output that becomes a value."""
+    limit = f"{bytes_max:,} bytes (the setting limits.output)"
+    return Failed(failure(running, "limit", f"{running.command} wrote more than {limit}; write to > FILE"))
+
+
+def refused_by_system(running: Running, error: OSError) -> Failed:
+    """It could not be started."""
+    if error.errno == errno.E2BIG:
+        message = f"the arguments and environment of {running.command} are longer than the system takes"
+        return Failed(failure(running, "limit", message, status=126))
+    reason = os.strerror(error.errno or 0).lower()
+    where = f" ({error.filename})" if error.filename else ""
+    return Failed(failure(running, "exit", f"{running.command} could not be started: {reason}{where}", status=126))

@@ -242,6 +242,11 @@ def written_statuses(directory: str) -> list[int]:
     return list((_read_lines(f"{directory}/status.new") or {}).values())
 
 
+def ended_stages(directory: str) -> set[int]:
+    """Which stages of a pipeline have ended, while its wrapper lives."""
+    return set(_read_lines(f"{directory}/status.new") or {})
+
+
 def was_interrupted(directory: str) -> bool:
     """Whether a Ctrl-C at the terminal ended the attempt, or came too late to end it.
 

@@ -94,6 +94,7 @@ class Dispatcher:
             _chain_maker(worker, request) if flight.is_streamed else None,
             flight.position,
             worker.kept.get(request.connector, {}),
+            _input_maker(worker, request) if type(request.arguments.get("input")) is dict else None,
         )
         try:
             connector.start(attempt, worker.post)
@@ -138,6 +139,12 @@ def _chain_maker(worker: Worker, request: Request) -> Callable[[], Any] | None:
     from fmsh.machine import streams  # few programs have any
 
     return streams.chain_maker(worker.machine, request.step)
+
+
+def _input_maker(worker: Worker, request: Request) -> Callable[[], Any]:
+    from fmsh.machine import streams
+
+    return streams.input_maker(worker.machine, request.step)
 
 
 def idempotency_key(job_uid: str, step: int) -> str:

@@ -14,7 +14,7 @@ from fmsh.lang import syntax as s
 from fmsh.lang.bodies import Body, Label, PythonBody
 from fmsh.lang.context import Compiler, Parts
 from fmsh.lang.generated import Placeholder
-from fmsh.lang.piped import SOURCES
+from fmsh.lang.piped import SOURCES, is_range
 from fmsh.lang.tree import walk
 from fmsh.machine.code import Code, Program, ScriptParameters, Unit
 from fmsh.machine.signature import Signature
@@ -94,7 +94,13 @@ def _begun(
     c: Compiler, b: Body | PythonBody, stage: s.Stage, rest: Sequence[s.Stage], piped: Piped | None, mode: str
 ) -> tuple[Piped, int] | None:
     """A stage of fmsh with as many of those after it as take what it gives part by part; None: it gives it whole."""
-    if not isinstance(stage, s.Command) or not isinstance(b, Body):
+    if not isinstance(b, Body):
+        return None
+    if rest and is_range(c, stage):
+        from fmsh.lang import streams
+
+        return streams.range_read(c, b, stage, rest)
+    if not isinstance(stage, s.Command):
         return None
     if _is_streamed_request(c, b, stage):
         return _streamed(c, b, [stage], rest, piped, mode)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from fmsh.lang import syntax as s
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _ast
 
+    from fmsh.lang.context import Compiler
     from fmsh.lang.syntax import Node
 
 
@@ -22,6 +25,13 @@ class Piped:
         self.node = node
         self.is_output = is_output
         self.displays = displays  # when a statement shows it: "show", "uncaptured" (echo), "never" (it did already)
+
+
+def is_range(c: Compiler, stage: s.Stage) -> bool:
+    """Whether a stage is `range A B`, or `A..B` as an expression."""
+    if isinstance(stage, s.ExpressionStage):
+        return isinstance(stage.value, s.Range)
+    return isinstance(stage, s.Command) and not stage.is_external and c.literal_name(stage) == "range"
 
 
 def position_of(mode: str) -> str:

@@ -15,7 +15,7 @@ from fmsh.lang.turns import (
     retry_policy,
     retry_wait,
 )
-from fmsh.machine.code import UNSET
+from fmsh.machine.code import UNSET, is_source
 from fmsh.machine.signature import COMPUTED, KEY
 from fmsh.values import (
     Block,
@@ -159,6 +159,8 @@ def process_input(value: Value, to_text: Callable[[Value], Any], is_line: bool) 
         return value
     if isinstance(value, list | range):
         return "".join(f"{to_text(item)}\n" for item in value)
+    if type(value) is Block and is_source(value):  # its last stage makes lines
+        return value
     return f"{to_text(value)}\n"
 
 

@@ -20,7 +20,7 @@ from fmsh.lang.expressions import expression, spill
 from fmsh.lang.forms import has_no_value
 from fmsh.lang.inputs import streamed_input
 from fmsh.lang.piped import SOURCES, Piped
-from fmsh.lang.pipelines import argument_values, is_external
+from fmsh.lang.pipelines import argument_values, is_external, stage_piped
 from fmsh.lang.processes import constant_or_function, request_arguments
 from fmsh.lang.purity import is_pure
 from fmsh.lang.requests import is_streamed
@@ -79,6 +79,17 @@ def streamed(
     return _consumed(c, b, _feed_of_source(c, b, run, piped), chain, rest, mode)
 
 
+def range_read(c: Compiler, b: Body, stage: s.Stage, rest: Sequence[s.Stage]) -> tuple[Piped, int] | None:
+    """A range that goes through stages that know streams into an external command; None for any other."""
+    if (isinstance(stage, s.Command) and c.find_function(b, stage) is not None) or stage.id in c.secret_sources:
+        return None
+    chain = streamable(c, b, rest, gives_lines=False)
+    if len(chain) == len(rest) or (chain and is_fold(c, chain[-1])) or not _is_run(c, b, rest[len(chain)]):
+        return None
+    feed = Feed(stage, stage_piped(c, b, stage, None, "capture").value, None, gives_lines=False)
+    return _source(c, b, feed, chain, makes_lines=True), len(chain)
+
+
 def input_read(c: Compiler, b: Body, stage: s.ExpressionStage, rest: Sequence[s.Stage], mode: str) -> tuple[Piped, int]:
     """The same for an `$in` that may be a stream."""
     feed, chain = _feed_of_input(c, b, stage.value), streamable(c, b, rest, gives_lines=True)
@@ -97,6 +108,8 @@ def _consumed(
         last = chain[-1] if chain else feed.node
         value = _loop(c, b, last, feed, chain, None, mode)
         return Piped(value, last, displays="never"), len(chain)
+    if feed.is_request and following is not None and not ends_in_fold and _is_run(c, b, following):
+        return _source(c, b, feed, chain, makes_lines=True), len(chain)
     if following is None or ends_in_fold or not _takes_stream(c, b, following):
         return _fold(c, b, feed, chain), len(chain)
     if not _is_each_with_effects(c, b, following):
@@ -278,12 +291,12 @@ def _limit(each: s.Command) -> Node | None:
     return flag.value or rest[1]
 
 
-def _chain_function(c: Compiler, b: Body, chain: list[s.Command], node: Node) -> object:
-    """`fn(scope)` that makes the chain."""
-    return c.generator.function(chain_of(c, b, chain, node), node.id)
+def _chain_function(c: Compiler, b: Body, chain: list[s.Command], node: Node, *, makes_lines: bool = False) -> object:
+    """`fn(scope)` that makes the chain. `makes_lines`: with a stage more, that writes lines."""
+    return c.generator.function(chain_of(c, b, chain, node, makes_lines=makes_lines), node.id)
 
 
-def chain_of(c: Compiler, b: Body, chain: list[s.Command], node: Node) -> _ast.expr:
+def chain_of(c: Compiler, b: Body, chain: list[s.Command], node: Node, *, makes_lines: bool = False) -> _ast.expr:
     """The expression that makes the chain."""
     streaming = c.library.streaming()
     stages: list[_ast.expr] = []
@@ -295,7 +308,11 @@ def chain_of(c: Compiler, b: Body, chain: list[s.Command], node: Node) -> _ast.e
         positional, flags = argument_values(c, b, signature, bound)
         factory = c.generator.bind("b", streaming.stages[signature.name])
         stages.append(g.call(factory, positional, stage.id, **flags))
-    nodes = g.name(c.generator.bind("k", [stage.id for stage in chain]), node.id)
+    ids = [stage.id for stage in chain]
+    if makes_lines:
+        stages.append(g.call(c.generator.bind("b", streaming.line_texts), [], node.id))
+        ids.append(node.id)
+    nodes = g.name(c.generator.bind("k", ids), node.id)
     arguments = [g.list_of(stages, node.id), nodes, _said(c, b, chain, node)]
     return g.call(c.generator.bind("b", streaming.chain), arguments, node.id)
 
@@ -329,16 +346,21 @@ def _fold(c: Compiler, b: Body, feed: Feed, chain: list[s.Command]) -> Piped:
     return Piped(g.slot_of(0, done, first.id), chain[-1] if chain else first)
 
 
-def _source(c: Compiler, b: Body, feed: Feed, chain: list[s.Command]) -> Piped:
-    """A source, for a function that begins it: what it is given is computed now."""
+def _source(c: Compiler, b: Body, feed: Feed, chain: list[s.Command], *, makes_lines: bool = False) -> Piped:
+    """A source, for a function or a program that begins it: what it is given is computed now.
+
+    `makes_lines`: what it gives are lines, with their ends.
+    """
     first, value = feed.node, feed.given
-    if not chain and feed.names is None:
+    if not (chain or makes_lines) and feed.names is None:
         return Piped(value, first, is_output=True)
     node = chain[0] if chain else first
-    given = g.own_slot(spill(c, b, node, _given(c, feed, value, chain[0] if chain else None, node.id)))
-    assert given is not None
+    given = b.hide(node)
+    value = _given(c, feed, value, chain[0] if chain else None, node.id)
+    b.emit(op.EVAL, node, given, c.generator.function(value, node.id))
     source = Body(-node.id, "source", b)
-    make = _chain_function(c, b, chain, first) if chain or feed.is_request else None
+    is_chain = chain or feed.is_request or makes_lines
+    make = _chain_function(c, b, chain, first, makes_lines=makes_lines) if is_chain else None
     source.emit(op.SOURCE, first, lambda scope: scope.slots[given], make, feed.names)
     slot, code = b.hide(node), source.code
     c.add(source)

@@ -43,7 +43,8 @@ class Streaming(Record):
 
     `chain(stages, nodes, says)` puts stages in order. `parts(text)` gives the items of a large JSON list, part by part,
     or None. `folds` are those that give one value at the end; `text_stages` take text elsewhere, and here the lines
-    that a source gives; `choosing_stages` give items as they got them.
+    that a source gives; `choosing_stages` give items as they got them. `line_texts()` makes a stage that
+    writes items as lines, for a program.
     """
 
     stages: Mapping[str, Callable[..., Any]]
@@ -52,3 +53,4 @@ class Streaming(Record):
     folds: tuple[str, ...]
     text_stages: tuple[str, ...]
     choosing_stages: tuple[str, ...]
+    line_texts: Callable[[], Any]

@@ -44,6 +44,11 @@ class Source(Record):
         return made
 
 
+def begun(given: Block) -> Source:
+    """What a source is, that somebody begins."""
+    return source_of((0, 0, 0, lambda _scope: given, None, 0), given.scope)
+
+
 def source_of(instruction: Instruction, scope: Scope) -> Source:
     """What an instruction that opens a stream reads."""
     _op, node, _slot, fn, make, names = instruction

@@ -62,6 +62,10 @@ def step_process(machine: Machine, task: Task, frame: Frame, instruction: Instru
         return
     _op, node, _slot, fn, mode = instruction
     arguments = {**fn(frame.scope), **outputs_of_process(machine, task, mode)}
+    if type(arguments["input"]) is Block:
+        from fmsh.machine import streams
+
+        arguments["input"] = streams.read_by(machine, task, arguments["input"])
     machine.ask(task, "process", "run", arguments, node)
 
 

@@ -14,13 +14,13 @@ stages here, at once.
 from __future__ import annotations
 
 from fmsh.machine import parallel
-from fmsh.machine.code import node_of
+from fmsh.machine.code import PROCESS, node_of
 from fmsh.machine.effects import CancelRequest
 from fmsh.machine.sinks import outputs_of_process, say
-from fmsh.machine.sources import source_of
+from fmsh.machine.sources import begun, source_of
 from fmsh.machine.state import Stream
 from fmsh.machine.unwind import keep_values, place_of
-from fmsh.values import Handle, Raised, error_value
+from fmsh.values import Block, Handle, Raised, error_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from fmsh.machine.sources import Source
     from fmsh.machine.state import Frame, Task
     from fmsh.values import Value
+
+
+WRITTEN_ITEMS_MAX = 100_000  # some MiB of text at the most, if the stages write lines as others do
 
 
 def step_fold(machine: Machine, task: Task, frame: Frame, instruction: Instruction) -> None:
@@ -75,8 +78,39 @@ def _ask(machine: Machine, task: Task, source: Source, *, how: str) -> None:
         connector, operation = arguments.pop("source")
         machine.ask(task, connector, operation, arguments, source.node)
         return
-    arguments |= {**outputs_of_process(machine, task, "capture"), "output": how}
+    given = read_by(machine, task, arguments["input"])
+    arguments |= {**outputs_of_process(machine, task, "capture"), "output": how, "input": given}
     machine.ask(task, "process", "run", arguments, source.node)
+
+
+def read_by(machine: Machine, task: Task, given: Value) -> Value:
+    """What a process reads, as its request says it: a source becomes the request that is made of it meanwhile.
+
+    The items of a short range are written out, since a process that has all of its input outlives us.
+    """
+    if type(given) is not Block:
+        return given
+    source = begun(given)
+    if source.arguments is None and len(source.items) <= WRITTEN_ITEMS_MAX:
+        return "".join(_worked_through(machine, task, source))
+    if source.arguments is None:
+        return {"fed": {"source": ["range", "read"], "range": source.items}}
+    assert "source" in source.arguments, source.arguments
+    return {"fed": source.arguments}
+
+
+def input_maker(machine: Machine, step: int) -> Callable[[], Any]:
+    """Gives what makes the chain of stages before a pending process that reads a source."""
+    task, frame, pc = _place_of(machine, step)
+    instruction = frame.code.instructions[pc]
+    if instruction[0] == PROCESS:
+        given = instruction[3](frame.scope)["input"]
+    else:
+        arguments = source_of(instruction, frame.scope).arguments
+        assert arguments is not None
+        given = arguments["input"]
+    source = begun(given)
+    return lambda: _located(machine, task, source.chain())
 
 
 def _worked_through(machine: Machine, task: Task, source: Source) -> Value:
@@ -221,13 +255,18 @@ def _forget(machine: Machine, frame: Frame) -> None:
 
 def chain_maker(machine: Machine, step: int) -> Callable[[], Any] | None:
     """Gives what makes the chain of stages that a pending request's items go through; None if it has none."""
-    task = machine.tasks.get(machine.pending[step].task)
-    if task is None or machine.pending[step].arguments.get("output") not in ("fold", "stream"):
+    request = machine.pending[step]
+    if request.task not in machine.tasks or request.arguments.get("output") not in ("fold", "stream"):
         return None
-    frame = task.frames[-1]
-    pc = frame.pc
-    if step in machine.streams:
-        frame = next(frame for frame in task.frames if frame.stream == step)
-        pc = frame.code.stream_pc
+    task, frame, pc = _place_of(machine, step)
     source = source_of(frame.code.instructions[pc], frame.scope)
     return lambda: _located(machine, task, source.chain())
+
+
+def _place_of(machine: Machine, step: int) -> tuple[Task, Frame, int]:
+    """The instruction that asked for a pending step which reads something."""
+    task = machine.tasks[machine.pending[step].task]
+    if step not in machine.streams:
+        return task, task.frames[-1], task.frames[-1].pc
+    frame = next(frame for frame in task.frames if frame.stream == step)
+    return task, frame, frame.code.stream_pc
