@@ -53,6 +53,7 @@ def job_table(documents: Sequence[Document], *, now_ms: int, cells_max: int, col
             Column("WHY", [_remark(job, now_ms) for job in documents]),
         ],
         cells_max=cells_max,
+        color=color,
     )
     if not color:
         return table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fmsh.record import Record
 from fmsh.render.cells import cut, pad, width
+from fmsh.render.style import paint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,11 +22,14 @@ class Column(Record):
     is_number: bool = False
 
 
-def draw(columns: Sequence[Column], *, cells_max: int) -> str:
-    """Draws columns with a line of titles. What does not fit is cut; columns beyond that are named below the table."""
+def draw(columns: Sequence[Column], *, cells_max: int, color: bool = False) -> str:
+    """Draws columns with a line of titles, with `color` a bold one.
+
+    What does not fit is cut; columns beyond that are named below the table.
+    """
     shown, left_out = _fitting(columns, cells_max)
     widths = _widths(shown, cells_max)
-    lines = [_line([column.title for column in shown], shown, widths)]
+    lines = [paint(_line([column.title for column in shown], shown, widths), "bold", color=color)]
     for row in range(len(shown[0].cells) if shown else 0):
         lines.append(_line([column.cells[row] for column in shown], shown, widths))
     if left_out:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from fmsh.builtins.display import element_text, plain_display
 from fmsh.builtins.text import plain_json
 from fmsh.render.cells import visible, width
+from fmsh.render.style import paint
 from fmsh.render.tables import Column, draw
 from fmsh.values import Duration, ErrorValue, Handle, Raised
 
@@ -21,8 +22,11 @@ CELL_CHARACTERS_MAX = 1000  # what can be worth looking at in one cell; cut befo
 DEPTH_MAX = 20  # records in records that are drawn as a tree; below that they are JSON
 
 
-def display_text(value: Value, *, is_terminal: bool, width: int) -> str:
-    """Gives what is shown for a value, with its last newline; nothing for null. `width`: the terminal's cells."""
+def display_text(value: Value, *, is_terminal: bool, width: int, color: bool = False) -> str:
+    """Gives what is shown for a value, with its last newline; nothing for null. `width`: the terminal's cells.
+
+    With `color` titles and the names of fields are bold.
+    """
     if not is_terminal:
         return plain_display(value)
     if type(value) is ErrorValue:
@@ -30,9 +34,9 @@ def display_text(value: Value, *, is_terminal: bool, width: int) -> str:
     if type(value) is Handle:
         value = {"kind": value.kind, "id": value.id} | value.fields_
     if type(value) is dict and value:
-        return _record(value, "", width, 0)
+        return _record(value, "", width, 0, color=color)
     if type(value) is list and value and all(type(item) is dict for item in value) and any(value):
-        return _table(value, width)
+        return _table(value, width, color=color)
     if type(value) is list and not value:
         return "[]\n"
     return visible(plain_display(value), keep="\n\t")
@@ -51,27 +55,28 @@ def cell_text(value: Value) -> str:
     return "" if value is None else visible(element_text(value)[:CELL_CHARACTERS_MAX])
 
 
-def _table(rows: list[dict[str, Value]], cells_max: int) -> str:
+def _table(rows: list[dict[str, Value]], cells_max: int, *, color: bool) -> str:
     names = list(dict.fromkeys(name for row in rows for name in row))
     columns = []
     for name in names:
         values = [row.get(name) for row in rows]
         is_number = all(type(item) in (int, float, Duration, type(None)) for item in values)
         columns.append(Column(visible(name), [cell_text(item) for item in values], is_number))
-    return draw(columns, cells_max=cells_max)
+    return draw(columns, cells_max=cells_max, color=color)
 
 
-def _record(record: dict[str, Value], indent: str, cells_max: int, depth: int) -> str:
+def _record(record: dict[str, Value], indent: str, cells_max: int, depth: int, *, color: bool) -> str:
     names = [visible(name) for name in record]
     key_cells = min(max(map(width, names)), cells_max // 2)
     text = ""
     for name, value in zip(names, record.values(), strict=True):
         label = indent + name + " " * max(0, key_cells - width(name))
-        text += _field(label, value, indent, cells_max, depth)
+        field = _field(label, value, indent, cells_max, depth, color=color)
+        text += indent + paint(name, "bold", color=color) + field[len(indent + name) :]
     return text
 
 
-def _field(label: str, value: Value, indent: str, cells_max: int, depth: int) -> str:
+def _field(label: str, value: Value, indent: str, cells_max: int, depth: int, *, color: bool) -> str:
     """Writes a field on one line, or below its name when it is a record or a list that does not fit there."""
     if type(value) is ErrorValue:
         value = {name: item for name, item in value.fields.items() if item is not None}
@@ -82,9 +87,9 @@ def _field(label: str, value: Value, indent: str, cells_max: int, depth: int) ->
     is_long = width(label) + len(INDENT) + len(inline) > cells_max
     if is_long and depth < DEPTH_MAX:
         if type(value) is dict and value:
-            return label.rstrip() + "\n" + _record(value, indent + INDENT, cells_max, depth + 1)
+            return label.rstrip() + "\n" + _record(value, indent + INDENT, cells_max, depth + 1, color=color)
         if type(value) is list and all(type(item) is dict for item in value) and any(value):
-            table = _table(value, max(20, cells_max - len(indent) - len(INDENT)))
+            table = _table(value, max(20, cells_max - len(indent) - len(INDENT)), color=color)
             return label.rstrip() + "\n" + "".join(f"{indent}{INDENT}{line}\n" for line in table.splitlines())
         if type(value) is list:
             return label.rstrip() + "\n" + "".join(f"{indent}{INDENT}{cell_text(item)}\n" for item in value)

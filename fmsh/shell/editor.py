@@ -25,8 +25,8 @@ from prompt_toolkit.styles import DynamicStyle, Style, merge_styles
 
 from fmsh.errors import FmshError
 from fmsh.lang.parser import is_complete
-from fmsh.render.cells import visible
-from fmsh.shell import highlighter, outputs
+from fmsh.render.cells import cut, visible
+from fmsh.shell import highlighter, outputs, terminal
 from fmsh.shell.completer import World, complete
 from fmsh.shell.look import Look
 from fmsh.shell.outputs import NotYet, Outputs
@@ -48,7 +48,8 @@ if TYPE_CHECKING:
 INDENT = "  "
 ASIDE_S = 0.1  # how often jobs that are aside are looked after
 PAST_S = 0.01  # between two slices of the lines before
-FOUND_CHARACTERS = 60  # of a line in the menu of a search
+FOUND_CELLS_MIN, FOUND_CELLS_MAX = 20, 100  # of a line in the menu of a search
+ABOUT_CELLS = 42  # beside it: where, how, how long, when
 PROGRAMS_MAX = 4  # that one completion asks for
 REFRESH_S = 2.0  # how often the toolbar looks at the jobs
 COLORS = Style.from_dict(
@@ -59,17 +60,24 @@ COLORS = Style.from_dict(
         "string": "ansiyellow",
         "variable": "ansicyan",
         "number": "ansiblue",
-        "flag": "ansibrightblack",
+        "flag": "ansiblue",
         "operator": "bold",
         "pattern": "ansimagenta",
-        "comment": "italic ansibrightblack",
+        "comment": "italic dim",
         "path": "underline",
         "error": "underline ansired",
         "directory": "bold ansiblue",
         "branch": "ansimagenta",
         "failed": "bold ansired",
         "mark": "bold",
-        "bottom-toolbar": "noreverse ansibrightblack",
+        "bottom-toolbar": "noreverse dim",
+        "completion-menu": "noinherit",
+        "completion-menu.completion": "noinherit",
+        "completion-menu.completion.current": "noinherit reverse",
+        "completion-menu.meta.completion": "noinherit dim",
+        "completion-menu.meta.completion.current": "noinherit reverse",
+        "scrollbar.background": "noinherit",
+        "scrollbar.button": "noinherit reverse",
     }
 )
 
@@ -102,7 +110,7 @@ class Editor:
             complete_while_typing=Condition(lambda: self._search is not None),
             auto_suggest=_Suggestions(past),
             multiline=True,
-            prompt_continuation=lambda width, number, is_soft: "".rjust(width - 2) + "… "[:width],
+            prompt_continuation=lambda width, number, is_soft: ("" if is_soft else "… ").rjust(width)[-width:],
             key_bindings=merge_key_bindings(
                 [_keys(lambda: self._look), self._search_keys(), DynamicKeyBindings(lambda: self._bound)]
             ),
@@ -335,10 +343,11 @@ class _Completions(Completer):
             )
 
     def _found(self, words: str) -> Iterable[Completion]:
+        cells = max(FOUND_CELLS_MIN, min(FOUND_CELLS_MAX, terminal.width() - ABOUT_CELLS))
         for entry in self._past.find(words):
             shown = visible(entry.text.replace("\n", " ⏎ "))
             about = partial(self._past.about, entry)
-            yield Completion(entry.text, -len(words), shown[:FOUND_CHARACTERS], display_meta=about)
+            yield Completion(entry.text, -len(words), cut(shown, cells), display_meta=about)
 
     async def get_completions_async(
         self, document: Document, complete_event: CompleteEvent

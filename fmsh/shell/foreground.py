@@ -362,7 +362,7 @@ class Foreground:
             return
         self._clear()
         if os.isatty(2 if stream == "err" else self._display_fd):
-            text = _drawn(text, value)
+            text = _drawn(text, value, color=terminal.has_colors(2 if stream == "err" else self._display_fd))
         try:
             terminal.write(2 if stream == "err" else self._display_fd, text_bytes(text))
         except BrokenPipeError:
@@ -407,7 +407,7 @@ def _stop_ourselves(number: int) -> None:
         signal.signal(number, before)
 
 
-def _drawn(text: str, value: Value) -> str:
+def _drawn(text: str, value: Value, *, color: bool) -> str:
     """What a terminal shows of a value, or of a text. Whoever sent it from afar does nothing to the terminal by it."""
     if type(value) not in DRAWN:
         from fmsh.render.cells import harmless
@@ -415,4 +415,4 @@ def _drawn(text: str, value: Value) -> str:
         return harmless(text)
     from fmsh.render.values import display_text
 
-    return display_text(value, is_terminal=True, width=terminal.width())
+    return display_text(value, is_terminal=True, width=terminal.width(), color=color)
