@@ -58,13 +58,14 @@ class Shell:
             "HOME": str(directory),
             "TZ": "UTC",
         }
+        self.prefix: list[str] = []  # what runs it as somebody else
         self._started: list[subprocess.Popen[str]] = []
         self._terminals: list[pexpect.spawn] = []
 
     # -- running
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "fmsh", *arguments]
+        return [*self.prefix, sys.executable, "-m", "fmsh", *arguments]
 
     def run(self, *arguments: str, input: str | None = None, **environment: str) -> Result:
         """Runs fmsh to its end."""

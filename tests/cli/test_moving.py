@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -360,3 +361,34 @@ def test_a_job_that_listens_to_a_topic_stays(shell: Shell) -> None:
     shell.ok("publish", "news", "{}")
     shell.await_state(1, "succeeded")
     assert shell.run("jobs", "export", "1").status == 0
+
+
+STRANGER = 65_534  # nobody, on every system; it may read all, as the interpreter may lie in the home of root
+AS_STRANGER = ["setpriv", f"--reuid={STRANGER}", f"--regid={STRANGER}", "--clear-groups"]
+AS_STRANGER += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+
+
+def can_be_a_stranger() -> bool:
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
+        return False
+    return subprocess.run([*AS_STRANGER, sys.executable, "-c", ""], capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not can_be_a_stranger(), reason="needs a system that lets root run a process as somebody else")
+def test_a_job_goes_to_another_user_of_the_machine_and_back(shell: Shell, other: Shell) -> None:
+    shell.ok("-d", "--name", "asks", "-c", "sh -c 'echo kept'; let said = ask 'On?'; print $said")
+    shell.await_state(1, "waiting")
+    path = export(shell, 1)
+    for place in (other.directory, *other.directory.rglob("*"), other.cwd):
+        os.chown(place, STRANGER, STRANGER)
+    other.prefix = AS_STRANGER
+    alone = {"FMSH_NO_DAEMON": "1"}
+    number = other.ok("jobs", "import", str(path), **alone).strip()
+    assert other.ok("jobs", "output", number, **alone) == "kept\n"
+    kept = [place.stat() for place in other.state.rglob("*")]
+    assert {each.st_uid for each in kept} == {STRANGER} and {each.st_mode & 0o777 for each in kept} == {0o600, 0o700}
+    back = other.directory / "back"
+    back.write_text(other.ok("jobs", "export", number, **alone))
+    assert shell.ok("jobs", "import", str(back)) == "1\n"
+    shell.ok("jobs", "answer", "asks", "yes")
+    assert shell.ok("jobs", "attach", "asks") == "kept\nyes\n"
