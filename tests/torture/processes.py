@@ -66,7 +66,8 @@ class Zygote:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.torture.zygote", str(theirs.fileno()), str(ttl_s)],
-            cwd=ROOT, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": ROOT},
+            cwd=ROOT, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
+            env=os.environ | {"PYTHONPATH": environment.get("PYTHONPATH", ROOT)},
         )  # fmt: skip
         theirs.close()
         self._lock = threading.Lock()
