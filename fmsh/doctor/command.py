@@ -36,6 +36,8 @@ Example: fmsh doctor --repair
 COLORS = {OK: "green", NOTE: "cyan", WARNING: "yellow", ERROR: "red"}
 LEVEL_CELLS = max(map(len, LEVELS))
 CHECK_CELLS = max(map(len, checks.CHECKS))
+TEXT_AT = LEVEL_CELLS + CHECK_CELLS + 4
+TEXT_CELLS_MIN = 20
 
 
 def main(arguments: list[str]) -> int:
@@ -77,8 +79,18 @@ def _write_document(document: Any) -> None:
 def _show(name: str, finding: Finding) -> None:
     color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     level = paint(f"{finding.level:<{LEVEL_CELLS}}", COLORS[finding.level], color=color)
-    sys.stdout.write(f"{level}  {name:<{CHECK_CELLS}}  {visible(finding.text)}\n")
+    first, *rest = _lines(finding.text)
+    sys.stdout.write(f"{level}  {name:<{CHECK_CELLS}}  {first}\n")
     for text in (finding.advice, f"repaired: {finding.repaired}" if finding.repaired else ""):
-        if text:
-            sys.stdout.write(f"{'':<{LEVEL_CELLS + CHECK_CELLS + 4}}{visible(text)}\n")
+        rest += _lines(text) if text else []
+    sys.stdout.write("".join(f"{'':<{TEXT_AT}}{line}\n" for line in rest))
     sys.stdout.flush()
+
+
+def _lines(text: str) -> list[str]:
+    """Breaks a text to fit below its column; a pipe takes lines of any length."""
+    from shutil import get_terminal_size
+    from textwrap import wrap
+
+    cells = get_terminal_size((0, 0)).columns - TEXT_AT
+    return wrap(visible(text), cells, break_on_hyphens=False) if cells >= TEXT_CELLS_MIN else [visible(text)]

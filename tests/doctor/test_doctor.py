@@ -111,6 +111,8 @@ def test_people_read_the_same_with_the_advice_below(shell: Shell) -> None:
     assert "1 process that died left files" in lines[at] and "--repair" in lines[at + 1]
     repaired = shell.ok("doctor", "--repair")
     assert "repaired: they were removed" in repaired
+    narrow = shell.run("doctor", COLUMNS="60").out
+    assert all(len(line) <= 60 for line in narrow.splitlines()) and len(narrow.splitlines()) > len(lines)
 
 
 def test_wrong_arguments_and_help(shell: Shell) -> None:
