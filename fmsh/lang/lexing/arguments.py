@@ -172,6 +172,9 @@ def _argument_digit(lexer: Lexer) -> bool:
 
 def _argument_minus(lexer: Lexer) -> bool:
     text, begin = lexer.text, lexer.pos
+    before = lexer.frame.out[-1:]
+    if before and before[0].type == "FLAGEQ" and before[0].end == begin:
+        return False  # the value of a flag, as in `--sort=-date`
     dashes = 2 if text.startswith("--", begin) else 1
     if text[begin + dashes : begin + dashes + 1] not in NAME_START:
         return False
