@@ -48,7 +48,9 @@ class Shell:
         self.directory = self.cwd = directory
         self.state = directory / "state"
         self.environment = {
-            name: value for name, value in os.environ.items() if not name.startswith("FMSH_") and name != "NO_COLOR"
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("FMSH_") and name not in ("NO_COLOR", "COLUMNS")  # what runs the tests may have them
         }
         self.environment |= {
             "FMSH_STATE_DIR": str(self.state),
