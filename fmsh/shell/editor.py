@@ -13,6 +13,7 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.auto_suggest import AutoSuggest, Suggestion
 from prompt_toolkit.completion import Completer, Completion
+from prompt_toolkit.cursor_shapes import DynamicCursorShapeConfig, ModalCursorShapeConfig
 from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.filters import Condition, completion_is_selected, has_completions
 from prompt_toolkit.formatted_text import FormattedText
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from fmsh.shell.aside import Aside
 
 INDENT = "  "
+MODAL = ModalCursorShapeConfig()  # of vi: a bar where text is inserted, a block where keys are commands
 ASIDE_S = 0.1  # how often jobs that are aside are looked after
 PAST_S = 0.01  # between two slices of the lines before
 FOUND_CELLS_MIN, FOUND_CELLS_MAX = 20, 100  # of a line in the menu of a search
@@ -118,6 +120,7 @@ class Editor:
             refresh_interval=REFRESH_S,
             style=DynamicStyle(lambda: self._style) if color else None,
             enable_open_in_editor=True,
+            cursor=DynamicCursorShapeConfig(lambda: MODAL if self._look.keys == "vi" else None),
             search_ignore_case=True,
         )
 
