@@ -49,6 +49,7 @@ else:
 DAEMON_AFTER_S = 1.0  # a job this old gets a daemon that would take it over
 CLEANUP_MAX_S = 2.0
 HANGUP_MAX_S = 1.5
+SHOWN_ITEMS_MAX = 1000  # of a list at a prompt
 RELAYED_KEPT_BYTES = 4096  # twice what an error keeps of its command's stderr
 DRAWN = (dict, list, ErrorValue, Handle)  # as tables and trees; text keeps its lines and colours
 
@@ -362,7 +363,8 @@ class Foreground:
             return
         self._clear()
         if os.isatty(2 if stream == "err" else self._display_fd):
-            text = _drawn(text, value, color=terminal.has_colors(2 if stream == "err" else self._display_fd))
+            items_max = SHOWN_ITEMS_MAX if self.aside is not None else None
+            text = _drawn(text, value, items_max, color=terminal.has_colors(2 if stream == "err" else self._display_fd))
         try:
             terminal.write(2 if stream == "err" else self._display_fd, text_bytes(text))
         except BrokenPipeError:
@@ -407,12 +409,20 @@ def _stop_ourselves(number: int) -> None:
         signal.signal(number, before)
 
 
-def _drawn(text: str, value: Value, *, color: bool) -> str:
-    """What a terminal shows of a value, or of a text. Whoever sent it from afar does nothing to the terminal by it."""
+def _drawn(text: str, value: Value, items_max: int | None, *, color: bool) -> str:
+    """What a terminal shows of a value, or of a text. Whoever sent it from afar does nothing to the terminal by it.
+
+    Of a list that has more, `items_max` are shown.
+    """
+    left = 0
+    if type(value) in (list, range) and items_max is not None and len(value) > items_max:
+        left = len(value) - items_max
+        value = list(value[:items_max])
     if type(value) not in DRAWN:
         from fmsh.render.cells import harmless
 
         return harmless(text)
     from fmsh.render.values import display_text
 
-    return display_text(value, is_terminal=True, width=terminal.width(), color=color)
+    shown = display_text(value, is_terminal=True, width=terminal.width(), color=color)
+    return f"{shown}… and {left:,} more: `$last | skip {items_max}` shows them\n" if left else shown

@@ -91,6 +91,13 @@ def test_a_value_is_drawn_for_a_person_and_plain_in_a_pipe(shell: Shell) -> None
     assert at.enter("[a, b]") == "a\nb" and at.enter("echo [1, 2]") == "[1,2]"
 
 
+def test_of_a_long_list_the_beginning_is_shown_and_the_rest_is_there(shell: Shell) -> None:
+    at = Prompt(shell)
+    shown = at.enter("range 1 2500").splitlines()
+    assert shown[:2] == ["1", "2"] and shown[999:] == ["1000", "… and 1,500 more: `$last | skip 1000` shows them"]
+    assert at.enter("$last | skip 2000 | first 1") == "2001"
+
+
 def test_what_a_line_leaves_is_there_for_the_next(shell: Shell) -> None:
     at = Prompt(shell)
     assert at.enter("let x = {a: [1, 2]}") == ""
