@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fmsh.values import Value
 
 SHOWN_CHARACTERS = 40
+QUOTES = ("'", '"')
 WORD_ENDS = BLANKS.union("\n;|&({<>=,[")
 NAME_IS_NEXT = ("COMMAND", "CARET")
 OPENING = ("LPAR", "DLPAR", "LSQB", "LINDEX", "LREC", "LBLOCK", "LGROUP", "LBODY", "LMATCH", "LSUB")
@@ -57,6 +58,9 @@ def complete(text: str, world: World) -> list[Candidate]:
     path = _variable_at_end(text)
     if path is not None:
         return list(_of_variables(*path, world))
+    quoted = _open_quote(text)
+    if quoted is not None:
+        return list(_in_quotes(text, quoted, world))
     start = _word_start(text)
     word = text[start:]
     span = _command_around(text[:start])
@@ -125,6 +129,41 @@ def _shown(value: Value) -> str:
         return f"record of {len(value)}"
     text = visible(plain_display(value).rstrip("\n").partition("\n")[0])
     return f"{kind_of(value)} {text[:SHOWN_CHARACTERS]}"
+
+
+def _open_quote(text: str) -> int | None:
+    """Where a quote stands that is not closed in the last line."""
+    at = text.rfind("\n") + 1
+    quote: int | None = None
+    while at < len(text):
+        character = text[at]
+        if quote is None and character in QUOTES:
+            quote = at
+        elif quote is not None and character == text[quote]:
+            quote = None
+        elif character == "\\" and (quote is None or text[quote] == '"'):
+            at += 1
+        at += 1
+    return quote
+
+
+def _in_quotes(text: str, quote: int, world: World) -> Iterator[Candidate]:
+    """What may stand in quotes that are not closed: they are closed behind it, but for a directory."""
+    mark = text[quote]
+    wanted = text[quote + 1 :]
+    span = _command_around(text[:quote])
+    command = text[span[0] : span[1]] if span is not None else ""
+    offer = world.arguments(command, _words(text[span[1] : quote]), wanted) if span is not None and command else None
+    for each, about in (offer.texts if offer is not None else {}).items():
+        if each.startswith(wanted):
+            yield Candidate(quote, mark + _in_marks(each, mark) + mark, about)
+    for candidate in _paths(quote, wanted, world.directory, escaped=False):
+        end = "" if candidate.text.endswith("/") else mark
+        yield candidate.replace(text=mark + _in_marks(candidate.text, mark) + end)
+
+
+def _in_marks(text: str, mark: str) -> str:
+    return "".join(f"\\{each}" if mark == '"' and each in '"\\$' else each for each in text)
 
 
 def _word_start(text: str) -> int:
@@ -205,10 +244,12 @@ def _subcommands(start: int, word: str, command: str, text: str, world: World) -
             yield Candidate(start, second, about)
 
 
-def _paths(start: int, word: str, directory: str) -> Iterator[Candidate]:
-    """Paths that begin with a word. What the language would read otherwise is quoted by a backslash."""
+def _paths(start: int, word: str, directory: str, *, escaped: bool = True) -> Iterator[Candidate]:
+    """Paths that begin with a word. What the language would read otherwise is quoted by a backslash, if `escaped`."""
     above, slash, name = word.rpartition("/")
-    place = os.path.join(directory, os.path.expanduser(above + slash) if slash else "")
+    above_it = _unescaped(above) if escaped else above
+    name = _unescaped(name) if escaped else name
+    place = os.path.join(directory, os.path.expanduser(above_it + slash) if slash else "")
     try:
         entries = sorted(os.scandir(place), key=lambda entry: entry.name)
     except OSError:
@@ -216,7 +257,8 @@ def _paths(start: int, word: str, directory: str) -> Iterator[Candidate]:
     for entry in entries:
         if entry.name.startswith(name) and (name.startswith(".") or not entry.name.startswith(".")):
             is_directory = entry.is_dir()
-            shown = above + slash + _escaped(entry.name) + ("/" if is_directory else "")
+            name_shown = _escaped(entry.name) if escaped else entry.name
+            shown = above + slash + name_shown + ("/" if is_directory else "")
             yield Candidate(start, shown, "directory" if is_directory else "")
 
 
