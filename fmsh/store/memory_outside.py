@@ -166,7 +166,7 @@ class MemoryCallers(Drawer):
     def _room(self, job_id: int, handle_id: str) -> int:
         beginning = callback_json(handle_id, "")[:-1]
         rows = [row for row in self._kept(job_id).inbox.values() if row.kind == "topic"]
-        return WAITING_MAX - sum(row.data_json.startswith(beginning) for row in rows)
+        return max(0, WAITING_MAX - sum(row.data_json.startswith(beginning) for row in rows))
 
     def hand_on_to(self, job_id: int) -> None:
         """Tells a job that has just taken rows from its inbox what there was no room for before."""

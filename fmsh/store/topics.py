@@ -29,8 +29,8 @@ OF_TOPIC = MEMBERS.format("(?1 IS NULL OR topic = ?1)")
 OF_JOB = MEMBERS.format("job_id = ?1")
 OF_GROUP = MEMBERS.format("topic = ?1 AND group_name = ?2")
 WAITING = """
-SELECT count(*) FROM
-(SELECT 1 FROM inbox WHERE job_id = ?1 AND kind = 'topic' AND substr(data_json, 1, length(?2)) = ?2 LIMIT ?3)
+SELECT substr(data_json, 1, instr(data_json, ',"delivery":')), count(*) FROM inbox
+WHERE job_id = ? AND kind = 'topic' GROUP BY 1
 """
 STANDING_STILL = ("paused", "parked")
 NEXT = "SELECT seq, topic, at_ms, data_json, sum FROM topic_event WHERE topic = ? AND seq > ? ORDER BY seq LIMIT ?"
@@ -52,13 +52,28 @@ class Member:
 
     __slots__ = ("handle_id", "job_id", "position", "room", "stands_still")
 
-    def __init__(self, cursor: Cursor, job_id: int, handle_id: str, position: int, state: str) -> None:
+    def __init__(self, rooms: Rooms, job_id: int, handle_id: str, position: int, state: str) -> None:
         self.job_id = job_id
         self.handle_id = handle_id
         self.position = position
         self.stands_still = state in STANDING_STILL
-        beginning = inbox.callback_json(handle_id, "")[:-1]
-        self.room = WAITING_MAX - cursor.execute(WAITING, (job_id, beginning, WAITING_MAX)).fetchall()[0][0]
+        self.room = rooms.of(job_id, handle_id)
+
+
+class Rooms:
+    """How many rows there is room for. An inbox is looked through once for all subscriptions of its job."""
+
+    __slots__ = ("_cursor", "_waiting")
+
+    def __init__(self, cursor: Cursor) -> None:
+        self._cursor = cursor
+        self._waiting: dict[int, dict[str, int]] = {}
+
+    def of(self, job_id: int, handle_id: str) -> int:
+        if job_id not in self._waiting:
+            self._waiting[job_id] = dict(self._cursor.execute(WAITING, (job_id,)).fetchall())
+        beginning = inbox.callback_json(handle_id, "").partition('"delivery":')[0]
+        return max(0, WAITING_MAX - self._waiting[job_id].get(beginning, 0))  # an older fmsh had no limit
 
 
 def hand_on(cursor: Cursor, key: bytes, topic: str | None) -> list[Knock]:
@@ -76,29 +91,31 @@ def hand_on_to(cursor: Cursor, key: bytes, job_id: int) -> list[Knock]:
 
 def _hand_on(cursor: Cursor, key: bytes, rows: list[tuple[Any, ...]]) -> list[Knock]:
     knocks: list[Knock] = []
+    rooms = Rooms(cursor)
     groups: dict[tuple[str, str], list[tuple[Any, ...]]] = {}
     for row in rows:
         job_id, handle_id, topic, group, position, state = row
         if group is not None:
             groups.setdefault((topic, group), []).append(row)
         elif _next(cursor, key, topic, position, 1):
-            member = Member(cursor, job_id, handle_id, position, state)
+            member = Member(rooms, job_id, handle_id, position, state)
             found = _next(cursor, key, topic, position, member.room)
             knocks += [_tell(cursor, key, member, event) for event in found]
             sql = "UPDATE subscription SET position = ? WHERE job_id = ? AND handle_id = ?"
             cursor.execute(sql, (found[-1].seq if found else position, job_id, handle_id))
     for (topic, group), members in groups.items():
-        knocks += _share(cursor, key, topic, group, members)
+        knocks += _share(cursor, key, (topic, group), members, rooms)
     return knocks
 
 
-def _share(cursor: Cursor, key: bytes, topic: str, group: str, rows: list[tuple[Any, ...]]) -> list[Knock]:
+def _share(cursor: Cursor, key: bytes, name: tuple[str, str], rows: list[tuple[Any, ...]], rooms: Rooms) -> list[Knock]:
     """Hands on to the members of a group: to those that go on, if there are any, and have room."""
+    topic, group = name
     sql = "SELECT position FROM topic_group WHERE topic = ? AND name = ?"
     position = cursor.execute(sql, (topic, group)).fetchall()[0][0]
     if not _next(cursor, key, topic, position, 1):
         return []
-    members = [Member(cursor, job_id, handle_id, at, state) for job_id, handle_id, _, _, at, state in rows]
+    members = [Member(rooms, job_id, handle_id, at, state) for job_id, handle_id, _, _, at, state in rows]
     members = [member for member in members if not member.stands_still] or members
     knocks: list[Knock] = []
     for event in _next(cursor, key, topic, position, sum(member.room for member in members)):
