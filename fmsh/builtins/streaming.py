@@ -337,6 +337,12 @@ class Fold(Stage):
     def value(self) -> Value:
         return self._total if self._last is None else self._last(self._total)
 
+    def state(self) -> Value:
+        return [self._total, self.is_done]
+
+    def restore(self, state: Value) -> None:
+        self._total, self.is_done = state
+
 
 class FirstItem(Fold):
     __slots__ = ()

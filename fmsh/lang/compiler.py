@@ -104,7 +104,12 @@ def _begun(
         return None
     if _is_streamed_request(c, b, stage):
         return _streamed(c, b, [stage], rest, piped, mode)
-    if not rest or c.literal_name(stage) not in ("from", "load"):
+    name = c.literal_name(stage)
+    if rest and name == "each" and piped is not None and c.find_function(b, stage) is None:
+        from fmsh.lang import flowing
+
+        return flowing.flowing_list(c, b, stage, rest, piped, mode)
+    if not rest or name not in ("from", "load"):
         return None
     from fmsh.lang import documents
 

@@ -197,9 +197,7 @@ def _each(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str)
     block = given.block("block")
     if block is None or piped is None:
         return nothing(node)
-    fitted = g.call("fit", [piped.value, g.name(c.generator.bind("k", EACH), node.id)], node.id)
-    fitted.keywords.append(g.at(_keyword("is_output", g.constant(piped.is_output, node.id)), node.id))  # type: ignore[attr-defined]
-    items = spill(c, b, node, fitted)
+    items = items_of_each(c, b, node, piped)
     slot = b.hide(node)
     displays = "never" if has_no_value(c, b, block.body) else "show"
     if given.has("parallel"):
@@ -215,6 +213,12 @@ def _each(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str)
     return Piped(g.slot_of(0, slot, node.id), node, displays=displays)
 
 
+def items_of_each(c: Compiler, b: Body, node: s.Command, piped: Piped) -> _ast.expr:
+    """The list that an `each` goes over, in a slot."""
+    known = [piped.value, g.name(c.generator.bind("k", EACH), node.id)]
+    return spill(c, b, node, g.call("fit", known, node.id, is_output=g.constant(piped.is_output, node.id)))
+
+
 def has_no_value(c: Compiler, b: Body, body: s.Body) -> bool:
     """Whether a block is called for what it does: it ends with `print`, an assignment, a loop, or an `if` of these."""
     last = body.statements[-1] if body.statements else None
@@ -228,12 +232,6 @@ def has_no_value(c: Compiler, b: Body, body: s.Body) -> bool:
         return all(has_no_value(c, b, each) for each in bodies)
     is_print = isinstance(stage, s.Command) and c.literal_name(stage) == PRINT.name and not stage.is_external
     return is_print and c.find_function(b, stage) is None  # type: ignore[arg-type]
-
-
-def _keyword(name: str, value: _ast.expr) -> _ast.AST:
-    import _ast
-
-    return _ast.keyword(arg=name, value=value)
 
 
 WITHIN = Signature(

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fmsh.lang.context import Compiler
+    from fmsh.lang.flowing import Flow
     from fmsh.lang.syntax import Node
     from fmsh.machine.library import PureCommand
     from fmsh.values import Value
@@ -112,11 +113,23 @@ def _consumed(
         return _source(c, b, feed, chain, makes_lines=True), len(chain)
     if following is None or ends_in_fold or not _takes_stream(c, b, following):
         return _fold(c, b, feed, chain), len(chain)
-    if not _is_each_with_effects(c, b, following):
+    if not is_each_with_effects(c, b, following):
         return _source(c, b, feed, chain), len(chain)
     assert isinstance(following, s.Command)
-    is_last = len(chain) + 1 == len(rest)
-    return _each(c, b, feed, chain, following, mode if is_last else "capture"), len(chain) + 1
+    taken = len(chain) + 1
+    flow, flowed = _flow(c, b, following, rest[taken:])
+    taken += flowed
+    return _each(c, b, feed, chain, following, mode if taken == len(rest) else "capture", flow), taken
+
+
+def _flow(c: Compiler, b: Body, each: s.Command, rest: Sequence[s.Stage]) -> tuple[Flow | None, int]:
+    """How the values of an `each` go on one at a time, and through how many stages."""
+    if not rest or _limit(each) is not None:
+        return None, 0
+    from fmsh.lang import flowing  # few programs have any
+
+    legs, taken = flowing.legs_of(c, b, rest)
+    return (flowing.Flow(c, each, legs) if legs else None), taken
 
 
 def _are_texts(c: Compiler, feed: Feed, chain: list[s.Command]) -> bool:
@@ -268,10 +281,10 @@ def _takes_stream(c: Compiler, b: Body, stage: s.Stage) -> bool:
     if not isinstance(stage, s.Command) or stage.redirections or stage.environment:
         return False
     function = c.find_function(b, stage)
-    return function[0].streams_input if function is not None else _is_each_with_effects(c, b, stage)
+    return function[0].streams_input if function is not None else is_each_with_effects(c, b, stage)
 
 
-def _is_each_with_effects(c: Compiler, b: Body, stage: s.Stage) -> bool:
+def is_each_with_effects(c: Compiler, b: Body, stage: s.Stage) -> bool:
     if not isinstance(stage, s.Command) or is_external(c, b, stage) or stage.redirections:
         return False
     blocks = [argument for argument in stage.arguments if isinstance(argument, s.BlockLiteral)]
@@ -280,6 +293,11 @@ def _is_each_with_effects(c: Compiler, b: Body, stage: s.Stage) -> bool:
         and len(blocks) == 1
         and (len(stage.arguments) == 1 or _limit(stage) is not None)
     )
+
+
+def is_plain_each(c: Compiler, b: Body, stage: s.Command) -> bool:
+    """Whether a stage is an `each` with effects that takes one item after the other."""
+    return is_each_with_effects(c, b, stage) and len(stage.arguments) == 1 and not is_pure(c, b, stage)
 
 
 def _limit(each: s.Command) -> Node | None:
@@ -368,7 +386,11 @@ def _source(c: Compiler, b: Body, feed: Feed, chain: list[s.Command], *, makes_l
     return Piped(g.slot_of(0, slot, node.id), chain[-1] if chain else first, is_output=True)
 
 
-def _each(c: Compiler, b: Body, feed: Feed, chain: list[s.Command], each: s.Command, mode: str) -> Piped:
+def _each(
+    c: Compiler, b: Body, feed: Feed, chain: list[s.Command], each: s.Command, mode: str, flow: Flow | None
+) -> Piped:
+    if flow is not None and flow.is_fold:
+        return Piped(_loop(c, b, each, feed, chain, None, "capture", flow=flow), each)
     block = next(argument for argument in each.arguments if isinstance(argument, s.BlockLiteral))
     limit = _limit(each)
     kind = EACH if limit is None else CONCURRENT
@@ -376,7 +398,7 @@ def _each(c: Compiler, b: Body, feed: Feed, chain: list[s.Command], each: s.Comm
     def compile_turn(inner: Body) -> int:
         return c.parts.compile_block(c, inner, block, kind=kind)
 
-    return Piped(_loop(c, b, each, feed, chain, compile_turn, mode, limit), each, displays="never")
+    return Piped(_loop(c, b, each, feed, chain, compile_turn, mode, limit, flow), each, displays="never")
 
 
 def _loop(
@@ -388,10 +410,11 @@ def _loop(
     compile_turn: Callable[[Body], int] | None,
     mode: str,
     limit: Node | None = None,
+    flow: Flow | None = None,
 ) -> _ast.expr:
     """Compiles a loop over a stream, in a frame that owns it; gives the list of an `each`, if it is wanted.
 
-    Without turns the items are the values.
+    Without turns the items are the values, with a flow what comes out at its end.
     """
     first, is_each = feed.node, isinstance(node, s.Command)
     taker = chain[0] if chain else node if isinstance(node, s.Command) else None
@@ -409,7 +432,9 @@ def _loop(
         isinstance(part, s.BlockLiteral) and has_no_value(c, b, part.body) for part in children(node)
     )
     shown = None if text is None else lambda values: "" if is_silent else text(values)
-    if compile_turn is None:
+    if flow is not None:
+        flow.emit_loop(inner, source, end, kept, text)
+    elif compile_turn is None:
         inner.emit(op.PASS_ON, node, source, end, kept, shown)
     elif most is None:
         inner.emit(op.FOR, node, turn, source, compile_turn(inner), end, kept, shown)
@@ -421,7 +446,10 @@ def _loop(
     inner.emit(
         op.EVAL, first, inner.hide(first), lambda scope: streamed_value(scope.slots[ended], _names(scope, names))
     )
-    inner.emit(op.EVAL, node, 0, lambda scope: scope.slots[made] if is_each else None)
+    if flow is not None:
+        flow.emit_value(inner, kept, text)
+    else:
+        inner.emit(op.EVAL, node, 0, lambda scope: scope.slots[made] if is_each else None)
     slot = b.hide(node)
     b.emit(op.BODY, node, slot, c.add(inner), mode if mode in ("capture", "drop") else "tail")
     return g.slot_of(0, slot, node.id)
