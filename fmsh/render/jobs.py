@@ -169,6 +169,11 @@ def _remark(job: Document, now_ms: int) -> str:
     return visible("; ".join(_wait(wait, now_ms, is_short=True) for wait in job["waiting_for"]))
 
 
+def waits_text(waits: Sequence[Document], now_ms: int) -> str:
+    """Says in short what a job waits for, and until when."""
+    return visible("; ".join(_wait({**wait, "where": None}, now_ms, is_short=True) for wait in waits))
+
+
 def _wait(wait: Document, now_ms: int, *, is_short: bool = False) -> str:
     """What a job waits for; a short text does without the seconds of the time."""
     what, label = wait["kind"], wait.get("label") or ""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 
-from fmsh.render.cells import visible
+from fmsh import wire
+from fmsh.render.cells import cut, visible
+from fmsh.render.jobs import waits_text
+from fmsh.shell import terminal
 from fmsh.store.base import ACTIVE_STATES, JobFilter
 
 TYPE_CHECKING = False
@@ -12,11 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fmsh.shell.aside import Aside
-    from fmsh.store.base import EventStore
+    from fmsh.store.base import EventStore, Job
 
 LOOK_AGAIN_S = 1.0
 COMMAND_CHARACTERS = 60
 WATCHED_MAX = 1000
+WAITS_SHOWN_MAX = 3
 
 
 class Watch:
@@ -45,7 +49,7 @@ class Watch:
 
 
 class Toolbar:
-    """How many jobs run and wait; looks at the store once a second at most."""
+    """How many jobs run and wait, and what the newest wait for; looks at the store once a second at most."""
 
     def __init__(self, store: EventStore, aside: Aside | None = None) -> None:
         self._store = store
@@ -61,5 +65,15 @@ class Toolbar:
             jobs = self._store.jobs(JobFilter(states=ACTIVE_STATES, limit=WATCHED_MAX))
             states = ["stopped" if job.id in stopped else job.state for job in jobs]
             counted = [(state, states.count(state)) for state in (*ACTIVE_STATES, "stopped")]
-            self._text = ", ".join(f"{count} {state}" for state, count in counted if count)
+            counts = ", ".join(f"{count} {state}" for state, count in counted if count)
+            waits = [_waiting(job) for job in jobs if job.state in ("waiting", "parked")][:WAITS_SHOWN_MAX]
+            self._text = cut("  ".join([counts, *filter(None, waits)]), terminal.width() - 1)
         return self._text
+
+
+def _waiting(job: Job) -> str:
+    """What a job waits for, after its number."""
+    if job.state == "parked":
+        return f"[{job.id}] needs you"
+    waits = wire.decode(job.waiting_for_json)
+    return f"[{job.id}] {waits_text(waits, time.time_ns() // 10**6)}" if waits else ""

@@ -138,6 +138,13 @@ def test_notices_and_the_toolbar(shell: Shell) -> None:
     at.see(rf"^\[{number}\] succeeded: sh -c 'while test ! -e go; do sleep 0.01; done' &$")
 
 
+def test_the_toolbar_says_what_jobs_wait_for(shell: Shell) -> None:
+    at = Screen(shell)
+    at.see("~ >")
+    at.type("let j = (sleep 1h &)\r")
+    at.see(r"^1 waiting  \[\d+\] timer sleep until .*\d$")
+
+
 @pytest.mark.parametrize("columns", [80, 40])
 def test_output_without_a_line_end_is_marked_and_stays(shell: Shell, columns: int) -> None:
     at = Screen(shell, columns=columns)
