@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -19,6 +20,7 @@ else:
     import _signal  # importing signal itself would cost its enums
 
 FAILED, USAGE, STORE_UNAVAILABLE, INTERRUPTED, PIPE_CLOSED = 1, 2, 75, 130, 141
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 HELP = """usage: fmsh [OPTION…] FILE [ARG…]      run a script as one durable job
        fmsh [OPTION…] -c TEXT [ARG…]   run a text
@@ -82,9 +84,11 @@ def run(arguments: list[str]) -> int:
         return status
     except KeyboardInterrupt:
         return INTERRUPTED
-    except OSError:  # nobody reads what we say any more: the interpreter must not try again at its end
+    except OSError as problem:  # what we say has nowhere to go: the interpreter must not try again at its end
+        if problem.errno in NO_ROOM:
+            _tell_of_no_room(problem.errno)
         _drop_output()
-        return PIPE_CLOSED
+        return FAILED if problem.errno in NO_ROOM else PIPE_CLOSED
 
 
 def _guarded(do: Callable[[], int]) -> int:
@@ -96,8 +100,10 @@ def _guarded(do: Callable[[], int]) -> int:
     except FmshError as error:
         sys.stderr.write(f"fmsh: {error.message}\n" + (f"  {error.hint}\n" if error.hint else ""))
         return _status_of(error)
-    except BrokenPipeError:
-        raise
+    except OSError as problem:
+        if problem.errno in (errno.EPIPE, *NO_ROOM):
+            raise
+        return _own_fault(problem)
     except Exception as fault:
         return _own_fault(fault)
 
@@ -112,6 +118,13 @@ def _open_standard_descriptors() -> None:
     if sys.stdout is None or sys.stderr is None:
         sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
         sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+
+
+def _tell_of_no_room(number: int) -> None:
+    try:
+        os.write(2, f"fmsh: standard output cannot be written: {os.strerror(number).lower()}\n".encode())
+    except OSError:  # standard error is as full
+        return
 
 
 def _drop_output() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fmsh.observing import READ_BYTES_MAX
-from tests.cli.shell import ROOT, Shell, until
+from tests.cli.shell import ROOT, TIMEOUT_S, Shell, until
 from tests.connectors.http_server import Server, json_answer
 
 EFFECT = "sh -c 'echo happened > marker'\n"
@@ -252,3 +252,15 @@ def test_a_file_that_is_too_large_to_be_a_value_is_to_be_read_as_a_stream(shell:
         file.truncate(READ_BYTES_MAX + 1)
     result = shell.run("-c", "load large.txt | count")
     assert result.status == 1 and "256 MiB" in result.err and "cat large.txt | lines" in result.err, result
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is full")
+@pytest.mark.parametrize("arguments", [["help"], ["--version"], ["jobs", "list", "--json"]])
+def test_what_cannot_be_written_for_want_of_room_is_said_and_no_fault_of_ours(
+    shell: Shell, arguments: list[str]
+) -> None:
+    with open("/dev/full", "w") as full:
+        process = shell.start(*arguments, stdout=full)
+        err = process.communicate(timeout=TIMEOUT_S)[1]
+    said = "fmsh: standard output cannot be written: no space left on device\n"
+    assert (process.returncode, err) == (1, said)
