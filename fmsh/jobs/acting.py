@@ -7,10 +7,9 @@ import time
 from fmsh.builtins.answers import read_answer
 from fmsh.engine import ending
 from fmsh.exchange import answer_to
-from fmsh.jobs.documents import documents_of, error_of, has_ended, is_damaged, move_text, questions_of, read_event
+from fmsh.jobs.documents import documents_of, error_of, has_ended, is_damaged, move_text, parked_step, questions_of
 from fmsh.jobs.finding import NoSuchJob, NotPossible, find_even_damaged, find_job
 from fmsh.jobs.following import deliver
-from fmsh.machine.events import Parked
 from fmsh.store.base import MOVED
 from fmsh.values import Raised
 
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from fmsh.jobs.desk import Desk
     from fmsh.store.base import EventStore, Job
     from fmsh.values import Value
-
-EVENTS_LOOKED_AT = 64  # a parked job has its Parked event near its head
 
 
 def cancel(desk: Desk, arguments: argparse.Namespace) -> int:
@@ -185,15 +182,6 @@ def _need_question(store: EventStore, job: Job) -> None:
         return
     if job.state != "parked":
         raise NotPossible(f"job {job.id} asks nothing: it is {job.state}, and neither waits for a person nor is parked")
-    if _parked_step(store, job) is None:
+    if parked_step(store, job) is None:
         hint = f"`fmsh jobs retry {job.id}` tries to go on, `fmsh jobs cancel {job.id}` ends it"
         raise NotPossible(f"job {job.id} is parked, but not at a step whose outcome could be given", hint=hint)
-
-
-def _parked_step(store: EventStore, job: Job) -> int | None:
-    step = None
-    for stored in store.events(job.id, after=max(0, job.head - EVENTS_LOOKED_AT)):
-        if stored.type == "Parked":
-            event = read_event(store, stored)
-            step = event.step if isinstance(event, Parked) else stored.step
-    return step

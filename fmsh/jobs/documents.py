@@ -10,8 +10,8 @@ import time
 
 from fmsh import retention, wire
 from fmsh.engine import recording
-from fmsh.errors import StoreMissing
-from fmsh.machine.events import JobEnded, RequestMade
+from fmsh.errors import StoreCorrupt, StoreMissing
+from fmsh.machine.events import JobEnded, Parked, RequestMade
 from fmsh.store.base import MOVED, OVER_STATES
 from fmsh.values import ErrorValue, error_value
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     Place = Callable[[int], Value]  # the place of a syntax node, or null
 
 
+EVENTS_LOOKED_AT = 64  # a parked job has its Parked event near its head
 CORRUPT = "corrupt"  # the kind of error with which a damaged job is put into quarantine
 
 
@@ -165,6 +166,25 @@ def is_damaged(job: Job) -> bool:
     """Whether something of a job was found not to be what was written."""
     error = error_of(job)
     return not has_ended(job) and error is not None and error.kind == CORRUPT
+
+
+def parked_step(store: EventStore, job: Job) -> int | None:
+    """Gives the step at which a job is parked, whose outcome a person can give; None if it is at none."""
+    step = None
+    for stored in store.events(job.id, after=max(0, job.head - EVENTS_LOOKED_AT)):
+        if stored.type == "Parked":
+            event = read_event(store, stored)
+            step = event.step if isinstance(event, Parked) else stored.step
+    return step
+
+
+def ways_on(store: EventStore, job: Job) -> list[str]:
+    """The verbs that let a parked job go on."""
+    try:
+        is_at_step = parked_step(store, job) is not None
+    except StoreCorrupt:  # whoever reads it says so
+        is_at_step = False
+    return ["retry", *["answer"] * is_at_step, "cancel"]
 
 
 def error_of(job: Job) -> ErrorValue | None:

@@ -294,9 +294,10 @@ class Explanation:
         elif state == "parked" and error is not None and error.kind == "internal":
             text = f"`fmsh jobs retry {number}` tries to go on, `fmsh jobs cancel {number}` ends it."
         elif state == "parked":
-            again = f"`fmsh jobs retry {number}` does the step again"
-            answer = f"`fmsh jobs answer {number} VALUE` says what its outcome was"
-            text = f"{again}, {answer}, `fmsh jobs cancel {number}` undoes and ends."
+            is_at_step = any(hold.step is not None for hold in self._history.holds if hold.until_ms is None)
+            answer = f", `fmsh jobs answer {number} VALUE` says what its outcome was" if is_at_step else ""
+            again = f"`fmsh jobs retry {number}` does {'the step' if is_at_step else 'what failed'} again"
+            text = f"{again}{answer}, `fmsh jobs cancel {number}` undoes and ends."
         elif state in ("running", "waiting"):
             text = self._needs_of_going_on()
         elif state == "failed":

@@ -12,10 +12,20 @@ import time
 from fmsh import retention, wire
 from fmsh.errors import StoreCorrupt, StoreMissing
 from fmsh.jobs.asking import Asker
-from fmsh.jobs.documents import error_of, has_ended, is_damaged, move_text, read_event, whole_document, whole_documents
+from fmsh.jobs.documents import (
+    error_of,
+    has_ended,
+    is_damaged,
+    move_text,
+    read_event,
+    ways_on,
+    whole_document,
+    whole_documents,
+)
 from fmsh.jobs.finding import NoSuchJob, find_job
 from fmsh.jobs.outputs import Output
 from fmsh.render.errors import render_error
+from fmsh.render.jobs import ways_text
 from fmsh.spans import Source
 from fmsh.store.base import MOVED
 
@@ -378,9 +388,7 @@ def _tell_held(desk: Desk, job: Job) -> None:
         return
     error = error_of(job)
     reason = f": {error.message}" if error is not None else ""
-    desk.note(
-        f"job {job.id} is parked{reason}\n  `fmsh jobs retry {job.id}`, `answer {job.id} VALUE` or `cancel {job.id}`"
-    )
+    desk.note(f"job {job.id} is parked{reason}\n  {ways_text(job.id, ways_on(desk.store, job))}")
 
 
 def _chunks(desk: Desk, job: Job, follower: Output, *, follow: bool) -> Iterator[Chunk]:

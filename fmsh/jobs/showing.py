@@ -12,6 +12,7 @@ from fmsh.jobs.documents import (
     move_text,
     places_of,
     read_event,
+    ways_on,
     whole_document,
 )
 from fmsh.jobs.finding import find_job
@@ -55,6 +56,8 @@ def show(desk: Desk, arguments: argparse.Namespace) -> int:
             pass  # raises where the history is damaged
         return 0
     tell_of_removed(desk, job)
+    if job.state == "parked":
+        document["ways_on"] = ways_on(desk.store, job)
     desk.say(render.job_page(document, now_ms=_now_ms(), cells_max=desk.width, color=desk.color))
     try:
         desk.say(render.step_table(_steps(desk, job), cells_max=desk.width))

@@ -204,11 +204,17 @@ def _advice(job: Document) -> str:
     if job["state"] == "parked" and job["error"] is not None and job["error"].kind == "corrupt":
         return _line("give up by", f"`fmsh jobs cancel {number}`; `fmsh doctor` says what is damaged")
     if job["state"] == "parked":
-        verbs = f"`fmsh jobs retry {number}`, `fmsh jobs answer {number} VALUE` or `fmsh jobs cancel {number}`"
-        return _line("go on with", verbs)
+        return _line("go on with", ways_text(number, job.get("ways_on") or ["retry", "answer", "cancel"]))
     if any(wait["kind"] == "person" for wait in job["waiting_for"]):
         return _line("answer by", f"`fmsh jobs answer {number} VALUE`")
     return _line("go on with", f"`fmsh jobs resume {number}`") if job["state"] == "paused" else ""
+
+
+def ways_text(number: int, verbs: Sequence[str]) -> str:
+    """Names the commands that let a parked job go on."""
+    given = {"answer": " VALUE"}
+    *first, last = [f"`fmsh jobs {verb} {number}{given.get(verb, '')}`" for verb in verbs]
+    return f"{', '.join(first)} or {last}"
 
 
 def _line(label: str, text: str) -> str:

@@ -83,6 +83,18 @@ def test_a_wait_is_called_by_what_the_program_calls_it(crew: Crew) -> None:
     assert "timer sleep until" in crew.ok("show", "waiting") and "timer timer" not in crew.screen.out
 
 
+def test_a_job_that_is_parked_at_no_step_is_told_what_it_can_do(crew: Crew) -> None:
+    number = crew.shell.ok("--hold", "-d", "-c", "fail boom").strip()
+    crew.shell.await_state(int(number), "parked")
+    for verb in (["show"], ["why"], ["wait", "--timeout", "0"]):
+        crew.run(verb[0], number, *verb[1:])
+        said = crew.screen.out + crew.screen.err
+        assert f"fmsh jobs retry {number}" in said and "answer" not in said, said
+    assert crew.run("answer", number, "1") == 1 and "not at a step" in crew.screen.err
+    assert "fmsh jobs answer" in crew.ok("show", "parked") and "fmsh jobs answer" in crew.ok("why", "parked")
+    crew.shell.ok("jobs", "cancel", number)
+
+
 def test_what_jobs_leave_in_the_state_directory_is_for_its_owner_only(crew: Crew) -> None:
     modes: dict[int, set[str]] = {}
     for path in [crew.shell.state, *crew.shell.state.rglob("*")]:
