@@ -15,6 +15,7 @@ The status is 0 if all passed, 1 if one failed, 2 if a file could not be read or
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -52,6 +53,7 @@ PASSED, FAILED, UNUSABLE = 0, 1, 2
 SUFFIX = "_test.fmsh"
 NAME_PREFIX = "test"
 TIMEOUT_S = 600
+ENDING_S = 10  # for the cleanup of a test that is interrupted
 ALONE = ("FMSH_STATE_DIR", "FMSH_RUNTIME_DIR")  # a test has them for itself
 
 
@@ -262,22 +264,36 @@ def _run_alone(file: str, name: str) -> Result:
     command = [sys.executable, "-m", "fmsh", "test", "--run", name, "--", file]
     with tempfile.TemporaryDirectory(prefix="fmsh-test-") as directory:
         environment = os.environ | dict.fromkeys(ALONE, directory) | {"FMSH_NO_DAEMON": "1"}
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            process_group=0,  # Ctrl-C comes to it by us, once
+        )
+        message = ""
         try:
-            done = subprocess.run(
-                command,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                timeout=TIMEOUT_S,
-            )
-        except subprocess.TimeoutExpired as late:
-            text = (late.stdout or b"").decode("utf-8", "replace")
-            message = f"it did not end within {TIMEOUT_S} s"
-            return Result(file, name or file, message, time.monotonic() - begun, text, FAILED)
-    message = "" if done.returncode == 0 else f"it ended with status {done.returncode}"
-    text = done.stdout.decode("utf-8", "replace")
+            output, _ = process.communicate(timeout=TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            message, output = f"it did not end within {TIMEOUT_S} s", _interrupt(process)
+        except KeyboardInterrupt:
+            _interrupt(process)
+            raise
+    if not message and process.returncode != 0:
+        message = f"it ended with status {process.returncode}"
+    text = output.decode("utf-8", "replace")
     return Result(file, name or file, message, time.monotonic() - begun, text, FAILED if message else PASSED)
+
+
+def _interrupt(process: subprocess.Popen[bytes]) -> bytes:
+    """Cancels the job of a test, so that it ends what it has begun; gives what it wrote."""
+    process.send_signal(signal.SIGINT)
+    try:
+        return process.communicate(timeout=ENDING_S)[0]
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.communicate()[0]
 
 
 def _run_here(file: str, name: str, settings: Settings) -> int:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from xml.etree import ElementTree
 
+import pytest
+
 from tests.cli.crew import FAILED, Crew
-from tests.cli.shell import Shell
+from tests.cli.shell import TIMEOUT_S, Shell
 
 
 def histories(shell: Shell) -> list[tuple[int, str, int]]:
@@ -120,3 +124,14 @@ def test_a_file_that_cannot_be_run_is_told_and_keeps_no_other_from_running(shell
     (shell.directory / "sub" / "broken_test.fmsh").unlink()
     refused = shell.run("test", "sub", "--only", "nothing-like-it")
     assert refused.status == 2 and "no test has 'nothing-like-it' in its name" in refused.err
+
+
+def test_an_interrupted_test_cleans_up_and_leaves_no_process(shell: Shell) -> None:
+    shell.script("defer { echo gone > cleaned }\nsh -c 'echo $$ > pid; exec sleep 600'\n", "long_test.fmsh")
+    going = shell.start("test")
+    pid = int(shell.await_file("pid"))
+    going.send_signal(signal.SIGINT)
+    out, err = going.communicate(timeout=TIMEOUT_S)
+    assert (going.returncode, out, err) == (130, "", "") and shell.file("cleaned") == "gone\n"
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
