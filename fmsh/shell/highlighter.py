@@ -61,7 +61,7 @@ def styled(text: str, is_command: Callable[[str], bool], directory: str) -> list
                 style = "command" if is_command(word) else "unknown"
             else:
                 style = "path" if _exists(word, directory) else ""
-        is_name = token.type == "COMMAND"
+        is_name = token.type in ("COMMAND", "CARET")
         if style and token.end > token.start:
             pieces.append(Styled(token.start, token.end, style))
     return sorted([*pieces, *_of_strings(strings, pieces)], key=lambda piece: piece.start)

@@ -26,6 +26,7 @@ def is_command(name: str) -> bool:
         ("ls *.txt", [("ls", "command"), ("*", "pattern")]),
         ("# only\necho # two\n# three", [("# only", "comment"), ("echo", "command"), ("# two", "comment"),
                                           ("# three", "comment")]),
+        ("^ls x | ^nosuch", [("ls", "command"), ("|", "operator"), ("nosuch", "unknown")]),
         ("echo )", [("echo", "command"), (")", "error")]),
     ],
 )  # fmt: skip
