@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 
+from fmsh.errors import SourceError
 from fmsh.lang.lexer import Lexer
-from fmsh.lang.parser import flatten
+from fmsh.lang.parser import flatten, parse
 from fmsh.lang.tokens import KEYWORDS
 from fmsh.record import Record
+from fmsh.spans import Source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,6 +45,9 @@ _BY_TYPE = {
 }
 
 
+PARSED_CHARACTERS_MAX = 2000  # about 2 ms
+
+
 def styled(text: str, is_command: Callable[[str], bool], directory: str) -> list[Styled]:
     """The styled pieces of a text, in order, none inside another. `is_command` says whether a name can be run."""
     lexer = Lexer(text)
@@ -64,7 +69,24 @@ def styled(text: str, is_command: Callable[[str], bool], directory: str) -> list
         is_name = token.type in ("COMMAND", "CARET")
         if style and token.end > token.start:
             pieces.append(Styled(token.start, token.end, style))
-    return sorted([*pieces, *_of_strings(strings, pieces)], key=lambda piece: piece.start)
+    pieces += _of_strings(strings, pieces)
+    wrong = _wrong(text)
+    if wrong is not None:
+        pieces = [piece for piece in pieces if piece.end <= wrong.start or piece.start >= wrong.end] + [wrong]
+    return sorted(pieces, key=lambda piece: piece.start)
+
+
+def _wrong(text: str) -> Styled | None:
+    """What the parser finds wrong first, if it would stay wrong whatever is typed behind the text."""
+    if len(text) > PARSED_CHARACTERS_MAX:
+        return None
+    try:
+        parse(Source("prompt", text))
+    except SourceError as problem:
+        start, end = problem.diagnostics[0].span
+        is_at_end = problem.incomplete or end >= len(text.rstrip())
+        return None if is_at_end or start >= end else Styled(start, end, "error")
+    return None
 
 
 def _of_strings(strings: list[tuple[int, int]], pieces: list[Styled]) -> Iterator[Styled]:

@@ -27,6 +27,9 @@ def is_command(name: str) -> bool:
         ("# only\necho # two\n# three", [("# only", "comment"), ("echo", "command"), ("# two", "comment"),
                                           ("# three", "comment")]),
         ("^ls x | ^nosuch", [("ls", "command"), ("|", "operator"), ("nosuch", "unknown")]),
+        ("let = 3", [("let", "keyword"), ("=", "error"), ("3", "number")]),
+        ("def f(a int) { }", [("def", "keyword"), ("int", "error")]),
+        ("let =", [("let", "keyword"), ("=", "operator")]),  # at the end it may still become right
         ("echo )", [("echo", "command"), (")", "error")]),
     ],
 )  # fmt: skip
