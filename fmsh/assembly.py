@@ -89,10 +89,11 @@ def _standard(name: str) -> Source | None:
 
 def _streaming() -> Streaming:
     from fmsh.builtins import json_forms, streaming
+    from fmsh.builtins.program_lines import line_texts
     from fmsh.machine.library import Streaming
 
     kinds = streaming.FOLDS, streaming.TEXT_STAGES, streaming.CHOOSING_STAGES
-    return Streaming(streaming.STAGES, streaming.Chain, json_forms.parts, *kinds, streaming.line_texts)
+    return Streaming(streaming.STAGES, streaming.Chain, json_forms.parts, *kinds, line_texts)
 
 
 LIBRARY = Library(_find_builtin, _builtin_names, _functions, _display, _standard, _streaming)

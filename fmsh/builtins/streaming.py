@@ -14,8 +14,7 @@ from fmsh.builtins.arithmetic import add, divide
 from fmsh.builtins.comparison import truth
 from fmsh.builtins.complaints import need_int, wrong_kind
 from fmsh.builtins.json_forms import FAST_BYTES_MIN, read_json_lines
-from fmsh.builtins.text import to_text
-from fmsh.values import Raised, raised
+from fmsh.values import Raised
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -451,19 +450,6 @@ def _texts(items: Items) -> Items:
         if type(item) is not str:
             raise wrong_kind(item, "string", what="a line")
     return items
-
-
-def line_texts() -> Stage:
-    """A stage that writes items as lines, as a program reads them. Raises: Raised for a secret, or what has no text."""
-    return Mapped(_lines_of, (), {})
-
-
-def _lines_of(items: Items) -> Items:
-    texts = [to_text(item) for item in items]
-    for text in texts:
-        if type(text) is not str:
-            raise raised("type", "a secret in a stream does not go into a program", hint="hand it over by itself")
-    return [f"{text}\n" for text in texts]
 
 
 def _mapped(command: Callable[..., Any]) -> Callable[..., Stage]:
