@@ -47,7 +47,8 @@ class Attempt(Record):
     `make_chain`, of a request whose answer is read as a stream, gives what its items go through (`feed`, `finish`,
     `is_done`, `is_fold`, `value`, `state`, `restore`); `position` is that of the last items that were recorded.
     `kept` is what earlier attempts of this connector had the job keep, by key. `make_input`, of a process that reads a
-    stream, gives what that goes through, as `make_chain`.
+    stream, gives what that goes through, as `make_chain`. `begun_by`: the kind of the process (shell, daemon) and the
+    boot in which the attempt was to begin, where its intent says so.
     """
 
     id: AttemptId
@@ -66,6 +67,7 @@ class Attempt(Record):
     position: Value = None
     kept: Mapping[str, Value] = {}  # a default that is never changed
     make_input: Callable[[], Any] | None = None
+    begun_by: str | None = None
 
 
 class Terminal(Record):

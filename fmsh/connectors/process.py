@@ -274,7 +274,7 @@ class ProcessConnector:
         if running.was_launched:
             message = f"{running.command} could not be started: its wrapper ended at once (is the disk full?)"
             return Failed(failure(running, "exit", message, status=126), should_retry=True, attempts_max=3)
-        begun = terms.read(running.directory)
+        begun = running.begun
         if begun is not None and begun.boot_id != self._boot_id:
             return lost(running, begun.mode)
         self._launch(running, lock)
@@ -333,7 +333,7 @@ class ProcessConnector:
             umask=self._umask if attempt.umask is None else attempt.umask,
         )
         spool.clear_claim(running.directory)
-        if attempt.is_once or running.mode != "spool":
+        if attempt.begun_by is None and (attempt.is_once or running.mode != "spool"):
             terms.write(running.directory, self._boot_id, running.mode)
         self._spawn(running, launch, lock)
         running.was_launched = running.is_child = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from fmsh.connectors import descriptors, spool
+from fmsh.connectors import descriptors, spool, terms
 from fmsh.connectors.base import Failed
 from fmsh.values import Handle, error_value
 
@@ -74,6 +74,18 @@ class Running:
     def is_fed(self) -> bool:
         """Whether its input is a stream (`feeding`)."""
         return type(self.attempt.arguments["input"]) is dict
+
+    @property
+    def begun(self) -> terms.Terms | None:
+        """In which boot an attempt may have begun, if it matters. Its intent says so, or else a record beside it."""
+        attempt = self.attempt
+        if attempt.begun_by is None:
+            return terms.read(self.directory)
+        kind, _, boot_id = attempt.begun_by.partition(" ")
+        is_terminal = attempt.arguments["output"] == "display" and kind == "shell"
+        if not attempt.is_resumed or not (attempt.is_once or is_terminal):
+            return None
+        return terms.Terms(boot_id, "terminal" if is_terminal else "spool")
 
     @property
     def mode_before(self) -> str:

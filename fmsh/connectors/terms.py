@@ -1,9 +1,12 @@
 """Which attempts may have begun, and in which boot of the machine: of those whose outcome may stay unknown.
 
-A claim is not synced, so after a crash of the machine it may be missing though the command ran. Where that matters this
-is written before the start, and durable by then. One file holds it for all jobs, `fx.terms`: slots that were allocated
-and synced once, so that a record costs one write in place (0.6 ms beside 14 ms for a file of its own and the entries of
-its directories, measured on ext4). Where no slot can be had the attempt has a file of its own, `terms`.
+A claim is not synced, so after a crash of the machine it may be missing though the command ran. Where that matters the
+recorded intent says by whom and in which boot it was to begin (`Attempt.begun_by`). Only an intent that does not, of
+the first run of a detached job or of an older fmsh, has this record beside it, durable before the start.
+
+One file holds it for all jobs, `fx.terms`: slots that were allocated and synced once, so that a record costs one write
+in place (0.6 ms beside 14 ms for a file of its own and the entries of its directories, measured on ext4). Where no slot
+can be had the attempt has a file of its own, `terms`.
 
 A slot begins with a zero byte when it is free. A record that was cut short has no line end, and says nothing: the
 program was not started.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from fmsh.connectors.base import Cancelled
 from fmsh.engine import ending, recording, replay, summary
+from fmsh.engine.flight import begun_by
 from fmsh.errors import StoreBusy, StoreCorrupt, StoreFull
 from fmsh.machine.events import HandedOver, JobEnded, Parked
 from fmsh.store.base import Append, Summary
@@ -70,6 +71,7 @@ def _go_on(engine: Engine, worker: Worker, job: Job) -> None:
     is_first_run = job.is_detached and job.head == max(worker.inherited, 1)
     if worker.owner != engine.owner and not is_first_run:
         worker.recording.begin_with(HandedOver(engine.owner, _reason(worker, job)), at_ms=worker.now_ms)
+        worker.begun_by = begun_by(engine.owner)
     worker.owner = engine.owner
     settled = [flight for flight, _ in worker.arrived]  # cancelled before they began
     for flight in list(worker.flights.values()):

@@ -95,6 +95,7 @@ class Dispatcher:
             flight.position,
             worker.kept.get(request.connector, {}),
             _input_maker(worker, request) if type(request.arguments.get("input")) is dict else None,
+            flight.begun_by,
         )
         try:
             connector.start(attempt, worker.post)

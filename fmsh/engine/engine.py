@@ -75,7 +75,8 @@ class Engine:
         self.clock_ms = clock_ms
         self.is_daemon = is_daemon
         self.workers: dict[int, Worker] = {}
-        self.owner = {"kind": store.owner.kind, "pid": store.owner.pid, "host": store.owner.host}
+        owner = store.owner
+        self.owner = {"kind": owner.kind, "pid": owner.pid, "host": owner.host, "boot": owner.boot_id}
         self.has_released = False  # a job, which may be due at once; for `serve`
         self._load_program = load_program
         self._programs: dict[str, Program] = {}

@@ -8,6 +8,7 @@ from fmsh.machine.effects import Request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from fmsh.engine.loop import Timer
@@ -22,6 +23,7 @@ class Flight:
 
     __slots__ = (
         "attempt",
+        "begun_by",
         "has_started",
         "is_asked",
         "is_cancel_wanted",
@@ -36,10 +38,11 @@ class Flight:
         "timer",
     )
 
-    def __init__(self, request: Request, requested_at_ms: int) -> None:
+    def __init__(self, request: Request, requested_at_ms: int, begun_by: str | None = None) -> None:
         self.request = request
         self.requested_at_ms = requested_at_ms
         self.attempt = 1
+        self.begun_by = begun_by  # this attempt: as `begun_by` gives it, where the history says so
         self.next_at_ms: int | None = None
         self.has_started = False  # this attempt, here
         self.is_running = False  # its connector owes us an outcome
@@ -83,6 +86,11 @@ class Flight:
             self.timer = None
 
 
+def begun_by(owner: Mapping[str, Value]) -> str | None:
+    """By whom an attempt was to be begun, as its intent tells: the kind of the process, and the boot of the machine."""
+    return f"{owner['kind']} {owner['boot']}" if owner.get("boot") else None
+
+
 def to_wire(flight: Flight, *, is_leaving: bool) -> dict[str, Value]:
     """Gives a flight as a record for a snapshot. What only this process can know is left out.
 
@@ -94,6 +102,7 @@ def to_wire(flight: Flight, *, is_leaving: bool) -> dict[str, Value]:
         "request": {field: getattr(request, field) for field in request.fields},
         "requested_at_ms": flight.requested_at_ms,
         "attempt": flight.attempt,
+        "begun_by": flight.begun_by,
         "next_at_ms": flight.next_at_ms,
         "has_started": flight.has_started or flight.is_resumed or not is_leaving,
         "is_cancel_wanted": flight.is_cancel_wanted,
@@ -107,7 +116,7 @@ def from_wire(data: dict[str, Any], *, is_direct: bool) -> Flight:
 
     Only then an attempt that had not started by then has not started now; else it counts as one that may have.
     """
-    flight = Flight(Request(**data["request"]), data["requested_at_ms"])
+    flight = Flight(Request(**data["request"]), data["requested_at_ms"], data.get("begun_by"))
     flight.attempt = data["attempt"]
     flight.next_at_ms = data["next_at_ms"]
     flight.is_cancel_wanted = data["is_cancel_wanted"]

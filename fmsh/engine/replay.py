@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from fmsh import wire
 from fmsh.engine import recording, snapshots
-from fmsh.engine.flight import Flight
+from fmsh.engine.flight import Flight, begun_by
 from fmsh.engine.forks import disown
 from fmsh.engine.starting import facts_of
 from fmsh.engine.worker import SLICE_INSTRUCTIONS, Worker
@@ -104,6 +104,7 @@ def _from_start(store: EventStore, job: Job, program: Program, surroundings: Sur
     worker.job_id = job.id
     worker.environment_hash = started.environment
     worker.umask = started.options.get("umask")
+    worker.begun_by = started.options.get("begun_by")
     worker.inherited = started.options.get("inherited") or 0
     return worker
 
@@ -117,6 +118,7 @@ def _from_snapshot(
     worker.environment_hash = saved.environment_hash
     worker.umask = saved.umask
     worker.kept = saved.kept
+    worker.begun_by = saved.begun_by
     worker.owner = saved.owner
     worker.steps = saved.steps
     worker.is_quiescent = True
@@ -279,6 +281,7 @@ class Replay:
     def _attempt_failed(self, event: AttemptFailed, stored: StoredEvent) -> None:
         flight = self._worker.flights[event.step]
         flight.attempt = event.attempt + 1
+        flight.begun_by = self._worker.begun_by
         flight.next_at_ms = event.next_at_ms
         flight.is_lost = False
 
@@ -287,7 +290,7 @@ class Replay:
 
     def _request_made(self, event: RequestMade, stored: StoredEvent) -> None:
         request = Request(*[getattr(event, field) for field in Request.fields])
-        flight = Flight(request, stored.at_ms)
+        flight = Flight(request, stored.at_ms, self._worker.begun_by)
         flight.is_resumed = True
         self._worker.flights[event.step] = flight
         self._worker.steps = event.step
@@ -335,6 +338,7 @@ class Replay:
 
     def _handed_over(self, event: HandedOver, stored: StoredEvent) -> None:
         self._worker.owner = event.owner
+        self._worker.begun_by = begun_by(event.owner)
 
 
 def _compare(made: Request, recorded: RequestMade) -> None:

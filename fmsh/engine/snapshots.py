@@ -86,6 +86,7 @@ class Saved(Record):
     parked_step: int | None
     error: ErrorValue | None
     umask: int | None
+    begun_by: str | None
     lasting_seq: int  # before this one
     kept: dict[str, dict[str, Value]]
 
@@ -100,6 +101,7 @@ def encode(worker: Worker) -> str:
         "steps": worker.steps,
         "environment": worker.environment_hash,
         "umask": worker.umask,
+        "begun_by": worker.begun_by,
         "lasting_seq": worker.snapshots.lasting_seq,
         "owner": dict(worker.owner),
         "is_paused": worker.is_paused,
@@ -130,6 +132,7 @@ def decode(state_json: str, *, epoch: int | None) -> Saved:
         parked_step=engine["parked_step"],
         error=engine["error"],
         umask=engine.get("umask"),
+        begun_by=engine.get("begun_by"),
         lasting_seq=engine.get("lasting_seq", 0),
         kept=engine.get("kept", {}),
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from fmsh import wire
 from fmsh.engine import recording, summary
+from fmsh.engine.flight import begun_by
 from fmsh.engine.worker import Worker
 from fmsh.machine.events import JobStarted
 from fmsh.machine.facts import Facts
@@ -76,7 +77,7 @@ class Starter:
 
         A worker without a lease has ended (or broken down) in its first turn. Raises: StoreError: there is no job then.
         """
-        started, environment = self._started(run)
+        started, environment = self._started(run, begun_by=begun_by(owner))
         is_child = run.job.parent_id is not None  # its end is told to its parent in the commit of the end
         is_line = run.session_line is not None  # what it leaves behind is told in the commit of its end
         has_its_row_first = is_child or is_line or run.job.key is not None or _may_see_its_number(run.job.program)
@@ -111,11 +112,12 @@ class Starter:
             run.job, recorded.events, row, lease=lease, blobs=recorded.blobs, lasting=environment
         )
 
-    def _started(self, run: NewRun) -> tuple[JobStarted, list[tuple[str, bytes]]]:
+    def _started(self, run: NewRun, begun_by: Value = None) -> tuple[JobStarted, list[tuple[str, bytes]]]:
         """Gives a job's first event, and its environment as a blob, which is kept as long as the job."""
         data = wire.encode(dict(sorted(run.environment.items()))).encode() if run.environment else b""
         environment_hash = recording.hash_of(data) if data else ""
-        options, program_hash = run.options, run.job.program.hash
+        options = run.options if begun_by is None else run.options | {"begun_by": begun_by}
+        program_hash = run.job.program.hash
         started = JobStarted(program_hash, run.arguments, environment_hash, run.directory, run.time_zone, options)
         return started, [(environment_hash, data)] if data else []
 
@@ -124,6 +126,7 @@ class Starter:
         worker = Worker(self._surroundings, run.job.uid, Machine(run.program, facts, run.environment))
         worker.environment_hash = started.environment
         worker.umask = started.options.get("umask")
+        worker.begun_by = started.options.get("begun_by")
         worker.session_line = run.session_line
         worker.parent_id = run.job.parent_id
         return worker

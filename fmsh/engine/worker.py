@@ -73,6 +73,7 @@ class Worker:
     __slots__ = (
         "arrived",
         "backlog",
+        "begun_by",
         "cancels",
         "end",
         "environment_hash",
@@ -129,6 +130,7 @@ class Worker:
         self.environment_hash = ""
         self.kept: dict[str, dict[str, Value]] = {}  # by connector, what it had the job keep
         self.umask: int | None = None
+        self.begun_by: str | None = None  # as in `Flight`, of what it asks now
         self.inherited = 0  # how many of its first events are those of the job that it was forked from
         self.session_line: SessionLine | None = None
         self.owner: Mapping[str, Value] = {}
@@ -316,7 +318,7 @@ class Worker:
             self.record_shown()
         self.recording.add_request(request, at_ms=self.now_ms)
         self.steps = request.step
-        flight = Flight(request, self.now_ms)
+        flight = Flight(request, self.now_ms, self.begun_by)
         self.add_flight(flight)
         self.starts.append(flight)
 

@@ -142,7 +142,8 @@ def observe(asked: Observe) -> Value:
 def _create(store: EventStore, origin: Origin, at: int, stored: NewProgram, followed: Followed) -> Job:
     """Makes the new job with its inherited history, in one commit. It knows itself by the number of the other."""
     job, started = origin.job, origin.started
-    options = {**started.options, "inherited": len(followed.events) + 1, "fork": {"job": job.uid, "at": at}}
+    kept = {name: value for name, value in started.options.items() if name != "begun_by"}
+    options = {**kept, "inherited": len(followed.events) + 1, "fork": {"job": job.uid, "at": at}}
     begun = started.replace(program=stored.hash, options=options, number=started.number or job.id)
     now_ms = time.time_ns() // 10**6
     recorded = recording.Recording()

@@ -530,6 +530,27 @@ def test_a_terminal_process_with_unknown_outcome_is_never_repeated(shell: Shell)
     assert isinstance(outcome, Failed) and outcome.error.kind == "lost" and not outcome.should_retry
 
 
+@pytest.mark.parametrize(
+    ("kind", "is_once", "is_lost"), [("shell", False, True), ("daemon", False, False), ("daemon", True, True)]
+)
+def test_an_intent_that_says_its_boot_needs_no_record_beside_it(
+    shell: Shell, kind: str, is_once: bool, is_lost: bool
+) -> None:
+    begun_by = f"{kind} {shell.connector._boot_id}"
+    with open(os.devnull, "r+b") as null:
+        terminal = Terminal(null.fileno(), null.fileno(), null.fileno(), False) if kind == "shell" else None
+        given = {"output": "display", "terminal": terminal, "is_once": is_once, "begun_by": begun_by}
+        attempt, _ = started(shell, ["sh", "-c", "echo ran >> log"], **given)
+        shell.loop.outcome_of(attempt.id)
+    assert not os.path.exists(shell.fx + ".terms") and not os.path.exists(shell.path(attempt, "terms"))
+    for name in ("claim", "status", "status.new"):
+        if os.path.exists(shell.path(attempt, name)):
+            os.unlink(shell.path(attempt, name))
+    outcome = after_reboot(shell, attempt)
+    assert (isinstance(outcome, Failed) and outcome.error.kind == "lost") == is_lost
+    assert (shell.directory / "log").read_text() == ("ran\n" if is_lost else "ran\nran\n")
+
+
 @pytest.mark.parametrize("is_once", [False, True])
 @pytest.mark.parametrize("name", ["terms", "claim"])
 @pytest.mark.parametrize("kept", [0, 1, -1])

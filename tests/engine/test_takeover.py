@@ -30,6 +30,33 @@ def test_an_attempt_begun_after_a_snapshot_counts_as_begun(monkeypatch: pytest.M
     assert [(attempt.id.step, attempt.is_resumed) for attempt in world.effects.attempts][-1] == (2, True)
 
 
+@pytest.mark.parametrize("every", [1, 1000])
+def test_an_intent_says_by_whom_and_in_which_boot_it_was_to_be_begun(
+    monkeypatch: pytest.MonkeyPatch, every: int
+) -> None:
+    """Also from a snapshot, and for an attempt that follows after a takeover."""
+    monkeypatch.setattr(snapshots, "INTERVAL_EVENTS", every)
+    world = World()
+    process = world.process()
+    job_id = process.submit(p.Assembler().program(p.request("hold"), p.request("hold")), is_foreground=False)
+    process.settle()
+    process.kill()
+    heir = world.process("daemon")
+    heir.store.owner = heir.store.owner.replace(boot_id="second")
+    heir.engine.owner = {**heir.engine.owner, "boot": "second"}
+    assert heir.engine.adopt(job_id)
+    heir.settle()
+    assert world.effects.attempts[-1].begun_by == "shell boot" and world.effects.attempts[-1].is_resumed
+    heir.connector.finish(1, Done(1))
+    heir.settle()
+    assert world.effects.attempts[-1].begun_by == "daemon second"
+    heir.kill()
+    third = world.process()
+    assert third.engine.adopt(job_id)
+    third.settle()
+    assert world.effects.attempts[-1].begun_by == "daemon second" and world.effects.attempts[-1].is_resumed
+
+
 def left_with_its_last_outcome(world: World) -> int:
     """A job whose last outcome was recorded while it was leaving, and is fed by whoever loads it."""
     process = world.process()
