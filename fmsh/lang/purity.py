@@ -132,9 +132,14 @@ def _has_other_flags(signature: Signature, command: s.Command) -> bool:
 
 
 def is_pure_block(c: Compiler, b: Body | PythonBody, block: s.BlockLiteral) -> bool:
-    """Whether calling a block only computes: `let`s of plain names, then one value."""
+    """Whether calling a block only computes: `let`s of plain names, then one value.
+
+    It may give no block: that one would be compiled for both forms of this, and in each of these again.
+    """
     if not block.body.statements:
         return True
+    if _has_block_value(block.body):
+        return False
     *before, last = block.body.statements
     if not isinstance(last, s.Chain) or not is_pure(c, b, last):
         return False
@@ -142,3 +147,14 @@ def is_pure_block(c: Compiler, b: Body | PythonBody, block: s.BlockLiteral) -> b
         isinstance(statement, s.Let) and isinstance(statement.pattern, s.NamePattern) and is_pure(c, b, statement.value)
         for statement in before
     )
+
+
+def _has_block_value(node: Node) -> bool:
+    """Whether a block stands in a node as a value. The blocks that commands take are another matter."""
+    for child in children(node):
+        if isinstance(child, s.BlockLiteral):
+            if not isinstance(node, s.Command):
+                return True
+        elif _has_block_value(child):
+            return True
+    return False
