@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from fmsh.builtins.streaming import Mapped
+from fmsh.builtins.stages import Mapped
 from fmsh.builtins.text import to_text
 from fmsh.values import raised
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from fmsh.builtins.streaming import Items
+    from fmsh.builtins.stages import Items
 
 
 def line_texts() -> Mapped:
