@@ -16,6 +16,7 @@ LIMITS = {
     "groups": "{" * DEEP,
     "parentheses": "(" * DEEP + "1" + ")" * DEEP,
     "substitutions": '"$(' * DEEP,
+    "indexes": "fmsh print $xs[" * 200,
     "records": "{a: " * DEEP + "1" + "}" * DEEP,
     "conjunction": "true && " * 3000 + "true",
     "disjunction": "true || " * 3000 + "true",

@@ -90,7 +90,7 @@ def continue_path(lexer: Lexer, pending: Pending) -> bool:
     text, start = lexer.text, lexer.pos
     is_optional = text[start : start + 1] == "?"
     at = start + is_optional
-    mark, following = text[at : at + 1], text[at + 1 : at + 2]
+    mark, following = text[at : min(at + 1, lexer.size)], text[at + 1 : at + 2]  # behind a limit nothing is read
     is_word = pending.role in _WORD_ROLES and not pending.has_url_syntax
     if mark == "." and following in NAME_START:
         end = name_end(text, at + 1)
