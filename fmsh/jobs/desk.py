@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fmsh.builtins.text import plain_json
 from fmsh.errors import DaemonError
-from fmsh.render.cells import visible
+from fmsh.render.cells import harmless
 from fmsh.retention import Limits
 from fmsh.values import text_bytes
 
@@ -115,7 +115,7 @@ class Desk:
         """Passes on what a job displayed: bytes of a process as they are, text made visible at a terminal."""
         target = self.stderr if stream == "err" else self.stdout
         if isinstance(data, str):
-            shown = visible(data, keep="\n\t") if target.isatty() else data
+            shown = harmless(data) if target.isatty() else data
             data = text_bytes(shown)
         target.flush()
         binary = getattr(target, "buffer", None)
