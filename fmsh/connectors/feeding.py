@@ -32,9 +32,8 @@ PAUSES_S = (0.001, 0.1)  # until a pipe has room, items come from another thread
 WRITE_BYTES = 256 * 1024
 PIPE_BYTES = 1 << 20
 SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ
-END_MARK = "fed"
 # $1: the directory of the attempt, $2 cat, $3 sleep
-PASS_ON = f'"$2" || exit; [ -e "$1/{END_MARK}" ] || while :; do "$3" 86400; done'
+PASS_ON = f'"$2" || exit; [ -e "$1/{spool.END_MARK}" ] || while :; do "$3" 86400; done'
 
 
 def stage(directory: str) -> Sequence[str]:
@@ -44,8 +43,8 @@ def stage(directory: str) -> Sequence[str]:
 
 def open_pipe(directory: str) -> tuple[int, int]:
     """Makes the pipe of a fresh attempt: what the first stage reads, and what we write. Raises: OSError."""
-    if os.path.exists(f"{directory}/{END_MARK}"):
-        os.unlink(f"{directory}/{END_MARK}")
+    if os.path.exists(f"{directory}/{spool.END_MARK}"):
+        os.unlink(f"{directory}/{spool.END_MARK}")
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
     os.set_blocking(write_end, False)
     try:
@@ -153,5 +152,5 @@ class Feed:
 
     def _end(self) -> None:
         """The input ends here: the source has, or the reader."""
-        os.close(os.open(f"{self._directory}/{END_MARK}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        os.close(os.open(f"{self._directory}/{spool.END_MARK}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
         self.close()

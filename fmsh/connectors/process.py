@@ -237,7 +237,7 @@ class ProcessConnector:
         lock = spool.take_lock(running.directory, "wrapper.lock")
         if lock is None:
             self._await_wrapper(running)
-            if running.is_fed and not running.was_launched:  # who fed it is gone, and what it read with that
+            if running.is_fed and not running.was_launched and not running.has_all_input:  # who fed it is gone
                 running.is_cut_off = True
                 self._end(running)
             return None

@@ -76,6 +76,11 @@ class Running:
         return type(self.attempt.arguments["input"]) is dict
 
     @property
+    def has_all_input(self) -> bool:
+        """Whether it was told the end of the stream that it reads."""
+        return os.path.exists(f"{self.directory}/{spool.END_MARK}")
+
+    @property
     def begun(self) -> terms.Terms | None:
         """In which boot an attempt may have begun, if it matters. Its intent says so, or else a record beside it."""
         attempt = self.attempt

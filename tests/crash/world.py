@@ -35,8 +35,9 @@ let kind = try {
 echo "then $kind"
 for x in sh -c 'echo source >> "$0"; seq 2' $case { sh -c 'echo "item-$1" >> "$0"' $case $x }
 for n in GET $url/events --stream { sh -c 'echo "event-$1" >> "$0"' $case $n }
+let fed = follow crash.log --from start | take-while { $it != end } | sh -c 'all=$(cat); echo $all >> "$0"' $case
 perform notes add "${case}.notes" | print
-let b = lock shared { GET $url/b }
+let b = lock shared { limit places --concurrency 1 { GET $url/b } }
 {a: $a, text: $text, got: $got, kind: $kind, b: $b}
 """
 PLUGIN = """
@@ -57,7 +58,7 @@ DISPLAYED = (
     "text is text\nthen http\nnoted\n"
     '{"a":{"path":"a"},"text":"text","got":{"answer":42},"kind":"http","b":{"path":"b"}}\n'
 )
-PROCESS_EFFECTS = ["captured", "displayed", "undone", "source", "item-1", "item-2", "event-1", "event-2"]
+PROCESS_EFFECTS = ["captured", "displayed", "undone", "source", "item-1", "item-2", "event-1", "event-2", "line"]
 REQUESTS = {("POST", "a"), ("POST", "hook"), ("GET", "fail"), ("GET", "events"), ("GET", "b")}
 STREAM = "events"
 AFTER_CREATION = 2  # the boundary after `create_job`
@@ -77,6 +78,7 @@ class World:
         self.store = SqliteStore.open(self.state, kind="shell")
         self.service = Service(self.state)
         self.shell.script(SCRIPT)
+        self.shell.script("line\nend\n", "crash.log")
         self.shell.script(PLUGIN, "crash_notes.py")
         self.shell.environment["PYTHONPATH"] = os.pathsep.join([ROOT, str(directory)])
         self.shell.ok("config", "set", "connectors.notes", "crash_notes")
@@ -173,6 +175,7 @@ class World:
         assert shown == DISPLAYED, (case, shown)
         lines = (self.shell.file(case) or "").split()
         assert self.store.claims("lock", "shared") == [], f"{case}: the lock was not given back"
+        assert self.store.claims("limit", "places") == [], f"{case}: the place was not given back"
         assert lines == PROCESS_EFFECTS, f"{case}: a process was lost or repeated: {lines}"
         self._judge_requests(case, history, asked)
         notes = (self.shell.file(f"{case}.notes") or "").split()
