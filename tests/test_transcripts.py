@@ -40,6 +40,7 @@ from fmsh.assembly import check, load_program, make_program
 from fmsh.connectors import reading_kinds
 from fmsh.connectors.base import Attempt
 from fmsh.connectors.callback import Address, CallbackConnector
+from fmsh.connectors.children import read_boot_id
 from fmsh.connectors.files import FileConnector
 from fmsh.connectors.messages import MessageConnector
 from fmsh.connectors.process import ProcessConnector
@@ -179,7 +180,7 @@ class Run:
 
     def begin(self, dies_at: int | None = None) -> None:
         """Starts a process."""
-        store = self.store = DyingStore(self.disk, kind="shell")
+        store = self.store = DyingStore(self.disk, kind="shell", boot_id=read_boot_id())
         store.dies_at = dies_at
         loop = self.loop = Loop()
         self.engine = Engine(

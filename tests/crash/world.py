@@ -174,8 +174,9 @@ class World:
         shown = "".join(event.text for event in _read(history, events.Displayed) if event.stream == "out")
         assert shown == DISPLAYED, (case, shown)
         lines = (self.shell.file(case) or "").split()
-        assert self.store.claims("lock", "shared") == [], f"{case}: the lock was not given back"
-        assert self.store.claims("limit", "places") == [], f"{case}: the place was not given back"
+        for kind, name in (("lock", "shared"), ("limit", "places")):
+            held = [claim for claim in self.store.claims(kind, name) if claim.job_id == job.id]
+            assert held == [], f"{case}: the {kind} was not given back"
         assert lines == PROCESS_EFFECTS, f"{case}: a process was lost or repeated: {lines}"
         self._judge_requests(case, history, asked)
         notes = (self.shell.file(f"{case}.notes") or "").split()
