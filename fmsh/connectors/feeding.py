@@ -32,8 +32,8 @@ PAUSES_S = (0.001, 0.1)  # until a pipe has room, items come from another thread
 WRITE_BYTES = 256 * 1024
 PIPE_BYTES = 1 << 20
 SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ
-# $1: the directory of the attempt, $2 cat, $3 sleep. TERM or INT is for all of the process: this stage, whose end would look
-# like the end of the input, lets those that read it go first (a young one may need a second TERM: `YOUNG_S`).
+# $1: the directory of the attempt, $2 cat, $3 sleep. A signal to end is for all of the process: this stage, whose end
+# would look like the end of the input, lets those that read it go first (a young one may need a second: `YOUNG_S`).
 PASS_ON = (
     """exec 2> /dev/null; trap '"$3" 0.3; exit 143' TERM INT; """
     f'"$2" || exit; [ -e "$1/{spool.END_MARK}" ] || while :; do "$3" 86400; done'
