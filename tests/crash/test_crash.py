@@ -32,9 +32,12 @@ def world() -> Iterator[World]:
         shutil.rmtree(directory)
 
 
-@pytest.mark.parametrize(("option", "kills_max"), [("--key", 1000), ("--name", 10)])  # they differ in the beginning
+@pytest.mark.parametrize(
+    ("option", "first", "every", "kills_max"),
+    [("--key", 1, 2, 1000), ("--key", 2, 2, 1000), ("--name", 1, 1, 10)],  # the options differ in the beginning
+)
 def test_the_foreground_killed_at_every_boundary_is_brought_to_the_same_end(
-    world: World, option: str, kills_max: int
+    world: World, option: str, first: int, every: int, kills_max: int
 ) -> None:
     start_daemon(world)
     begun = time.monotonic()
@@ -42,13 +45,15 @@ def test_the_foreground_killed_at_every_boundary_is_brought_to_the_same_end(
     assert world.judge("straight")
     assert len(passed) > 40 and "before start of http" in passed and "after commit" in passed
     became_jobs = 0
-    kills = min(kills_max, len(passed))
-    for kill_at in range(1, kills + 1):
+    kills = range(first, min(kills_max, len(passed)) + 1, every)
+    for kill_at in kills:
         case = f"kill-{kill_at}"
         world.foreground(case, kill_at, option=option)
         became_jobs += world.judge(case)
-    assert became_jobs == kills - 1  # all but the kill before there was a job
-    print(f"{kills} kills at {len(passed)} boundaries, {became_jobs} jobs resumed, in {time.monotonic() - begun:.1f} s")
+    assert became_jobs == len(kills) - (first == 1)  # all but the kill before there was a job
+    print(
+        f"{len(kills)} kills at {len(passed)} boundaries, {became_jobs} jobs resumed, in {time.monotonic() - begun:.1f} s"
+    )
 
 
 def test_the_daemon_killed_at_its_boundaries_is_followed_by_another(world: World) -> None:
