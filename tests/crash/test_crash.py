@@ -51,9 +51,8 @@ def test_the_foreground_killed_at_every_boundary_is_brought_to_the_same_end(
         world.foreground(case, kill_at, option=option)
         became_jobs += world.judge(case)
     assert became_jobs == len(kills) - (first == 1)  # all but the kill before there was a job
-    print(
-        f"{len(kills)} kills at {len(passed)} boundaries, {became_jobs} jobs resumed, in {time.monotonic() - begun:.1f} s"
-    )
+    took_s = time.monotonic() - begun
+    print(f"{len(kills)} kills at {len(passed)} boundaries, {became_jobs} jobs resumed, in {took_s:.1f} s")
 
 
 def test_the_daemon_killed_at_its_boundaries_is_followed_by_another(world: World) -> None:
