@@ -13,7 +13,7 @@ import pytest
 
 from tests.simulation import planted, seeds
 
-SEEDS = 7_500  # about 11 ms each
+SEEDS = 5_000  # about 11 ms each
 SHARE = 1250  # in one test, so that they spread over the workers
 FAULT_SEEDS = 6000  # within which each fault that was put in on purpose has to be found
 

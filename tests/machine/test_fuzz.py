@@ -11,7 +11,7 @@ from fmsh.machine import channels, interrupts, saving, unwind
 from fmsh.machine.machine import Machine
 from tests.machine import fuzz
 
-SEEDS = 2500  # a part, 10,000 in all; `python -m tests.machine.fuzz FIRST COUNT` runs as many as there is time for
+SEEDS = 1500  # a part, 6,000 in all; `python -m tests.machine.fuzz FIRST COUNT` runs as many as there is time for
 
 
 @pytest.mark.parametrize("first", [0, 10_000, 20_000, 30_000])
