@@ -297,6 +297,8 @@ def _record(c: Compiler, b: AnyBody, node: s.RecordLiteral) -> _ast.expr:
 def _block(c: Compiler, b: AnyBody, node: s.BlockLiteral) -> _ast.expr:
     """A block as a value: its code, and the scope that it closes over."""
     body = b.slots_body() if isinstance(b, PythonBody) else b
+    if isinstance(b, PythonBody) and b.locals:
+        c.problem(node, "a block inside a computing block cannot be kept as a value", "write the outer one with `for`")
     code_id = c.parts.compile_block(c, body, node, kind="block")
     code = g.name(c.generator.bind("code", c.codes[code_id]), node.id)
     return g.call("Block", [code, g.name("s", node.id)], node.id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fmsh.lang import syntax as s
 from fmsh.lang.bodies import find_module, find_variable
 from fmsh.lang.tree import children
-from fmsh.machine.signature import KEY
+from fmsh.machine.signature import FUNCTION_TYPES, KEY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def is_pure_block(c: Compiler, b: Body | PythonBody, block: s.BlockLiteral) -> b
     """
     if not block.body.statements:
         return True
-    if _has_block_value(block.body):
+    if _has_block_value(c, block.body):
         return False
     *before, last = block.body.statements
     if not isinstance(last, s.Chain) or not is_pure(c, b, last):
@@ -149,12 +149,17 @@ def is_pure_block(c: Compiler, b: Body | PythonBody, block: s.BlockLiteral) -> b
     )
 
 
-def _has_block_value(node: Node) -> bool:
-    """Whether a block stands in a node as a value. The blocks that commands take are another matter."""
+def _has_block_value(c: Compiler, node: Node) -> bool:
+    """Whether a block stands in a node as a value: not as what a command calls."""
     for child in children(node):
         if isinstance(child, s.BlockLiteral):
-            if not isinstance(node, s.Command):
+            if not (isinstance(node, s.Command) and _calls_blocks(c, node)):
                 return True
-        elif _has_block_value(child):
+        elif _has_block_value(c, child):
             return True
     return False
+
+
+def _calls_blocks(c: Compiler, command: s.Command) -> bool:
+    found = c.find_builtin(command)
+    return found is not None and any(each.type_name in FUNCTION_TYPES for each in found[0].signature.parameters)

@@ -29,6 +29,7 @@ FINE = {
     "stages": "echo x" + " | cat" * 1000,
     "branches": "if true { }" + " else if true { }" * 500,
     "redirections": "echo x" + " > f" * 1000,
+    "blocks for text": "let x = " + "{ echo " * 60 + "1" + " }" * 60,
     "blocks": "let x = " + "{ || " * 60 + "1" + " }" * 60,
 }
 CPU_S_MAX = 10.0  # ten thousand arguments took minutes when each looked at all that follow
