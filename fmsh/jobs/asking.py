@@ -15,10 +15,12 @@ from fmsh.values import Raised
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from fmsh.jobs.desk import Desk
-    from fmsh.store.base import Job
+    from fmsh.store.base import EventStore, Job
+    from fmsh.values import Value
 
 STDIN = 0
 ANSWER_BYTES_MAX = 64 << 10
@@ -69,35 +71,40 @@ class Asker:
             self._say(prompt_of(question))
             return
         self._settled.add(question.get("step", 0))
-        self._say(
-            f"job {job_id} asks: {prompt_of(question).rstrip()}  (answer with `fmsh jobs answer {job_id} VALUE`)\n"
-        )
+        self._say(how_to_answer(job_id, question))
 
     def _read(self, job_id: int, question: dict[str, Any]) -> None:
-        from fmsh.builtins.answers import read_answer
-
-        data = os.read(STDIN, ANSWER_BYTES_MAX)
-        if not data:
-            self._settle(question)
-            self._say(f"\nanswer later with `fmsh jobs answer {job_id} VALUE`\n")
-            return
-        try:
-            value = read_answer(data.decode("utf-8", "surrogateescape").rstrip("\r\n"), question)
-        except Raised as problem:
-            self._say(f"{problem.error.message}\n{prompt_of(question)}")
-            return
-        self._settle(question)
-        if not answer_to(self._desk.store, job_id, question["step"], value):
-            self._say(ELSEWHERE)
-
-    def _settle(self, question: dict[str, Any]) -> None:
-        self._asked = None
-        self._settled.add(question["step"])
+        if take_answer(self._desk.store, job_id, question, self._say):
+            self._asked = None
+            self._settled.add(question["step"])
 
     def _say(self, text: str) -> None:
         self._desk.stdout.flush()
         self._desk.stderr.write(text)
         self._desk.stderr.flush()
+
+
+def how_to_answer(job_id: int, question: Mapping[str, Value]) -> str:
+    """What is said where nobody can be asked."""
+    return f"job {job_id} asks: {prompt_of(question).rstrip()}  (answer with `fmsh jobs answer {job_id} VALUE`)\n"
+
+
+def take_answer(store: EventStore, job_id: int, question: Mapping[str, Value], say: Callable[[str], None]) -> bool:
+    """Takes what was typed on standard input for a question; False: it was no answer, and the question stands again."""
+    from fmsh.builtins.answers import read_answer
+
+    data = os.read(STDIN, ANSWER_BYTES_MAX)
+    if not data:
+        say(f"\nanswer later with `fmsh jobs answer {job_id} VALUE`\n")
+        return True
+    try:
+        value = read_answer(data.decode("utf-8", "surrogateescape").rstrip("\r\n"), question)
+    except Raised as problem:
+        say(f"{problem.error.message}\n{prompt_of(question)}")
+        return False
+    if not answer_to(store, job_id, int(str(question["step"])), value):
+        say(ELSEWHERE)
+    return True
 
 
 def _has_terminal() -> bool:

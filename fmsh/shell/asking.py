@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 
-from fmsh.exchange import answer_to
+from fmsh.jobs.asking import ANSWER_BYTES_MAX, ELSEWHERE, STDIN, how_to_answer, take_answer
+from fmsh.render.questions import prompt_of
 from fmsh.shell import terminal
 
 TYPE_CHECKING = False
@@ -17,10 +18,6 @@ if TYPE_CHECKING:
 
     from fmsh.engine.engine import Engine
     from fmsh.values import Value
-
-STDIN = 0
-ANSWER_BYTES_MAX = 64 << 10
-ELSEWHERE = "(answered elsewhere, or too late)\n"
 
 
 class Asker:
@@ -75,48 +72,30 @@ class Asker:
     def _ask(self, id: int, question: Mapping[str, Value]) -> None:
         if not (os.isatty(STDIN) and terminal.owns_terminal()):
             self._told.add(id)
-            hint = f"answer with `fmsh jobs answer {self._job_id} VALUE`"
-            self._say(f"job {self._job_id} asks: {_prompt_of(question).rstrip()}  ({hint})\n")
+            self._say(how_to_answer(self._job_id, question))
             return
         self._asked = (id, question)
-        self._say(_prompt_of(question))
+        self._say(prompt_of(question))
         if not self._is_watching:
             self._is_watching = True
             self._engine.loop.watch(STDIN, self._read)
 
     def _read(self) -> None:
-        from fmsh.builtins.answers import read_answer
-        from fmsh.values import Raised
-
-        data = os.read(STDIN, ANSWER_BYTES_MAX)
         if self._asked is None:  # typed ahead of a question that was taken back
+            os.read(STDIN, ANSWER_BYTES_MAX)
             return
         id, question = self._asked
-        if not data:
-            self._told.add(id)
+        if take_answer(self._engine.store, self._job_id, question, self._say):
             self._asked = None
-            self._rest()
-            self._say(f"\nanswer later with `fmsh jobs answer {self._job_id} VALUE`\n")
-            return
-        try:
-            value = read_answer(data.decode("utf-8", "surrogateescape").rstrip("\r\n"), question)
-        except Raised as problem:
-            self._say(f"{problem.error.message}\n{_prompt_of(question)}")
-            return
-        self._asked = None
-        self._told.add(id)
-        if not answer_to(self._engine.store, self._job_id, id, value):
-            self._say(ELSEWHERE)
-        self._engine.look()
+            self._told.add(id)
+            self._unwatch()
+            self._engine.look()
 
     def _rest(self) -> None:
         self._told.clear()
+        self._unwatch()
+
+    def _unwatch(self) -> None:
         if self._is_watching:
             self._is_watching = False
             self._engine.loop.unwatch(STDIN)
-
-
-def _prompt_of(question: Mapping[str, Value]) -> str:
-    from fmsh.render.questions import prompt_of
-
-    return prompt_of(question)

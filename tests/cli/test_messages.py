@@ -64,6 +64,18 @@ def test_a_question_that_is_answered_elsewhere_is_taken_back(shell: Shell) -> No
     assert child.exitstatus == 0
 
 
+def test_who_ends_the_input_at_a_question_is_asked_no_more(shell: Shell) -> None:
+    child = shell.terminal("-c", 'let name = ask "Who?"; print "got $name"')
+    child.expect_exact("Who? ")
+    child.sendcontrol("d")
+    child.expect_exact("answer later with `fmsh jobs answer 1 VALUE`")
+    shell.ok("jobs", "answer", "1", "Ada")
+    child.expect(pexpect.EOF)
+    assert "Who?" not in child.before and "got Ada" in child.before
+    child.wait()
+    assert child.exitstatus == 0
+
+
 def test_a_job_that_is_attached_asks_there_and_the_first_answer_counts(shell: Shell) -> None:
     shell.ok("-d", "-c", 'let n = ask "How many?" --type int; print ($n + 1); print (ask "Who?"); fail no')
     first, second = (shell.terminal("jobs", "attach", "1") for _ in range(2))
