@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import cache
 
 from fmsh.assembly import LIBRARY, check
 from fmsh.errors import Diagnostic
@@ -94,7 +95,7 @@ def hint_for_missing(nodes: list[s.Node], offset: int) -> str:
 def _looks_like_a_date(name: str) -> bool:
     import re
 
-    return re.fullmatch(r"\d{4}-\d{1,2}-\d{1,2}([T ].*)?", name) is not None
+    return re.fullmatch(r"\d{4}-\d\d-\d\d([T ].*)?", name) is not None
 
 
 def _close(name: str, known: list[str]) -> str:
@@ -106,6 +107,7 @@ def _close(name: str, known: list[str]) -> str:
     return next(iter(same or get_close_matches(name, known, 1, 0.75)), "")
 
 
+@cache
 def _programs() -> list[str]:
     """The names of the programs that the system finds."""
     found: set[str] = set()

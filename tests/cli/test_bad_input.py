@@ -20,6 +20,19 @@ EFFECT = "sh -c 'echo happened > marker'\n"
 
 
 @pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("mkdri x", "did you mean `mkdir`?"),
+        ("let day = 2026-13-45", "there is no such day or time; quote it if it is a string"),
+        ("match open { _ => { } }", "quote it if it is a string"),
+    ],
+)
+def test_a_command_that_is_not_found_comes_with_what_was_meant(shell: Shell, text: str, hint: str) -> None:
+    found = shell.run("-c", text)
+    assert found.status == 127 and hint in found.err
+
+
+@pytest.mark.parametrize(
     ("text", "place", "message"),
     [
         ("let x = (", "3:9", "`(` is never closed"),
