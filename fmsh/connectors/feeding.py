@@ -33,9 +33,14 @@ WRITE_BYTES = 256 * 1024
 PIPE_BYTES = 1 << 20
 SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ
 # $1: the directory of the attempt, $2 cat, $3 sleep. A signal to end is for all of the process: this stage, whose end
-# would look like the end of the input, lets those that read it go first (a young one may need a second: `YOUNG_S`).
+# would look like the end of the input, goes after the one that reads it, of which `status.new` tells. It says when it
+# is ready for such a signal: before, nobody sends one because the source failed.
+GO_LAST = (
+    'trap "" TERM INT; while :; do'
+    ' while read -r index status; do [ "$index" != 1 ] || exit 143; done < "$1/status.new"; "$3" 0.05; done'
+)
 PASS_ON = (
-    """exec 2> /dev/null; trap '"$3" 0.3; exit 143' TERM INT; """
+    f"exec 2> /dev/null; trap '{GO_LAST}' TERM INT; : > \"$1/{spool.READY_MARK}\"; "
     f'"$2" || exit; [ -e "$1/{spool.END_MARK}" ] || while :; do "$3" 86400; done'
 )
 
@@ -47,8 +52,9 @@ def stage(directory: str) -> Sequence[str]:
 
 def open_pipe(directory: str) -> tuple[int, int]:
     """Makes the pipe of a fresh attempt: what the first stage reads, and what we write. Raises: OSError."""
-    if os.path.exists(f"{directory}/{spool.END_MARK}"):
-        os.unlink(f"{directory}/{spool.END_MARK}")
+    for mark in (spool.READY_MARK, spool.END_MARK):
+        if os.path.exists(f"{directory}/{mark}"):
+            os.unlink(f"{directory}/{mark}")
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
     os.set_blocking(write_end, False)
     try:
@@ -124,6 +130,8 @@ class Feed:
             self._end()
             return None
         if self.failure is not None:
+            if not os.path.exists(f"{self._directory}/{spool.READY_MARK}"):
+                return self._is_read()
             self._fail()
             return None
         if self._is_over:

@@ -42,6 +42,7 @@ INTERRUPTED_AFTER = "INT after"
 DIED_OF_INTERRUPT = 128 + 2
 OUTPUTS = ("out", "err")
 END_MARK = "fed"  # made when a process that reads a stream has been given all of it
+READY_MARK = "ready"  # made when the stage before such a process outlives a signal to end
 STDERR_TAIL_BYTES = 2048  # of what a process says on stderr this much is in its outcome
 LOCKS = ("wrapper.lock", "command.lock")
 BLOCK_BYTES = 512  # of `st_blocks`, whatever the file system's own are
