@@ -155,11 +155,10 @@ def _own_fault(fault: Exception) -> int:
 
 
 def _show_problems(error: SourceError) -> None:
-    from fmsh.lang.diagnostics import render
+    from fmsh.render.diagnostics import render
     from fmsh.shell.terminal import has_colors
 
-    color = has_colors(2)
-    sys.stderr.write("".join(render(diagnostic, color) + "\n" for diagnostic in error.diagnostics))
+    sys.stderr.write(render(error.diagnostics, color=has_colors(2)))
 
 
 # ---- What is to be done ----------------------------------------------------------------------------------------------

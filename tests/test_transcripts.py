@@ -51,10 +51,10 @@ from fmsh.engine.loop import Loop
 from fmsh.errors import SourceError, UsageError
 from fmsh.jobs.outputs import Output
 from fmsh.lang.arguments import bind_texts
-from fmsh.lang.diagnostics import render
 from fmsh.machine.events import RequestMade
 from fmsh.machine.machine import Machine
 from fmsh.observing import observe
+from fmsh.render.diagnostics import render
 from fmsh.spans import Source
 from fmsh.store.base import NewCallback, NewJob
 from fmsh.store.memory import MemoryStore
@@ -334,7 +334,7 @@ def _ask(event: RequestMade) -> str:
 
 def _refused(problem: SourceError | UsageError) -> dict[str, str]:
     if isinstance(problem, SourceError):
-        text = "".join(render(diagnostic) + "\n" for diagnostic in problem.diagnostics)
+        text = render(problem.diagnostics, color=False)
     else:
         text = f"fmsh: {problem.message}\n" + (f"  {problem.hint}\n" if problem.hint else "")
     return {"out": "", "err": text, "asks": "", "status": "2"}
@@ -445,7 +445,7 @@ def test_what_a_check_says(name: str) -> None:
 
 
 def _warnings(case: Case) -> str:
-    return "".join(render(problem) + "\n" for problem in check(Source(SCRIPT, case.program)).problems)
+    return render(check(Source(SCRIPT, case.program)).problems, color=False)
 
 
 def main(names: list[str]) -> None:

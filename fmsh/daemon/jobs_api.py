@@ -273,6 +273,6 @@ class JobRoutes:
 
 
 def _problems(error: SourceError) -> str:
-    from fmsh.lang.diagnostics import render
+    from fmsh.render.diagnostics import render
 
-    return "\n".join(render(diagnostic, False) for diagnostic in error.diagnostics)
+    return render(error.diagnostics, color=False)

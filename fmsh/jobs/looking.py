@@ -16,7 +16,6 @@ from fmsh.errors import FmshError, SourceError
 from fmsh.jobs import inspecting
 from fmsh.jobs.finding import NotPossible
 from fmsh.jobs.moments import variables_of
-from fmsh.lang.diagnostics import render
 from fmsh.lang.lines import COMMAND, definitions_of
 from fmsh.lang.parser import is_complete, parse
 from fmsh.machine.code import UNSET
@@ -24,6 +23,7 @@ from fmsh.machine.effects import CancelRequest, Display, End, Observe, Request
 from fmsh.machine.events import Observed, RequestCompleted
 from fmsh.machine.facts import Facts
 from fmsh.machine.machine import Machine
+from fmsh.render.diagnostics import render
 from fmsh.render.errors import render_error
 from fmsh.render.jobs import request_label
 from fmsh.render.values import display_text
@@ -119,8 +119,7 @@ class Prompt:
                 self._run(text.strip())
             self.status = 0
         except SourceError as error:
-            color = self._desk.color
-            self._desk.stderr.write("".join(render(problem, color) + "\n" for problem in error.diagnostics))
+            self._desk.stderr.write(render(error.diagnostics, color=self._desk.color))
             self._tell_unusable(text)
         except FmshError as error:
             self._desk.note(error.message + (f"\n  {error.hint}" if error.hint else ""))

@@ -26,12 +26,12 @@ from fmsh.jobs.arguments import Page, Parser
 from fmsh.jobs.documents import has_ended
 from fmsh.jobs.finding import NoSuchJob, NotPossible, find_job
 from fmsh.lang import syntax as s
-from fmsh.lang.diagnostics import render
 from fmsh.lang.parser import parse
 from fmsh.lang.tree import walk
 from fmsh.machine.effects import Observe, Request
 from fmsh.record import Record
 from fmsh.render.cells import visible
+from fmsh.render.diagnostics import render
 from fmsh.render.style import paint
 from fmsh.render.times import span_text
 from fmsh.spans import Source
@@ -165,7 +165,7 @@ def _tried(desk: Desk, file: str, name: str, run: Callable[[], Iterable[Result]]
 
 def _told(problem: FmshError, *, color: bool) -> str:
     if isinstance(problem, SourceError):
-        return "".join(render(diagnostic, color) + "\n" for diagnostic in problem.diagnostics)
+        return render(problem.diagnostics, color=color)
     return f"fmsh: {problem.message}\n" + (f"  {problem.hint}\n" if problem.hint else "")
 
 

@@ -14,6 +14,7 @@ from fmsh.render import excerpt
 from fmsh.render.cells import visible
 from fmsh.render.style import paint
 from fmsh.render.values import cell_text
+from fmsh.spans import Place
 from fmsh.values import ErrorValue
 
 TYPE_CHECKING = False
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 CALLS_SHOWN_MAX = 10  # half of them the innermost, half the outermost
 STDERR_LINES_MAX = 10
+NOT_FOUND = 127  # the status of a command that does not exist
 NO_TERMINAL = (
     "it seems to have asked for a terminal, which only a command has that a job in the foreground displays"
     " (not one of a detached job, nor one whose output is captured)"
@@ -60,8 +62,9 @@ def render_error(
     `sources` holds the texts by the file names of `where`; of a file that is not there only the place is shown.
     `is_stderr_shown`: what it wrote there was shown while it ran.
     """
-    text = paint("error", "red", color=color) + ": " + paint(_headline(error), "bold", color=color) + "\n"
-    text += _place(error.fields.get("where"), sources, color)
+    text = paint("error", "bold red", color=color) + ": " + paint(_headline(error), "bold", color=color) + "\n"
+    is_not_found = error.fields.get("status") == NOT_FOUND
+    text += _place(error.fields.get("where"), sources, color, is_name=is_not_found)
     for name, item in _details(error):
         text += f"   = {name}: {item}\n"
     text += _calls(error.fields.get("trace"), color)
@@ -73,14 +76,14 @@ def _headline(error: ErrorValue) -> str:
     return "\n  ".join(lines) or visible(error.kind)
 
 
-def _place(where: Value, sources: Mapping[str, Source], color: bool) -> str:
+def _place(where: Value, sources: Mapping[str, Source], color: bool, *, is_name: bool) -> str:
     if type(where) is not dict or type(where.get("line")) is not int:
         return ""
-    file, line, column = str(where.get("file")), where["line"], where.get("column", 1)
-    text = f"  {paint('-->', 'blue', color=color)} {_named(where)}\n"
-    if file in sources:
-        length = excerpt.length_at(sources[file], line, column)
-        text += excerpt.draw(sources[file], line, column, length, color=color)
+    place = Place(str(where.get("file")), where["line"], where.get("column", 1))
+    text = excerpt.named(place, color=color)
+    if place.file in sources:
+        span = excerpt.span_at(sources[place.file], place.line, place.column, is_name=is_name)
+        text += excerpt.draw(sources[place.file], span, color=color) if span is not None else ""
     return text
 
 

@@ -10,10 +10,10 @@ from fmsh.assembly import LIBRARY, check
 from fmsh.errors import Diagnostic
 from fmsh.lang import syntax as s
 from fmsh.lang.calls import plain_text
-from fmsh.lang.diagnostics import render, to_json
 from fmsh.lang.elsewhere import ELSEWHERE
 from fmsh.lang.forms import FORMS
 from fmsh.lang.tree import walk
+from fmsh.render.diagnostics import render, to_json
 from fmsh.shell.terminal import has_colors
 
 TYPE_CHECKING = False
@@ -36,8 +36,7 @@ def run(source: Source, *, is_json: bool) -> int:
 
         sys.stdout.write(json.dumps([to_json(problem) for problem in problems]) + "\n")
     else:
-        color = has_colors(2)
-        sys.stderr.write("".join(render(problem, color) + "\n" for problem in problems))
+        sys.stderr.write(render(problems, color=has_colors(2)))
     return PROBLEMS if any(problem.severity == "error" for problem in problems) else FOUND
 
 

@@ -11,8 +11,8 @@ import sys
 
 from fmsh.connectors.replacing import Replacement
 from fmsh.errors import SourceError, UsageError
-from fmsh.lang.diagnostics import render, to_json
 from fmsh.lang.formatter import format_program
+from fmsh.render.diagnostics import render, to_json
 from fmsh.shell.script import read_source
 from fmsh.shell.terminal import has_colors
 
@@ -108,8 +108,7 @@ class _Outcome:
         return self.failure is not None or bool(self.problems)
 
     def show(self) -> None:
-        color = has_colors(2)
-        sys.stderr.write("".join(render(problem, color) + "\n" for problem in self.problems))
+        sys.stderr.write(render(self.problems, color=has_colors(2)))
         if self.failure is not None:
             sys.stderr.write(f"fmsh: {self.failure.message}\n")
         if self.is_check and self.changes:

@@ -72,7 +72,7 @@ def test_a_job_is_started_once_for_its_key_and_waited_for(api: Api) -> None:
 @pytest.mark.parametrize(
     ("body", "says"),
     [
-        ({"source": "let x ="}, "-c:1:8: error: the text ends"),
+        ({"source": "let x ="}, "error: the text ends"),
         ({}, "`source`"),
         ({"source": "1", "file": "/x"}, "`source`"),
         ({"file": "relative.fmsh"}, "an absolute path"),

@@ -54,7 +54,9 @@ def test_a_mistake_anywhere_stops_a_script_before_its_first_effect(
     file = shell.script(f"{EFFECT}{EFFECT}{text}\n{EFFECT}")
     result = shell.run(file)
     assert (result.status, result.out) == (2, ""), result
-    assert f"{file}:{place}" in result.err and message in result.err and "  ^" in result.err.replace("^^", "^"), result
+    assert (
+        f"{file}:{place}" in result.err and message in result.err and "      | " in result.err and "^\n" in result.err
+    ), result
     assert shell.file("marker") is None
     assert shell.json("jobs", "list") == []
 

@@ -51,7 +51,7 @@ def test_a_syntax_error_is_shown_and_the_other_files_get_their_layout(shell: She
     bad, good = shell.script("let  x = (\n", "bad.fmsh"), shell.script(LOOSE)
     result = shell.run("fmt", bad, "not-there.fmsh", good)
     assert (result.status, result.out) == (2, "")
-    assert "bad.fmsh:1:10: error: `(` is never closed" in result.err
+    assert "error: `(` is never closed\n  --> bad.fmsh:1:10\n" in result.err
     assert "fmsh: cannot read not-there.fmsh: No such file or directory\n" in result.err
     assert shell.file("bad.fmsh") == "let  x = (\n" and shell.file(good) == LAID_OUT
     told = json.loads(shell.run("fmt", "--check", "--json", bad, "not-there.fmsh").out)

@@ -12,6 +12,7 @@ from tests.cli.shell import Shell, until
 
 OVER = {"succeeded": "has ended already", "failed": "has ended already", "cancelled": "has ended already"}
 DAMAGED = {"damaged": "event 2 of job 9 is not what was written"}
+RESTLESS = "does not come to rest"
 NOBODY = {"99": "there is no job 99", "%99": "there is no job 99", "nobody": "no job with the key or name 'nobody'"}
 REFUSED = {
     "show": DAMAGED,
@@ -23,7 +24,7 @@ REFUSED = {
     "why": DAMAGED,
     "trace": DAMAGED,
     "script": {},
-    "export": DAMAGED | {"running": "does not come to rest"},
+    "export": DAMAGED | {"running": RESTLESS},
     "fork --at 2": DAMAGED,
     "pause": OVER,
     "cancel": OVER,
@@ -40,10 +41,11 @@ GIVES_IN_PART = {"show", "log", "wait", "why"}  # what is known of a damaged job
 
 @pytest.mark.parametrize("verb", REFUSED)
 def test_what_cannot_be_done_says_why_and_what_to_do(crew: Crew, verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fmsh.jobs.exporting.PATIENCE_S", 0.05)
     before = states(crew)
     name, *words = verb.split()
     for job, said in (REFUSED[verb] | NOBODY).items():
+        if said == RESTLESS:
+            monkeypatch.setattr("fmsh.jobs.exporting.PATIENCE_S", 0.05)
         for options in ([], ["--json"] if name != "export" else []):
             assert crew.run(name, job, *LATER.get(name, []), *words, *options) == 1, (verb, job)
             assert crew.screen.err.startswith("fmsh: ") and said in crew.screen.err, (verb, job, crew.screen.err)

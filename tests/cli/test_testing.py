@@ -112,7 +112,7 @@ def test_a_file_that_cannot_be_run_is_told_and_keeps_no_other_from_running(shell
     shell.script("let x =\n", "sub/broken_test.fmsh")
     shell.script('print "<fine>"', "sub/whole_test.fmsh")
     result = shell.run("test", "sub", "--junit", "-")
-    assert result.status == 2 and result.err.count("sub/broken_test.fmsh:1:8: error: ") == 1, result
+    assert result.status == 2 and result.err.count("  --> sub/broken_test.fmsh:1:8\n") == 1, result
     assert result.err.endswith("1 passed, 0 failed, 1 not run\n") and "ERROR  sub/broken_test.fmsh\n" in result.err
     suite = ElementTree.fromstring(result.out)
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("2", "0", "1")

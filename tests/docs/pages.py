@@ -28,8 +28,8 @@ from fmsh import wire
 from fmsh.connectors.http_request import HttpConnector
 from fmsh.engine.loop import Loop
 from fmsh.errors import SourceError
-from fmsh.lang.diagnostics import render
 from fmsh.lang.formatter import format_program
+from fmsh.render.diagnostics import render
 from fmsh.render.errors import render_error
 from fmsh.spans import Source
 from fmsh.values import ErrorValue, Secret
@@ -140,7 +140,7 @@ def _run_fmsh(example: Example, service: Service) -> tuple[str, int]:
             ran.run_on()
             shown, status = _outcome(ran)
         except SourceError as problem:
-            shown, status = "".join(render(each) + "\n" for each in problem.diagnostics), 2
+            shown, status = render(problem.diagnostics, color=False), 2
         finally:
             ran.die()
         return shown.replace(ran.work, "/here").replace(service.url, SERVICE), status

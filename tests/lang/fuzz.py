@@ -20,8 +20,8 @@ from pathlib import Path
 from fmsh.assembly import LIBRARY
 from fmsh.errors import SourceError, UsageError
 from fmsh.lang.checking import check_source
-from fmsh.lang.diagnostics import render, to_json
 from fmsh.lang.parser import parse
+from fmsh.render.diagnostics import render, to_json
 from fmsh.spans import Source
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,11 +59,11 @@ def examine(text: str, *, is_checked: bool = True) -> None:
     except SourceError as error:
         for diagnostic in error.diagnostics:
             assert 0 <= diagnostic.span[0] <= diagnostic.span[1] <= len(text), text
-            render(diagnostic)
+            render([diagnostic], color=False)
             to_json(diagnostic)
     if is_checked:
         for diagnostic in check_source(source, LIBRARY, _no_module).problems:
-            render(diagnostic)
+            render([diagnostic], color=False)
 
 
 def _no_module(path: str, user: str) -> tuple[str, Source]:

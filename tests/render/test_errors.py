@@ -28,13 +28,13 @@ def test_an_error_marks_the_whole_of_what_failed() -> None:
 
 
 def test_a_span_is_marked_whole() -> None:
-    assert draw(Source("x", "ab日本cd"), 1, 3, 2, color=False) == "    1 | ab日本cd\n      |   ^^^^\n"
-    assert draw(Source("x", "ab"), 1, 9, 5, color=False) == "    1 | ab\n      |   ^\n"
-    assert draw(Source("x", "\n\n"), 2, 1, 1, color=False) == "    2 |\n      | ^\n"
+    assert draw(Source("x", "ab日本cd"), (2, 4), color=False) == "    1 | ab日本cd\n      |   ^^^^\n"
+    assert draw(Source("x", "ab"), (8, 13), color=False) == "    1 | ab\n      |   ^\n"
+    assert draw(Source("x", "\n\n"), (1, 2), color=False) == "    2 |\n      | ^\n"
 
 
 def test_a_long_line_is_cut_around_the_caret() -> None:
-    drawn = draw(Source("x", "x" * 10_000 + "HERE" + "y" * 10_000), 1, 10_001, 4, color=False)
+    drawn = draw(Source("x", "x" * 10_000 + "HERE" + "y" * 10_000), (10_000, 10_004), color=False)
     line, carets = drawn.splitlines()
     assert len(line) < 180 and line[carets.index("^") :].startswith("HERE") and "…" in line
 
@@ -79,7 +79,7 @@ def test_an_error_cannot_write_to_the_terminal() -> None:
 def test_colours_only_if_asked() -> None:
     error = error_value("fail", "no", trace=[{"function": "f", **WHERE}])
     error.fields["where"] = WHERE
-    assert "\x1b" not in shown(error) and "\x1b[31m" in shown(error, color=True)
+    assert "\x1b" not in shown(error) and "\x1b[1;31m" in shown(error, color=True)
 
 
 def test_a_source_that_is_not_there_leaves_the_place() -> None:

@@ -11,8 +11,7 @@ from collections import Counter
 from random import Random
 
 from fmsh.errors import Diagnostic
-from fmsh.lang import diagnostics
-from fmsh.render import cells, errors, jobs, steps, tables, values
+from fmsh.render import cells, diagnostics, errors, jobs, steps, tables, values
 from fmsh.spans import Source
 from fmsh.values import Duration, ErrorValue, Secret, SecretReference, error_value
 from tests.cli.shell import Shell
@@ -183,7 +182,7 @@ def _diagnostic(choose: Random) -> str:
     source = Source(text(choose), "\n".join(text(choose) for _ in range(4)))
     start = choose.randrange(len(source.text) + 1)
     span = (start, min(len(source.text), start + choose.randrange(4)))
-    return diagnostics.render(Diagnostic(source, span, text(choose), text(choose)), choose.random() < 0.5)
+    return diagnostics.render([Diagnostic(source, span, text(choose), text(choose))], color=choose.random() < 0.5)
 
 
 def job(choose: Random) -> dict[str, object]:
