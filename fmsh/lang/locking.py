@@ -6,6 +6,7 @@
     run the block
 
 All of it is one body with the claim as its own: however it is left, the commit that leaves it gives the claim back.
+The requests to an `api` with a `--rate` reserve their moments in the same way, under the address of the service.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from fmsh.lang.given import Given, nothing, record
 from fmsh.lang.piped import Piped, position_of
 from fmsh.lang.statements import plain_block
 from fmsh.machine import code as op
-from fmsh.values import Duration, raised
+from fmsh.values import Duration, Secret, raised
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fmsh.lang.context import Compiler
+    from fmsh.lang.syntax import Node
     from fmsh.values import Handle, Value
 
 UNITS_S = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -52,6 +54,45 @@ def compile_claim(c: Compiler, b: Body, given: Given, mode: str) -> Piped:
     return Piped(g.slot_of(0, slot, line), node, displays="never")
 
 
+def compile_service_pace(c: Compiler, b: Body, node: Node, service: _ast.expr, name: str) -> None:
+    """Emits the wait for the next moment of a service, if it was named with a `--rate`."""
+    asked, has_rate, now = b.hide(node), b.hide(node), Label()
+    b.emit(op.EVAL, node, asked, _function(c, node, _call(c, node, service_pace, service, g.constant(name, node.id))))
+    b.emit(op.EVAL, node, has_rate, _function(c, node, _call(c, node, is_given, g.slot_of(0, asked, node.id))))
+    b.emit(op.BRANCH, node, has_rate, now)
+    _wait_for_moment(c, b, node, g.slot_of(0, asked, node.id), now)
+    b.mark(now)
+
+
+def rate_interval(c: Compiler, given: Given, value: _ast.expr) -> _ast.expr:
+    """What gives the time from one to the next of a `--rate`. One that is written out is checked."""
+    node = given.node_of("rate")
+    text = plain_text(node) if node is not None else None
+    if node is not None and text is not None and interval_of(text) is None:
+        c.problem(node, f"{text!r} is no rate", RATE_HINT)
+    return _call(c, given.node, interval, value)
+
+
+def _wait_for_moment(c: Compiler, b: Body, node: Node, asked: _ast.expr, now: Label) -> None:
+    """Reserves the next moment of a rate, and waits for it; goes to `now` where that is not needed."""
+    at, is_later = b.hide(node), b.hide(node)
+    b.emit(op.REQUEST, node, at, "limit", "reserve", _function(c, node, asked))
+    moment = g.slot_of(0, at, node.id)
+    b.emit(op.EVAL, node, is_later, _function(c, node, _call(c, node, is_given, moment)))
+    b.emit(op.BRANCH, node, is_later, now)
+    until = _function(c, node, record({"until": moment}, node.id))
+    b.emit(op.REQUEST, node, b.hide(node), "timer", "sleep", until)
+
+
+def _call(c: Compiler, node: Node, function: Callable[..., Value], *arguments: _ast.expr) -> _ast.expr:
+    """A call of a function that generated code does not know by a name of its own: few programs need these."""
+    return g.call(c.generator.bind("k", function), list(arguments), node.id)
+
+
+def _function(c: Compiler, node: Node, value: _ast.expr) -> Callable[..., Value]:
+    return c.generator.function(value, node.id)  # type: ignore[no-any-return]
+
+
 class _Claim:
     """The body around the block. What was given is in slots outside of it, so that it is computed before all else."""
 
@@ -68,12 +109,9 @@ class _Claim:
         b.emit(op.EVAL, self.node, self.asked, self._function(self._call(claimed, record(asked, line))))
         if "timeout" in values:
             b.emit(op.EVAL, self.node, self.timeout, self._function(values["timeout"]))
-        rate = self.given.node_of("rate")
-        if rate is not None:
-            text = plain_text(rate)
-            if text is not None and interval_of(text) is None:
-                self.c.problem(rate, f"{text!r} is no rate", RATE_HINT)
-            b.emit(op.EVAL, self.node, self.interval, self._function(self._call(interval, values["rate"])))
+        if "rate" in values:
+            rate = rate_interval(self.c, self.given, values["rate"])
+            b.emit(op.EVAL, self.node, self.interval, self._function(rate))
 
     def take(self, kind: str, *, has_timeout: bool) -> None:
         """Asks for the claim, and waits until it is granted."""
@@ -93,26 +131,20 @@ class _Claim:
 
     def pace(self) -> None:
         """Reserves the next moment of a rate, and waits for it."""
-        body, node, line = self.body, self.node, self.node.id
-        at, is_later, now = body.hide(node), body.hide(node), Label()
+        now = Label()
         name = self._call(name_of, self._slot(1, self.asked))
-        asked = record({"name": name, "interval": self._slot(1, self.interval)}, line)
-        body.emit(op.REQUEST, node, at, "limit", "reserve", self._function(asked))
-        body.emit(op.EVAL, node, is_later, self._function(self._call(is_moment, self._slot(0, at))))
-        body.emit(op.BRANCH, node, is_later, now)
-        until = self._function(record({"until": self._slot(0, at)}, line))
-        body.emit(op.REQUEST, node, body.hide(node), "timer", "sleep", until)
-        body.mark(now)
+        asked = record({"name": name, "interval": self._slot(1, self.interval)}, self.node.id)
+        _wait_for_moment(self.c, self.body, self.node, asked, now)
+        self.body.mark(now)
 
     def _slot(self, depth: int, slot: int) -> _ast.expr:
         return g.slot_of(depth, slot, self.node.id)
 
     def _call(self, function: Callable[..., Value], *arguments: _ast.expr) -> _ast.expr:
-        """A call of a function that generated code does not know by a name of its own: few programs need these."""
-        return g.call(self.c.generator.bind("k", function), list(arguments), self.node.id)
+        return _call(self.c, self.node, function, *arguments)
 
     def _function(self, value: _ast.expr) -> Callable[..., Value]:
-        return self.c.generator.function(value, self.node.id)  # type: ignore[no-any-return]
+        return _function(self.c, self.node, value)
 
 
 # ---- What the code calls ---------------------------------------------------------------------------------------------
@@ -136,8 +168,16 @@ def must_wait(handle: Handle) -> bool:
     return handle.fields_["is_granted"] is not True
 
 
-def is_moment(at: Value) -> bool:
-    return at is not None
+def is_given(value: Value) -> bool:
+    return value is not None
+
+
+def service_pace(service: dict[str, Value], name: str) -> Value:
+    """What is reserved for a request to a service: a moment under its address; null if it has no rate."""
+    if "interval" not in service:
+        return None
+    url = service["url"]
+    return {"name": name if isinstance(url, Secret) else url, "interval": service["interval"]}
 
 
 def interval(rate: str) -> Duration:

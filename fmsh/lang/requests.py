@@ -119,7 +119,10 @@ def request_arguments(c: Compiler, b: Body, node: s.Command, piped: Piped | None
     arguments = record(values, node.id)
     api_name = _api_of(b, given.node_of("url"))
     if api_name:
+        from fmsh.lang.locking import compile_service_pace  # few programs have any
+
         api = expression(c, b, _variable(node, f"api {api_name}"))
+        compile_service_pace(c, b, node, api, api_name)
         arguments = g.call("through_api", [api, g.constant(api_name, node.id), arguments], node.id)
     return arguments
 
@@ -152,6 +155,7 @@ API = Signature(
         positional("name", "string", help="how requests name it: GET NAME/path"),
         positional("url", help="its base address"),
         *(parameter for parameter in _OPTIONS if parameter.name in _DEFAULTS),
+        flag("rate", "string", "how many requests of all jobs may begin in a time, evenly: 10/s, 100/m, 1/h"),
     ),
     help="Names a service: its address, credentials and defaults, for `GET NAME/path`.",
 )
@@ -162,7 +166,11 @@ def _api(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str) 
     name = _literal_head(given.node_of("name"))
     if given.has("name") and not _is_name(name):
         c.problem(node, "the name of an api is a word of letters, digits, _ and -", f"usage: {API.usage()}")
-    values = _renamed(given.values("url", *_DEFAULTS))
+    values = _renamed(given.values("url", *_DEFAULTS, "rate"))
+    if "rate" in values:
+        from fmsh.lang.locking import rate_interval  # few programs have any
+
+        values["interval"] = rate_interval(c, given, values.pop("rate"))
     slot = b.declare(f"api {name}", node)
     b.emit(op.EVAL, node, slot, c.generator.function(record(values, node.id), node.id))
     return nothing(node)

@@ -349,7 +349,9 @@ def through_api(api: dict[str, Value], name: str, request: dict[str, Value]) -> 
     merged: dict[str, Value] = {
         key: api[key] | request[key] for key in ("headers", "query") if key in api and key in request
     }
-    return {**api, **request, **merged, "url": joined}
+    through: dict[str, Value] = {**api, **request, **merged, "url": joined}
+    through.pop("interval", None)  # it is waited for before
+    return through
 
 
 def request_retries(value: Value) -> int:

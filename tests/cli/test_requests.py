@@ -53,6 +53,17 @@ def test_a_service_is_named_once(shell: Shell, serve: Serve) -> None:
     assert fourth.target == "/v1/q/a%2Fb%20%3F?team=web"
 
 
+def test_a_service_with_a_rate_is_asked_at_that_pace_by_all_jobs(shell: Shell, serve: Serve) -> None:
+    """The moments are reserved one after the other, and each request waits for its own, in order."""
+    server = serve(*[json_answer("1")] * 6)
+    script = f"api ci {server.url}/ --rate 20/s; 1..3 | each --parallel 3 {{ |n| GET ci/$n }} | sum"
+    done = shell.run("-c", script), shell.run("-c", script)
+    assert [job.out for job in done] == ["3\n", "3\n"], done
+    events = [event for job in "12" for event in shell.json("jobs", "log", job)]
+    begun = sorted(datetime.fromisoformat(e["at"]) for e in events if e["data"].get("operation") == "request")
+    assert len(begun) == 6 and begun[-1] - begun[0] >= timedelta(seconds=0.2), begun
+
+
 def test_a_service_with_a_secret_in_its_address(shell: Shell, serve: Serve) -> None:
     server = serve(json_answer("1"))
     shell.run("secret", "set", "KEY", input="s3cret-key")
@@ -66,6 +77,8 @@ def test_a_service_with_a_secret_in_its_address(shell: Shell, serve: Serve) -> N
         ("api 'a b' http://h", "a word of letters, digits, _ and -"),
         ("api ci", "needs URL"),
         ("api ci http://h --full", "no flag --full"),
+        ("api ci http://h --rate 10", "'10' is no rate"),
+        ("api ci http://h --rate $env.HOME", "is no rate"),
         ("GET cj/builds", "must begin with http:// or https://"),
         ("if true { api ci http://h }; GET ci/x", "must begin with http:// or https://"),
         ("POST http://h 1 --form {a: 1}", "one body"),
