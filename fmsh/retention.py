@@ -1,6 +1,7 @@
 """Retention: what is removed, when, and in which order. The daemon does it once an hour, `fmsh jobs gc` at once.
 
-    an ended job     its output (large values and the files of its processes) goes first, its history later
+    an ended job     its output (large values and the files of its processes) goes first, its history later; that of a
+                     line which opened an address for its session stays while the session is used
     an active job    is never removed; its old events go, up to a snapshot, with the files of steps completed before it,
                      and what it remembers of old deliveries
     nobody's         files of processes whose job is gone
@@ -106,7 +107,9 @@ class Sweep:
 
     def remove_ended(self, ages: list[JobAge]) -> None:
         """Removes what of these jobs is older than its limit. Raises: StoreError."""
-        history = [age for age in ages if self._is_over(age.ended_at_ms, self._limits.history_ms)]
+        history = self._without_lines_in_use(
+            [age for age in ages if self._is_over(age.ended_at_ms, self._limits.history_ms)]
+        )
         output = [
             age
             for age in ages
@@ -119,6 +122,13 @@ class Sweep:
             self.swept.bytes += self._store.remove_outputs(ids, now_ms=self._now_ms())
             self._remove_files(output)
             self.swept.outputs += ids
+
+    def _without_lines_in_use(self, ages: list[JobAge]) -> list[JobAge]:
+        """Leaves out the lines of prompts whose addresses are open, while their sessions are used."""
+        if not ages or self._limits.history_ms is None:
+            return ages
+        in_use = self._store.lines_in_use(since_ms=self._now_ms() - self._limits.history_ms)
+        return [age for age in ages if age.id not in in_use]
 
     def remove_jobs(self, ages: list[JobAge]) -> None:
         """Removes ended jobs, however old. Raises: StoreError."""

@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fmsh.engine.flight import Flight
     from fmsh.engine.worker import Worker
-    from fmsh.store.base import SessionChange
+    from fmsh.store.base import KeptCalls, SessionChange
 
 WAIT_S_MAX = 1.8  # at once: the loop's clock stops in suspend, and does not see wall time being set
 EVENTS_MAX = 4096  # recorded in one run without effects before they are committed, so that memory stays bounded
@@ -32,6 +32,7 @@ def next_append(worker: Worker, *, must: bool = False) -> Append | None:
     is_over = worker.end is not None and not worker.is_parked
     snapshot = None if is_over else worker.snapshots.take_if_due(worker)
     release = not is_over and (worker.is_faulty or (worker.is_leaving and not must_stay(worker)))
+    worker.is_row_old = False
     recording, taken = worker.recording, worker.taken
     worker.recording, worker.taken = Recording(), []
     if recording.events:
@@ -39,10 +40,11 @@ def next_append(worker: Worker, *, must: bool = False) -> Append | None:
     unclaimed: list[int] = []
     if not worker.is_faulty:  # else a replay leaves these blocks again
         unclaimed, worker.machine.released = worker.machine.released, []
+    change = _session_change(worker) if is_over else None
     worker.pending = Append(
         worker.lease, recording.events, summary.of(worker), taken, snapshot, recording.blobs, release,
-        release and worker.is_detaching, news_for_parent(worker), _session_change(worker) if is_over else None,
-        unclaimed,
+        release and worker.is_detaching, news_for_parent(worker), change, unclaimed,
+        _kept_calls(worker, change) if is_over else (),
     )  # fmt: skip
     return worker.pending
 
@@ -55,6 +57,14 @@ def _session_change(worker: Worker) -> SessionChange | None:
     return sessions.change_of(worker)
 
 
+def _kept_calls(worker: Worker, change: SessionChange | None) -> tuple[KeptCalls, ...]:
+    if change is None and not worker.addresses:
+        return ()
+    from fmsh.engine import sessions  # only at a prompt
+
+    return sessions.calls_kept(worker, change)
+
+
 def _must_commit(worker: Worker) -> bool:
     if worker.is_leaving and not must_stay(worker):
         return True
@@ -62,7 +72,7 @@ def _must_commit(worker: Worker) -> bool:
     if worker.machine.released and not worker.is_faulty:
         return True
     if not recorded and not worker.taken:
-        return False
+        return worker.is_row_old and summary.is_waiting(worker)
     if not worker.is_between_slices or worker.starts or worker.taken:
         return True
     return len(recorded) >= EVENTS_MAX or recorded[-1].type == "Displayed"

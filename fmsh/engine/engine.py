@@ -248,6 +248,18 @@ class Engine:
             if worker.backlog is not None and worker.backlog.has_room_again(worker):
                 self.look_for(worker)
                 self.make_ready(worker)
+            if worker.addresses:
+                self._ask_for_calls(worker)
+
+    def _ask_for_calls(self, worker: Worker) -> None:
+        """Has a job that waits told of the next call of an address; if that cannot be now, then a little later."""
+        from fmsh.engine import hearing
+
+        if worker.pending is None and not worker.is_dropped:
+            try:
+                hearing.ask_for_calls(self.store, worker)
+            except (StoreFull, StoreBusy):
+                self.loop.after(STALL_RETRY_S, lambda: self.make_ready(worker))
 
     def _catch_up(self, worker: Worker) -> None:
         """Takes up what has come for a job while its commit was refused."""

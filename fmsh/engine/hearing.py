@@ -1,13 +1,14 @@
 """What a job has heard of from others: handles among the variables that it started with, as at a prompt.
 
 The end of a job is told to the job that started it, and what comes to an address to the line that opened it; who got
-the handle from there asks to be told, too, whenever it is taken up: asking twice changes nothing.
+the handle from there asks to be told, too, whenever it is taken up: asking twice changes nothing. Of an address that
+takes many calls a job asks for one at a time, while it waits for one, so that no call lies with a job that wants none.
 """
 
 from __future__ import annotations
 
 from fmsh import wire
-from fmsh.store.base import KEPT, MOVED
+from fmsh.store.base import MOVED
 from fmsh.values import Handle, error_value
 
 TYPE_CHECKING = False
@@ -23,12 +24,22 @@ def ask_for_news(store: EventStore, worker: Worker) -> None:
     """Sees to it that a job is told what becomes of the jobs and addresses that it was given. Raises: StoreError."""
     for handle in _handles_in(list(worker.machine.facts.variables.values())):
         if handle.kind == "callback" and "." in handle.id:
-            came = store.hear_of_call(worker.job_id, handle.id)
-            if came is not None:
-                told = {"handle": handle.id, "delivery": wire.decode(came)}
-                store.deliver(worker.job_id, "callback", wire.encode(told), dedupe_id=KEPT + handle.id)
+            if handle.fields_.get("many"):
+                worker.addresses[handle.id] = f"callback:{handle.id}"
+            else:
+                store.hear_of_call(worker.job_id, handle.id)
         elif handle.kind == "job" and handle.id.isdigit():
             _ask_for_end(store, worker, int(handle.id))
+
+
+def ask_for_calls(store: EventStore, worker: Worker) -> None:
+    """Asks for the next call of each address of its session for which a job waits. Raises: StoreError."""
+    if not worker.is_quiescent or worker.end is not None or worker.is_held or worker.held:
+        return
+    waited_for = {task.waiting[1] for task in worker.machine.tasks.values() if task.waiting is not None}
+    for handle_id, mailbox in worker.addresses.items():
+        if mailbox in waited_for:
+            store.hear_of_call(worker.job_id, handle_id)
 
 
 def _ask_for_end(store: EventStore, worker: Worker, number: int) -> None:

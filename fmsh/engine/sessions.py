@@ -5,7 +5,7 @@ from __future__ import annotations
 from fmsh import wire
 from fmsh.machine.code import UNSET
 from fmsh.record import Record
-from fmsh.store.base import KEPT, NOTHING_CAME, SessionChange, kept_handle
+from fmsh.store.base import KEPT, MANY, NOTHING_CAME, KeptCalls, SessionChange, kept_handle
 from fmsh.values import Block, ErrorValue, Handle
 
 TYPE_CHECKING = False
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 NOT_OF_A_SESSION = ("args", "job", "in")  # what every job has of its own
 # Handles of what ends with its job; what is left are services (`api`) and jobs, which live on their own.
-# The address of a `callback` that one call uses up is left to the session: what comes there is for any later line.
+# The address of a `callback` is left to the session: what comes there is for any later line.
 OF_A_JOB = ("task", "channel", "topic", "call", "inbox", "person", "stream")
 
 
@@ -70,19 +70,36 @@ def _of_session(value: Value, worker: Worker, addresses: dict[str, str]) -> Valu
         return value
     id = kept_handle(worker.job_id, value.id)
     came = worker.machine.mailboxes.get(f"callback:{value.id}")
-    addresses[KEPT + id] = wire.encode(came[0]) if came else NOTHING_CAME
+    if value.fields_.get("many"):
+        addresses[KEPT + id] = MANY
+    else:
+        addresses[KEPT + id] = wire.encode(came[0]) if came else NOTHING_CAME
     return Handle("callback", id, {**value.fields_, "id": id})
+
+
+def calls_kept(worker: Worker, change: SessionChange | None) -> tuple[KeptCalls, ...]:
+    """What came to the addresses for many calls that a job leaves to its session, or got from it, and was not taken."""
+    opened = [name.removeprefix(KEPT) for name, value in (change.variables if change else ()) if _is_queue(name, value)]
+    mailboxes = worker.addresses | {id: f"callback:{id.removeprefix(f'{worker.job_id}.')}" for id in opened}
+    return tuple(
+        KeptCalls(id, tuple(wire.encode(call) for call in worker.machine.mailboxes.get(mailbox, ())))
+        for id, mailbox in mailboxes.items()
+    )
+
+
+def _is_queue(name: str, value: str) -> bool:
+    return name.startswith(KEPT) and value == MANY
 
 
 def is_kept(value: Value) -> bool:
     """Whether a value outlives its line: a block, a task or a channel does not, and neither does what holds one.
 
-    An address that takes many calls is a channel, too; one in an error is not looked for.
+    An address in an error is not looked for.
     """
     waiting = [value]
     while waiting:
         item = waiting.pop()
-        if isinstance(item, Block) or (isinstance(item, Handle) and _is_of_a_job(item)):
+        if isinstance(item, Block) or (isinstance(item, Handle) and item.kind in OF_A_JOB):
             return False
         if type(item) is dict:
             waiting += item.values()
@@ -93,7 +110,3 @@ def is_kept(value: Value) -> bool:
                 return False
             waiting += item.fields.values()
     return True
-
-
-def _is_of_a_job(handle: Handle) -> bool:
-    return handle.kind in OF_A_JOB or (handle.kind == "callback" and bool(handle.fields_.get("many")))

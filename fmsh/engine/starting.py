@@ -94,6 +94,7 @@ class Starter:
         worker = self._worker(run, started, job_id=job.id)
         worker.owner, worker.is_foreground = owner, is_foreground
         worker.job_id, worker.lease = job.id, lease
+        worker.is_row_old = True
         return job, worker
 
     def create_unowned(self, run: NewRun) -> tuple[Job, bool]:

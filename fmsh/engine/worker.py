@@ -71,6 +71,7 @@ class Worker:
     """See the module's docstring."""
 
     __slots__ = (
+        "addresses",
         "arrived",
         "backlog",
         "begun_by",
@@ -93,6 +94,7 @@ class Worker:
         "is_parked",
         "is_paused",
         "is_quiescent",
+        "is_row_old",
         "job_id",
         "kept",
         "lease",
@@ -134,10 +136,12 @@ class Worker:
         self.inherited = 0  # how many of its first events are those of the job that it was forked from
         self.session_line: SessionLine | None = None
         self.owner: Mapping[str, Value] = {}
+        self.addresses: dict[str, str] = {}  # for many calls, of the session: their mailboxes by their handles
 
         self.now_ms = surroundings.clock_ms()
         self.since_ms = self.now_ms  # of its last event here, or of its arrival
         self.is_quiescent = False
+        self.is_row_old = False  # it was made before the first turn, and says that the job runs
         self.is_in_long_run = False  # the budget of a slice was used up
         self.arrived: list[tuple[Flight, Outcome | Items]] = []
         self.observes: list[Observe] = []

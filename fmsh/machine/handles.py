@@ -153,6 +153,9 @@ def take(machine: Machine, handle: Handle) -> Value:
 
         return channels.take(machine, handle)
     box = machine.mailboxes[f"{handle.kind}:{handle.id}"]
+    if handle.kind == "callback" and "gone" in box[0]:
+        hint = "open another: an address is kept while its session is used, and no longer than retention.history after"
+        raise Raised(error_value("callback", box[0]["gone"], hint=hint))
     delivery = box.pop(0) if handle.fields_.get("many") else box[0]
     if handle.kind in ("job", "call"):
         return _job_value(delivery)

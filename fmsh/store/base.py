@@ -209,6 +209,7 @@ class Session(Record):
 
 KEPT = "callback "  # how the variables of a session begin that hold what came to the addresses of its lines
 NOTHING_CAME = "null"
+MANY = "[]"  # of an address that takes many calls: they wait elsewhere
 
 
 def kept_handle(job_id: int, handle_id: str) -> str:
@@ -219,7 +220,7 @@ def kept_handle(job_id: int, handle_id: str) -> str:
 class SessionChange(Record):
     """What a line leaves behind. `variables` are (name, value as JSON), and `definitions` (name, text).
 
-    An address that it leaves open is a variable `KEPT` and `kept_handle`: what came there, or `NOTHING_CAME`.
+    An address that it leaves open is a variable `KEPT` and `kept_handle`: what came there, `NOTHING_CAME` or `MANY`.
     """
 
     id: str
@@ -228,6 +229,13 @@ class SessionChange(Record):
     environment_json: str
     variables: tuple[tuple[str, str], ...]
     definitions: tuple[tuple[str, str], ...]
+
+
+class KeptCalls(Record):
+    """What a job was told of an address that takes many calls and is left to a session, and has not taken."""
+
+    handle_id: str  # as `kept_handle` makes it
+    calls: tuple[str, ...]  # as JSON; what waits in the inbox of the job is not among them
 
 
 class Append(Record):
@@ -248,6 +256,7 @@ class Append(Record):
     deliveries: tuple[NewInboxRow, ...] | list[NewInboxRow] = ()  # a job that is gone or over takes none
     session: SessionChange | None = None  # what the line of a session leaves behind at its end
     unclaimed: tuple[int, ...] | list[int] = ()  # the steps whose locks and limits it gives back
+    kept_calls: tuple[KeptCalls, ...] = ()  # at its end, for each such address that it knows: others get them
 
 
 class NewInboxRow(Record):

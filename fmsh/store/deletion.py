@@ -8,13 +8,14 @@ with the hash of the event before it); what still lies below that is read by nob
 from __future__ import annotations
 
 from fmsh.errors import StoreError
-from fmsh.store import history
+from fmsh.store import addresses, history
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from fmsh.store.database import Cursor, Database
+    from fmsh.store.inbox import Knock
 
 ROWS_MAX = 2000  # in one transaction: they are overwritten with zeros, some 10 ms
 BYTES_OF_A_ROW = 512  # a large value counts as many
@@ -114,18 +115,27 @@ def remove_outputs(database: Database, job_ids: Sequence[int], now_ms: int) -> i
     return _in_turns(database, work)
 
 
-def remove_jobs(database: Database, job_ids: Sequence[int], now_ms: int) -> int:
-    """Deletes ended jobs. A program goes with the last job that runs it."""
+def remove_jobs(
+    database: Database, job_ids: Sequence[int], now_ms: int, wake: Callable[[Sequence[Knock]], None]
+) -> int:
+    """Deletes ended jobs. A program goes with the last job that runs it.
+
+    Afterwards `wake` is called for the jobs that waited for an address of one.
+    """
     waiting = list(job_ids)
+    knocks: list[Knock] = []
 
     def work(cursor: Cursor, room: Room) -> bool:
         while waiting and room.is_left:
+            knocks.extend(addresses.close(cursor, database.key, waiting[-1]))
             if not _remove_job(cursor, room, waiting[-1], now_ms):
                 return False
             waiting.pop()
         return not waiting
 
-    return _in_turns(database, work)
+    freed = _in_turns(database, work)
+    wake(knocks)
+    return freed
 
 
 def _in_turns(database: Database, work: Callable[[Cursor, Room], bool]) -> int:

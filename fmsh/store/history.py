@@ -173,6 +173,14 @@ def _append(cursor: Cursor, key: bytes, plans: list[Plan]) -> list[Plan]:
             from fmsh.store import sessions  # most jobs have none
 
             sessions.change(cursor, plan.append.session)
+        if plan.append.kept_calls:
+            from fmsh.store import addresses  # few jobs have any
+
+            plan.knocks = plan.knocks + [
+                knock
+                for kept in plan.append.kept_calls
+                for knock in addresses.give_back(cursor, key, plan.append.lease.job_id, kept)
+            ]
     return plans
 
 

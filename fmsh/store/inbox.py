@@ -7,7 +7,7 @@ from _json import encode_basestring
 
 from fmsh.errors import StoreError, StoreMissing, StoreTaken
 from fmsh.store import chain, faults
-from fmsh.store.base import KEPT, MOVED, NOTHING_CAME, Delivery, InboxRow, NewCallback, NewInboxRow, kept_handle
+from fmsh.store.base import MOVED, Delivery, InboxRow, NewCallback, NewInboxRow
 from fmsh.store.moving import KeptCallback
 from fmsh.store.outside import OWN_TOPICS
 
@@ -44,11 +44,16 @@ def deliver(cursor: Cursor, key: bytes, job_id: int, kind: str, data_json: str, 
     fresh = "INSERT OR IGNORE INTO delivered VALUES (?, ?, ?) RETURNING 1"
     if not cursor.execute(fresh, (job_id, dedupe_id, at_ms)).fetchall():
         return Knock(is_new=False, holder_id=rows[0][0])
+    put(cursor, key, job_id, kind, data_json, at_ms)
+    return Knock(is_new=True, holder_id=rows[0][0])
+
+
+def put(cursor: Cursor, key: bytes, job_id: int, kind: str, data_json: str, at_ms: int) -> None:
+    """Puts a row into the inbox of a job, whatever came before."""
     cursor.execute(
         "INSERT INTO inbox (job_id, at_ms, kind, data_json, sum) VALUES (?, ?, ?, ?, ?)",
         (job_id, at_ms, kind, data_json, chain.row_sum(key, job_id, kind, data_json)),
     )
-    return Knock(is_new=True, holder_id=rows[0][0])
 
 
 def deliver_if_active(cursor: Cursor, key: bytes, row: NewInboxRow) -> Knock:
@@ -103,12 +108,14 @@ def rows(
     return found
 
 
-def open_callback(cursor: Cursor, key: bytes, new: NewCallback, now_ms: int) -> None:
+def open_callback(cursor: Cursor, key: bytes, new: NewCallback, now_ms: int) -> list[Knock]:
     """Opens an address, or gives an open one a new token. One that was used up stays used up.
+
+    Gives the knocks of those who waited at the handle that had the address before.
 
     Raises: StoreTaken: another handle has the address, and it is open there.
     """
-    _take_over(cursor, key, new, now_ms)
+    knocks = _take_over(cursor, key, new, now_ms)
     values = (
         new.token_hash, new.job_id, new.handle_id, new.expires_at_ms, " ".join(new.methods), int(new.is_many),
         new.options_json,
@@ -120,6 +127,7 @@ def open_callback(cursor: Cursor, key: bytes, new: NewCallback, now_ms: int) -> 
         options_json = excluded.options_json""",
         (*values[:-1], address_sum(key, values), new.options_json),
     )
+    return knocks
 
 
 def address_sum(key: bytes, kept: Sequence[object]) -> bytes:
@@ -127,13 +135,16 @@ def address_sum(key: bytes, kept: Sequence[object]) -> bytes:
     return chain.row_sum(key, *(kept if kept[-1] != NO_OPTIONS else kept[:-1]))  # type: ignore[arg-type]
 
 
-def _take_over(cursor: Cursor, key: bytes, new: NewCallback, now_ms: int) -> None:
+def _take_over(cursor: Cursor, key: bytes, new: NewCallback, now_ms: int) -> list[Knock]:
     """Takes an address from the handle that had it before, with the notes of what was delivered there."""
     found = _address(cursor, key, new.token_hash)
     if found is None or (found.job_id, found.handle_id) == (new.job_id, new.handle_id):
-        return
+        return []
     if not found.is_over(now_ms):
         raise StoreTaken(f"job {found.job_id} has this address, and is open there")
+    from fmsh.store import addresses  # few are taken over
+
+    knocks = addresses.close(cursor, key, found.job_id, found.handle_id)
     cursor.execute("DELETE FROM callback WHERE token_hash = ?", (new.token_hash,))
     before, now = (f"callback {handle_id} " for handle_id in (found.handle_id, new.handle_id))
     cursor.execute(
@@ -141,6 +152,7 @@ def _take_over(cursor: Cursor, key: bytes, new: NewCallback, now_ms: int) -> Non
         WHERE job_id = ?4 AND substr(dedupe_id, 1, length(?3)) = ?3""",
         (new.job_id, now, before, found.job_id),
     )
+    return knocks
 
 
 def callbacks(database: Reader, job_id: int) -> list[KeptCallback]:
@@ -197,7 +209,10 @@ def deliver_callback(cursor: Cursor, key: bytes, call: Call) -> tuple[Delivery, 
     if address is None or call.method not in address.methods:
         return None
     job_id = address.job_id
-    address.session_id = _session_of(cursor, address)
+    if address.ended_as is not None:
+        from fmsh.store import addresses  # few are left to a session
+
+        address.session_id = addresses.session_of(cursor, address)
     dedupe_id = f"callback {address.handle_id} {call.dedupe_id}"
     sql = "SELECT 1 FROM delivered WHERE job_id = ? AND dedupe_id = ?"
     if cursor.execute(sql, (job_id, dedupe_id)).fetchall():
@@ -209,59 +224,9 @@ def deliver_callback(cursor: Cursor, key: bytes, call: Call) -> tuple[Delivery, 
     used = "UPDATE callback SET used_by = ?, used_at_ms = ? WHERE token_hash = ?"
     cursor.execute(used, (call.dedupe_id, call.now_ms, call.token_hash))
     if address.session_id is not None:
-        return Delivery(job_id, False), _keep_call(cursor, key, address, call, dedupe_id)
+        return Delivery(job_id, False), addresses.keep_call(cursor, key, address, call, dedupe_id)
     data_json = callback_json(address.handle_id, call.data_json)
     return Delivery(job_id, False), deliver(cursor, key, job_id, "callback", data_json, dedupe_id)
-
-
-# ---- Addresses of the lines of a session
-
-
-def _session_of(cursor: Cursor, address: Address) -> str | None:
-    """The session to which a line that has ended left an address."""
-    if address.ended_as in (None, MOVED):
-        return None
-    sql = "SELECT session_id FROM session_variable WHERE name = ?"
-    rows = cursor.execute(sql, (KEPT + kept_handle(address.job_id, address.handle_id),)).fetchall()
-    return rows[0][0] if rows else None
-
-
-def _keep_call(cursor: Cursor, key: bytes, address: Address, call: Call, dedupe_id: str) -> Knock:
-    """Keeps what came to an address of a session, and tells the lines that wait for it."""
-    handle_id = kept_handle(address.job_id, address.handle_id)
-    fresh = "INSERT OR IGNORE INTO delivered VALUES (?, ?, ?)"
-    cursor.execute(fresh, (address.job_id, dedupe_id, call.now_ms))
-    kept = "UPDATE session_variable SET value_json = ? WHERE session_id = ? AND name = ?"
-    cursor.execute(kept, (call.data_json, address.session_id, KEPT + handle_id))
-    knock = Knock(is_new=False, holder_id=None)
-    sql = "SELECT job_id FROM subscription WHERE topic = ?"
-    for (job_id,) in cursor.execute(sql, (topic_of_end(KEPT + handle_id),)).fetchall():
-        row = NewInboxRow(job_id, "callback", callback_json(handle_id, call.data_json), KEPT + handle_id)
-        told = deliver_if_active(cursor, key, row)
-        knock = told if told.is_new else knock
-    return knock
-
-
-def hear_of_call(cursor: Cursor, job_id: int, handle_id: str) -> str | None:
-    """Gives what came to an address of a session, or notes that a job is to hear of it."""
-    name = KEPT + handle_id
-    rows = cursor.execute("SELECT value_json FROM session_variable WHERE name = ?", (name,)).fetchall()
-    if rows and rows[0][0] != NOTHING_CAME:
-        return str(rows[0][0])
-    values = (job_id, name, topic_of_end(name))
-    cursor.execute("INSERT OR IGNORE INTO subscription VALUES (?, ?, ?, NULL, 0)", values)
-    return None
-
-
-def came_meanwhile(cursor: Cursor, name: str) -> str:
-    """What came to an address, and was not taken, while its line ended; `name`: of the variable that is to hold it."""
-    job_id, _, handle_id = name.removeprefix(KEPT).partition(".")
-    beginning = callback_json(handle_id, "").removesuffix("}")
-    sql = "SELECT data_json FROM inbox WHERE job_id = ? AND kind = 'callback' ORDER BY id"
-    for (data_json,) in cursor.execute(sql, (int(job_id),)).fetchall():
-        if data_json.startswith(beginning):
-            return str(data_json[len(beginning) : -1])
-    return NOTHING_CAME
 
 
 def reply(cursor: Cursor, key: bytes, job_id: int, request_id: str, data_json: str) -> bool:

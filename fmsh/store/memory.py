@@ -174,6 +174,8 @@ class MemoryStore(MemoryCallers, Mover):
                     self._deliver_rows(append.deliveries)
                     if append.session is not None:
                         disk.change_session(append.session)
+                    for returned in append.kept_calls:
+                        self.give_back(append.lease.job_id, returned)
             self.tell_of_states()
         if any(append.release and append.summary.wake_at_ms is not None for append in appends):
             self.wake_daemon()
@@ -311,6 +313,7 @@ class MemoryStore(MemoryCallers, Mover):
         with Writing(self) as disk:
             for kept in self._ended(job_ids):
                 freed += kept.size + disk.drop_blobs(kept.job.id, lambda until: True)
+                self.close_addresses(kept.job.id)
                 del disk.jobs[kept.job.id]
                 disk.callbacks = {at: found for at, found in disk.callbacks.items() if at[0] != kept.job.id}
                 disk.replies = {id: found for id, found in disk.replies.items() if found[0] != kept.job.id}
@@ -421,20 +424,24 @@ class MemoryStore(MemoryCallers, Mover):
     # -- inbox and callbacks
 
     def deliver(self, job_id: int, kind: str, data_json: str, *, dedupe_id: str) -> bool:
-        with Writing(self) as disk:
+        with Writing(self):
             kept = self._kept(job_id)
             if kept.job.state == MOVED:
                 raise StoreError(f"job {job_id} was moved to another store")
             if dedupe_id in kept.delivered:
                 return False
-            kept.delivered[dedupe_id] = at_ms = time.time_ns() // 1_000_000
-            row = InboxRow(disk.next_id("inbox"), job_id, at_ms, kind, data_json)
-            kept.inbox[row.id] = row
+            kept.delivered[dedupe_id] = time.time_ns() // 1_000_000
+            self.put(job_id, kind, data_json)
+        return True
+
+    def put(self, job_id: int, kind: str, data_json: str) -> None:
+        kept = self._kept(job_id)
+        row = InboxRow(self.disk.next_id("inbox"), job_id, time.time_ns() // 1_000_000, kind, data_json)
+        kept.inbox[row.id] = row
         if kept.job.owner_id is None:
             self.wake_daemon()
         else:
             self.disk.poke(kept.job.owner_id)
-        return True
 
     def inbox(
         self, job_id: int, *, after: int = 0, limit: int | None = None, kind: str | None = None

@@ -6,6 +6,7 @@ import _thread
 import os
 
 from fmsh.store import chain
+from fmsh.store.addresses import opener_of
 from fmsh.store.base import ENDED_STATES, KEPT, NOTHING_CAME, OVER_STATES, Damage, Job, StoredEvent
 from fmsh.store.inbox import callback_json
 
@@ -137,6 +138,8 @@ class MemoryDisk:
         self.secrets: dict[str, bytes] = {}
         self.sessions: dict[str, Session] = {}  # in order of their last use
         self.session_variables: dict[str, dict[str, str]] = {}
+        self.used_at_ms: dict[str, int] = {}  # of each session
+        self.session_calls: dict[str, list[str]] = {}  # that wait at an address for many, by its `kept_handle`
         self.owners: dict[str, Owner] = {}
         self.renewals: dict[str, int] = {}
         self.alive: set[str] = set()  # the owners whose lock is held
@@ -176,17 +179,19 @@ class MemoryDisk:
         self.sessions[change.id] = session.replace(
             directory=change.directory, environment_json=change.environment_json, definitions=kept | defined
         )
+        self.used_at_ms[change.id] = change.at_ms
         variables = self.session_variables[change.id]
-        variables.update((name, self._settled(name, value)) for name, value in change.variables)
+        for name, value in change.variables:
+            id = name.removeprefix(KEPT)
+            is_awaited = id != name and value == NOTHING_CAME
+            rows = self.waiting_rows(opener_of(id), id.partition(".")[2]) if is_awaited else {}
+            variables[name] = next(iter(rows.values()), value)
 
-    def _settled(self, name: str, value: str) -> str:
-        """What came to an address that is left to the session, and was not taken, while its line ended."""
-        if not name.startswith(KEPT) or value != NOTHING_CAME:
-            return value
-        job_id, _, handle_id = name.removeprefix(KEPT).partition(".")
+    def waiting_rows(self, job_id: int, handle_id: str) -> dict[int, str]:
+        """What came to a handle and waits in the inbox of a job: the calls, by row."""
         beginning = callback_json(handle_id, "").removesuffix("}")
-        rows = [row.data_json for row in self.jobs[int(job_id)].inbox.values() if row.kind == "callback"]
-        return next((row[len(beginning) : -1] for row in rows if row.startswith(beginning)), NOTHING_CAME)
+        rows = [row for row in self.jobs[job_id].inbox.values() if row.kind == "callback"]
+        return {row.id: row.data_json[len(beginning) : -1] for row in rows if row.data_json.startswith(beginning)}
 
     def damage_event(self, job_id: int, seq: int) -> None:
         """Changes what is kept of an event without its hash, as a flipped bit does."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fmsh.errors import StoreError
+from fmsh.store.base import KEPT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Drawer:
     def create_session(self, session: Session) -> None:
         with Writing(self) as disk:
             disk.sessions[session.id] = session
+            disk.used_at_ms[session.id] = session.started_at_ms
             disk.session_variables[session.id] = {}
 
     def session(self, session_id: str | None = None) -> Session | None:
@@ -59,7 +61,7 @@ class Drawer:
         return {name: value for name, value in kept.items() if names is None or name in names}
 
     def session_names(self, session_id: str) -> list[str]:
-        return sorted(self.disk.session_variables.get(session_id, {}))
+        return sorted(name for name in self.disk.session_variables.get(session_id, {}) if not name.startswith(KEPT))
 
     def lines(self, source: str, limit: int, *, before: int | None = None, after: int = 0) -> list[tuple[int, str]]:
         jobs = [kept.job for _, kept in sorted(self.disk.jobs.items(), reverse=True)]

@@ -6,7 +6,8 @@ import time
 
 from fmsh import wire
 from fmsh.errors import StoreFenced, StoreMissing, StoreTaken
-from fmsh.store.base import KEPT, MOVED, NOTHING_CAME, Delivery, kept_handle
+from fmsh.store.addresses import gone, opener_of
+from fmsh.store.base import KEPT, MANY, MOVED, NOTHING_CAME, Delivery, kept_handle
 from fmsh.store.calls import given_up
 from fmsh.store.claims import GRANTED, circle_of, delivery_id, grantable
 from fmsh.store.inbox import callback_json, topic_of_end
@@ -19,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fmsh.store.base import NewCallback, Owner
+    from fmsh.store.base import KeptCalls, NewCallback, Owner
     from fmsh.store.memory_disk import KeptJob, MemoryDisk
     from fmsh.store.outside import CallOutcome, NewCall, NewClaim
 
@@ -31,6 +32,9 @@ class MemoryCallers(Drawer):
         raise NotImplementedError
 
     def deliver(self, job_id: int, kind: str, data_json: str, *, dedupe_id: str) -> bool:
+        raise NotImplementedError
+
+    def put(self, job_id: int, kind: str, data_json: str) -> None:
         raise NotImplementedError
 
     # -- callbacks
@@ -48,6 +52,7 @@ class MemoryCallers(Drawer):
         old = found.new
         if not self._is_closed(found, time.time_ns() // 10**6):
             raise StoreTaken(f"job {old.job_id} has this address, and is open there")
+        self.close_addresses(old.job_id, old.handle_id)
         del disk.callbacks[old.job_id, old.handle_id]
         before, taker = f"callback {old.handle_id} ", self._kept(new.job_id).delivered
         for dedupe_id, at_ms in list(self._kept(old.job_id).delivered.items()):
@@ -102,21 +107,69 @@ class MemoryCallers(Drawer):
         return next((each for each in self.disk.session_variables.values() if name in each), None)
 
     def _keep_call(self, variables: dict[str, str], handle_id: str, data_json: str) -> None:
-        name = KEPT + handle_id
-        variables[name] = data_json
-        for (job_id, _), (new, _) in list(self.disk.subscriptions.items()):
-            hearing = self.disk.jobs.get(job_id)
-            if new.topic == topic_of_end(name) and hearing is not None and not hearing.has_ended:
-                self.deliver(job_id, "callback", callback_json(handle_id, data_json), dedupe_id=name)
+        if variables[KEPT + handle_id] == MANY:
+            self.disk.session_calls.setdefault(handle_id, []).append(data_json)
+            self._serve(handle_id)
+        else:
+            variables[KEPT + handle_id] = data_json
+            self._tell_waiting(handle_id, data_json)
 
-    def hear_of_call(self, job_id: int, handle_id: str) -> str | None:
+    def _tell_waiting(self, handle_id: str, data_json: str) -> None:
+        for job_id in self._waiting(handle_id):
+            self.deliver(job_id, "callback", callback_json(handle_id, data_json), dedupe_id=KEPT + handle_id)
+
+    def _waiting(self, handle_id: str) -> list[int]:
+        """The jobs that wait for what comes to an address of a session, in the order in which they get it."""
+        topic = topic_of_end(KEPT + handle_id)
+        hearing = [job_id for (job_id, _), (new, _) in self.disk.subscriptions.items() if new.topic == topic]
+        active = [job_id for job_id in hearing if job_id in self.disk.jobs and not self.disk.jobs[job_id].has_ended]
+        return sorted(active, key=lambda job_id: (self._kept(job_id).job.state in STANDING_STILL, job_id))
+
+    def _serve(self, handle_id: str) -> None:
+        calls = self.disk.session_calls.get(handle_id, [])
+        while calls and (waiting := self._waiting(handle_id)):
+            del self.disk.subscriptions[waiting[0], KEPT + handle_id]
+            self.put(waiting[0], "callback", callback_json(handle_id, calls.pop(0)))
+
+    def hear_of_call(self, job_id: int, handle_id: str) -> None:
         name = KEPT + handle_id
+        if (job_id, name) in self.disk.subscriptions:
+            return
         with Writing(self) as disk:
             came = (self._variables_with(name) or {}).get(name, NOTHING_CAME)
-            if came != NOTHING_CAME:
-                return came
-            disk.subscriptions.setdefault((job_id, name), (Subscription(job_id, name, topic_of_end(name), after=0), 0))
-            return None
+            is_there = (opener_of(handle_id), handle_id.partition(".")[2]) in disk.callbacks
+            if came in (NOTHING_CAME, MANY) and not is_there and not disk.session_calls.get(handle_id):
+                came = gone(handle_id)
+            if came not in (NOTHING_CAME, MANY):
+                self.deliver(job_id, "callback", callback_json(handle_id, came), dedupe_id=name)
+            elif came == NOTHING_CAME or not disk.waiting_rows(job_id, handle_id):
+                disk.subscriptions[job_id, name] = (Subscription(job_id, name, topic_of_end(name), after=0), 0)
+                self._serve(handle_id)
+
+    def give_back(self, job_id: int, kept: KeptCalls) -> None:
+        """Takes back what a job that has ended was told of an address and has not taken; others are told of it."""
+        handle_id, name = kept.handle_id, KEPT + kept.handle_id
+        self.disk.subscriptions.pop((job_id, name), None)
+        if self._variables_with(name) is None:
+            return
+        rows = self.disk.waiting_rows(job_id, handle_id.removeprefix(f"{job_id}."))
+        for row_id in rows:
+            del self.disk.jobs[job_id].inbox[row_id]
+        calls = self.disk.session_calls.setdefault(handle_id, [])
+        calls[:0] = [*kept.calls, *rows.values()]
+        self._serve(handle_id)
+
+    def close_addresses(self, job_id: int, handle_id: str | None = None) -> None:
+        """Tells those who wait for an address, or for any of a job, that it is not kept any more."""
+        for opener, own_id in self.disk.callbacks:
+            if opener == job_id and handle_id in (None, own_id):
+                self._tell_waiting(kept_handle(job_id, own_id), gone(kept_handle(job_id, own_id)))
+
+    def lines_in_use(self, *, since_ms: int) -> set[int]:
+        used = [id for id in self.disk.sessions if self.disk.used_at_ms[id] > since_ms]
+        variables = [pair for id in used for pair in self.disk.session_variables[id].items()]
+        waiting = [name for name, value in variables if name.startswith(KEPT) and value in (NOTHING_CAME, MANY)]
+        return {opener_of(name.removeprefix(KEPT)) for name in waiting}
 
     def reply(self, job_id: int, request_id: str, data_json: str) -> bool:
         with Writing(self) as disk:

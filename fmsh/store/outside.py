@@ -167,11 +167,17 @@ class Outside(Protocol):
         """
         ...
 
-    def hear_of_call(self, job_id: int, handle_id: str) -> str | None:
-        """From here on a job gets what comes to an address that an earlier line left to its session, as its own.
+    def hear_of_call(self, job_id: int, handle_id: str) -> None:
+        """Tells a job, in its inbox, what comes to an address that an earlier line left to its session, or came.
 
-        `handle_id` is `kept_handle` of that. What came already is given instead, as JSON.
+        `handle_id` is `kept_handle` of that. Of an address that takes many calls it gets one, which nobody else gets;
+        when it has taken that, it asks for the next. An address that is not kept any more is told as a call with
+        `{"gone": WHY}`.
         """
+        ...
+
+    def lines_in_use(self, *, since_ms: int) -> set[int]:
+        """The jobs whose addresses are open, and of a session that had a line since a moment."""
         ...
 
     def topic_events(self, topic: str | None, *, after: int, limit: int) -> list[TopicEvent]: ...

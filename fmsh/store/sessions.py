@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fmsh import wire
-from fmsh.store.base import KEPT, NOTHING_CAME, Session
+from fmsh.store.base import KEPT, Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ def variables(database: Database, session_id: str, names: Sequence[str] | None) 
 
 
 def names(database: Database, session_id: str) -> list[str]:
-    rows = database.read("SELECT name FROM session_variable WHERE session_id = ? ORDER BY name", (session_id,))
-    return [name for (name,) in rows]
+    sql = "SELECT name FROM session_variable WHERE session_id = ? AND substr(name, 1, ?) != ? ORDER BY name"
+    return [name for (name,) in database.read(sql, (session_id, len(KEPT), KEPT))]
 
 
 def lines(database: Database, source: str, limit: int, before: int | None, after: int) -> list[tuple[int, str]]:
@@ -58,6 +58,8 @@ def lines(database: Database, source: str, limit: int, before: int | None, after
 def change(cursor: Cursor, change: SessionChange) -> None:
     """Notes what a line leaves behind. A session that is gone takes nothing."""
     import json
+
+    from fmsh.store import addresses
 
     rows = cursor.execute("SELECT definitions_json FROM session WHERE id = ?", (change.id,)).fetchall()
     if not rows:
@@ -72,13 +74,8 @@ def change(cursor: Cursor, change: SessionChange) -> None:
     )
     cursor.executemany(
         "INSERT OR REPLACE INTO session_variable VALUES (?, ?, ?)",
-        [(change.id, name, _settled(cursor, name, value)) for name, value in change.variables],
+        [
+            (change.id, name, addresses.settled(cursor, name, value) if name.startswith(KEPT) else value)
+            for name, value in change.variables
+        ],
     )
-
-
-def _settled(cursor: Cursor, name: str, value: str) -> str:
-    if not name.startswith(KEPT) or value != NOTHING_CAME:
-        return value
-    from fmsh.store import inbox  # few lines leave an address
-
-    return inbox.came_meanwhile(cursor, name)

@@ -194,7 +194,7 @@ class SqliteStore(Callers):
     def remove_jobs(self, job_ids: Sequence[int], *, now_ms: int) -> int:
         from fmsh.store import deletion
 
-        return deletion.remove_jobs(self._database, job_ids, now_ms)
+        return deletion.remove_jobs(self._database, job_ids, now_ms, self._poke_holders)
 
     def forget_deliveries(self, *, before_ms: int) -> int:
         from fmsh.store import deletion

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+from fmsh.store.base import KEPT
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +41,7 @@ class Callers:
         from fmsh.store import inbox
 
         key, now_ms = self._database.key, time.time_ns() // 10**6
-        self._database.write(lambda cursor: inbox.open_callback(cursor, key, new, now_ms))
+        self._poke_holders(self._database.write(lambda cursor: inbox.open_callback(cursor, key, new, now_ms)))
 
     def callback_options(self, token_hash: bytes) -> str | None:
         from fmsh.store import inbox
@@ -108,10 +110,19 @@ class Callers:
 
         return self._database.write(lambda cursor: inbox.hear_of_end(cursor, job_id, of))
 
-    def hear_of_call(self, job_id: int, handle_id: str) -> str | None:
-        from fmsh.store import inbox
+    def hear_of_call(self, job_id: int, handle_id: str) -> None:
+        from fmsh.store import addresses
 
-        return self._database.write(lambda cursor: inbox.hear_of_call(cursor, job_id, handle_id))
+        sql = "SELECT 1 FROM subscription WHERE job_id = ? AND handle_id = ?"
+        if not self._database.read(sql, (job_id, KEPT + handle_id)):
+            key = self._database.key
+            work = addresses.hear_of_call
+            self._poke_holders(self._database.write(lambda cursor: work(cursor, key, job_id, handle_id)))
+
+    def lines_in_use(self, *, since_ms: int) -> set[int]:
+        from fmsh.store import addresses
+
+        return addresses.lines_in_use(self._database, since_ms)
 
     def topic_events(self, topic: str | None, *, after: int, limit: int) -> list[TopicEvent]:
         from fmsh.store import topics

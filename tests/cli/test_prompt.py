@@ -161,7 +161,6 @@ def test_what_a_name_of_every_line_was_given_is_not_kept_and_that_is_said(shell:
     at = Prompt(shell)
     assert "$job ends with its line" in at.enter("let job = 3")
     assert "ends with its line" not in at.enter("let n = $job.id")
-    assert "$cb ends with its line" in at.enter("let cb = callback --many")
 
 
 def test_what_is_sent_to_an_address_of_an_earlier_line_is_awaited_by_any_later_one(shell: Shell) -> None:
@@ -189,6 +188,63 @@ def test_what_comes_to_an_address_in_its_own_line_is_there_for_the_next(shell: S
     (shell.directory / "send.py").write_text(f"import sys, urllib.request as u\nu.urlopen({request})\n")
     assert at.enter(f"let h = callback; {sys.executable} send.py $h.url") == ""
     assert at.enter("await $h | get [0]") == "5"
+
+
+def test_the_calls_of_an_address_for_many_are_for_all_lines_each_for_one(shell: Shell) -> None:
+    at = Prompt(shell)
+    assert at.enter("let cb = callback --many; echo $cb.url > url") == ""
+    url = shell.await_file("url").strip()
+
+    def send(*bodies: str) -> None:
+        assert all(post(url, body.encode())[0] == 202 for body in bodies)
+
+    send("one", "two")  # while no line runs
+    assert at.enter("await $cb") == "one"
+    at.enter("echo $cb.url")  # takes none
+    at.child.sendline("for e in $cb { echo $e; if $e == three { break } }; echo over")
+    at.child.expect_exact("\ntwo\r\n")
+    send("three")
+    assert at._await_prompt() == "three\nover"
+    at.child.sendline("for e in $cb { echo $e >> seen }")
+    until(lambda: shell.json("jobs", "list", "--state", "waiting"))
+    at.child.sendcontrol("z")
+    assert "goes on in the background" in at._await_prompt()
+    send("four")
+    assert shell.await_file("seen") == "four\n"
+    shell.ok("jobs", "cancel", str(shell.json("jobs", "list", "--state", "waiting")[0]["id"]))
+    until(lambda: not shell.json("jobs", "list", "--state", "waiting"))
+    os.kill(at.child.pid, signal.SIGKILL)
+    send("five", "six")
+    again = Prompt(shell, "--resume")
+    assert again.enter("await [$cb, $cb]") == "five\nsix"
+    again.child.sendline("await $cb --timeout 1h")
+    until(lambda: shell.json("jobs", "list", "--state", "waiting"))
+    os.kill(again.child.pid, signal.SIGKILL)  # the daemon goes on with that line
+    send("seven", "eight")
+    until(lambda: not shell.json("jobs", "list", "--state", "waiting"))
+    assert shell.json("jobs", "list")[0]["value"] == "seven"
+    assert Prompt(shell, "--resume").enter("await $cb") == "eight"
+
+
+def test_a_request_to_an_address_of_an_earlier_line_is_answered_by_a_later_one(shell: Shell) -> None:
+    at = Prompt(shell)
+    at.enter("let hook = callback --many --reply; echo $hook.url > url")
+    at.child.sendline("for r in $hook { reply $r {got: $r.body} }")
+    until(lambda: shell.json("jobs", "list", "--state", "waiting"))
+    url = shell.await_file("url").strip()
+    assert post(url, b"a") == (200, b'{"got":"a"}') and post(url, b"b") == (200, b'{"got":"b"}')
+
+
+def test_who_waits_at_an_address_whose_line_is_removed_is_told(shell: Shell) -> None:
+    at = Prompt(shell)
+    for line in ("let h = callback", "let h = callback --many"):
+        at.enter(line)
+        number = shell.json("jobs", "list")[0]["id"]
+        at.child.sendline("await $h")
+        until(lambda: shell.json("jobs", "list", "--state", "waiting"))
+        shell.ok("jobs", "rm", str(number))
+        assert f"not kept any more: job {number} had opened it" in at._await_prompt()
+        assert f"job {number} had opened it" in at.enter("await $h")
 
 
 def test_a_session_is_resumed(shell: Shell) -> None:

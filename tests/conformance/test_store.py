@@ -12,11 +12,13 @@ from fmsh.errors import InternalError, StoreCorrupt, StoreError, StoreFenced, St
 from fmsh.store.base import (
     ENDED_STATES,
     KEPT,
+    MANY,
     NOTHING_CAME,
     Append,
     Delivery,
     EventStore,
     Job,
+    KeptCalls,
     Lease,
     NewCallback,
     NewEvent,
@@ -838,16 +840,75 @@ def test_what_comes_to_an_address_that_a_line_left_to_its_session_is_for_every_l
     commit(store, line, "JobEnded", summary=SUCCEEDED, session=change)
     assert call(store, b"closed") is None
     waiting, early = (name.removeprefix(KEPT) for name in names[:2])
-    assert store.hear_of_call(other.job_id, early) == '"body"'
     for _ in range(2):
-        assert store.hear_of_call(other.job_id, waiting) is None
+        store.hear_of_call(other.job_id, early)
+        store.hear_of_call(other.job_id, waiting)
+    assert calls_told(store, other) == [(early, "body")]
     assert call(world.open(), b"t") == Delivery(line.job_id, False)
     assert call(store, b"t") == Delivery(line.job_id, True)
     assert call(store, b"t", "another") is None
-    rows = [(row.kind, row.data_json) for row in world.open().inbox(other.job_id)]
-    assert rows == [("callback", f'{{"handle":"{waiting}","delivery":"body"}}')]
-    assert store.hear_of_call(start(store, "u3").job_id, waiting) == '"body"'
-    assert [damage.text for damage in store.verify()] == []
+    later = start(store, "u3")
+    store.hear_of_call(later.job_id, waiting)
+    assert calls_told(world.open(), other)[1:] == calls_told(store, later) == [(waiting, "body")]
+    assert store.session_names("s1") == [] and [damage.text for damage in store.verify()] == []
+
+
+def calls_told(store: EventStore, lease: Lease) -> list[tuple[str, Any]]:
+    """What waits in the inbox of a job, of the addresses that it hears of."""
+    rows = [json.loads(row.data_json) for row in store.inbox(lease.job_id, kind="callback")]
+    return [(row["handle"], row["delivery"]) for row in rows]
+
+
+def leave_address(store: EventStore, *calls: str, is_many: bool = True) -> tuple[Lease, str]:
+    """A line of a session that has left it an address with the token "t"; `calls` came and were taken by nobody."""
+    store.create_session(Session("s1", 10, "/a", "UTC", "{}", {}))
+    line = start(store, "line")
+    store.open_callback(NewCallback(line.job_id, "1", b"t", None, is_many=is_many))
+    id = kept_handle(line.job_id, "1")
+    change = SessionChange("s1", 30, "/b", "{}", ((KEPT + id, MANY if is_many else NOTHING_CAME),), ())
+    commit(store, line, "JobEnded", summary=SUCCEEDED, session=change, kept_calls=(KeptCalls(id, calls),))
+    return line, id
+
+
+def test_of_many_calls_of_an_address_each_goes_to_one_line_and_goes_back_if_that_does_not_take_it(
+    world: World, store: EventStore
+) -> None:
+    _, id = leave_address(store, "0")
+    first, second, third = (start(store, uid) for uid in ("u1", "u2", "u3"))
+    for dedupe_id in ("a", "b", "b"):
+        store.deliver_callback(b"t", f'"{dedupe_id}"', dedupe_id=dedupe_id, method="POST", now_ms=1)
+    for lease in (first, first, second):
+        store.hear_of_call(lease.job_id, id)
+    assert (calls_told(store, first), calls_told(store, second)) == ([(id, 0)], [(id, "a")])
+    commit(store, first, "InboxTaken", taken=[store.inbox(first.job_id)[0].id])
+    commit(store, first, "JobEnded", summary=SUCCEEDED, kept_calls=(KeptCalls(id, ("0",)),))
+    commit(store, second, "JobEnded", summary=SUCCEEDED, kept_calls=(KeptCalls(id, ()),))
+    got = []
+    for _ in range(3):
+        world.open().hear_of_call(third.job_id, id)
+        row = store.inbox(third.job_id)[-1]
+        got.append(json.loads(row.data_json)["delivery"])
+        commit(store, third, "InboxTaken", taken=[row.id])
+    assert sorted(map(str, got)) == ["0", "a", "b"] and got[2] == "b"
+    store.hear_of_call(third.job_id, id)
+    assert call(store, dedupe_id="c") == Delivery(int(id.partition(".")[0]), False)
+    assert calls_told(store, third) == [(id, "body")]
+    last = start(store, "u4")
+    store.hear_of_call(last.job_id, id)
+    commit(store, third, "JobEnded", summary=SUCCEEDED, kept_calls=(KeptCalls(id, ()),))
+    assert calls_told(store, last) == [(id, "body")] and store.session_names("s1") == []
+
+
+@pytest.mark.parametrize("is_many", [False, True])
+def test_who_waits_for_an_address_is_told_when_it_is_not_kept_any_more(store: EventStore, is_many: bool) -> None:
+    line, id = leave_address(store, is_many=is_many)
+    assert store.lines_in_use(since_ms=29) == {line.job_id} and store.lines_in_use(since_ms=30) == set()
+    before, after = start(store, "u1"), start(store, "u2")
+    store.hear_of_call(before.job_id, id)
+    store.remove_jobs([line.job_id], now_ms=99)
+    store.hear_of_call(after.job_id, id)
+    gone = {"gone": f"the address is not kept any more: job {line.job_id} had opened it"}
+    assert calls_told(store, before) == calls_told(store, after) == [(id, gone)]
 
 
 def test_the_lines_of_a_source_are_its_newest_in_order(store: EventStore) -> None:
