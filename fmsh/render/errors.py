@@ -63,8 +63,8 @@ def render_error(
     `is_stderr_shown`: what it wrote there was shown while it ran.
     """
     text = paint("error", "bold red", color=color) + ": " + paint(_headline(error), "bold", color=color) + "\n"
-    is_not_found = error.fields.get("status") == NOT_FOUND
-    text += _place(error.fields.get("where"), sources, color, is_name=is_not_found)
+    missing = "command" if error.fields.get("status") == NOT_FOUND else "field" if error.kind == "name" else ""
+    text += _place(error.fields.get("where"), sources, color, missing)
     for name, item in _details(error):
         text += f"   = {name}: {item}\n"
     text += _calls(error.fields.get("trace"), color)
@@ -76,13 +76,13 @@ def _headline(error: ErrorValue) -> str:
     return "\n  ".join(lines) or visible(error.kind)
 
 
-def _place(where: Value, sources: Mapping[str, Source], color: bool, *, is_name: bool) -> str:
+def _place(where: Value, sources: Mapping[str, Source], color: bool, missing: str) -> str:
     if type(where) is not dict or type(where.get("line")) is not int:
         return ""
     place = Place(str(where.get("file")), where["line"], where.get("column", 1))
     text = excerpt.named(place, color=color)
     if place.file in sources:
-        span = excerpt.span_at(sources[place.file], place.line, place.column, is_name=is_name)
+        span = excerpt.span_at(sources[place.file], place.line, place.column, missing=missing)
         text += excerpt.draw(sources[place.file], span, color=color) if span is not None else ""
     return text
 

@@ -64,12 +64,12 @@ def _cut(shown: list[tuple[str, int]], before: int, length: int) -> tuple[str, i
     return text, columns_before, max(columns_marked, 1)
 
 
-def span_at(source: Source, line: int, column: int, *, is_name: bool = False) -> Span | None:
+def span_at(source: Source, line: int, column: int, *, missing: str = "") -> Span | None:
     """Says from where to where what stands at a place reaches: the whole command or expression that begins there.
 
-    With `is_name` the name of the command. None if the source has no such line. An error keeps where it happened, and
-    not for which part of the tree. Of those that begin at one place the outermost is it: the inner ones are names and
-    literals, which cannot fail.
+    Where something is `missing`, only its name: that of a "command", or of a "field". None if the source has no such
+    line. An error keeps where it happened, and not for which part of the tree. Of those that begin at one place the
+    outermost is it: the inner ones are names and literals, which cannot fail in another way.
     """
     from fmsh.lang import syntax as s
     from fmsh.lang.parser import parse
@@ -83,7 +83,9 @@ def span_at(source: Source, line: int, column: int, *, is_name: bool = False) ->
         nodes = [node for node in walk(parse(source)) if node.span[0] == start]
     except SourceError:  # another version's
         return start, start + 1
-    if is_name:
+    if missing == "command":
         nodes = [node.name for node in nodes if isinstance(node, s.Command)] or nodes
+    elif missing == "field":
+        nodes = [node for node in nodes if isinstance(node, s.Step)] or nodes
     around = (s.Program, s.Body, s.Chain, s.Pipeline, s.ExpressionStage, s.Let, s.Assign, s.While, s.For, s.Def, s.If)
     return start, max((node.span[1] for node in nodes if not isinstance(node, around)), default=start + 1)

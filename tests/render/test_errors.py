@@ -27,6 +27,12 @@ def test_an_error_marks_the_whole_of_what_failed() -> None:
     )
 
 
+def test_of_a_field_that_is_not_there_its_name_is_marked() -> None:
+    source = Source("a.fmsh", "[{a: 1}] | where { .b > 60 and .c }")
+    error = error_value("name", "there is no field `b`", where={"file": "a.fmsh", "line": 1, "column": 20})
+    assert render_error(error, {"a.fmsh": source}, color=False).endswith(f"|{' ' * 20}^^\n")
+
+
 def test_a_span_is_marked_whole() -> None:
     assert draw(Source("x", "ab日本cd"), (2, 4), color=False) == "    1 | ab日本cd\n      |   ^^^^\n"
     assert draw(Source("x", "ab"), (8, 13), color=False) == "    1 | ab\n      |   ^\n"
