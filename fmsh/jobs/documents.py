@@ -179,7 +179,10 @@ def parked_step(store: EventStore, job: Job) -> int | None:
 
 
 def ways_on(store: EventStore, job: Job) -> list[str]:
-    """The verbs that let a parked job go on."""
+    """The verbs that let a parked job go on. An undo that failed is not run again."""
+    error = error_of(job)
+    if error is not None and error.kind == "undo":
+        return ["cancel"]
     try:
         is_at_step = parked_step(store, job) is not None
     except StoreCorrupt:  # whoever reads it says so

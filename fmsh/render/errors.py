@@ -36,6 +36,7 @@ OF_TERMINALS = (
     "/dev/tty", "not a tty", "no tty", "not to a terminal", "not from a terminal", "not a terminal",
     "a terminal is required", "tty get", "inappropriate ioctl", "pseudo-terminal", "terminal prompts disabled",
 )  # fmt: skip
+OF_UNDO = {"errors": "failed undo", "error": "undone because"}
 SHOWN_ELSEWHERE = frozenset(
     [
         "kind",
@@ -102,6 +103,8 @@ def _details(error: ErrorValue) -> list[tuple[str, str]]:
     for name, item in fields.items():
         if name in SHOWN_ELSEWHERE or item is None:
             continue
+        if error.kind == "undo":
+            name = OF_UNDO.get(name, name)
         parts = item if type(item) is list and item and type(item[0]) is ErrorValue else [item]
         details += [(visible(name), _brief(part)) for part in parts]
     return details

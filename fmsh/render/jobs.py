@@ -203,6 +203,8 @@ def _advice(job: Document) -> str:
         return _line("goes on", verbs)
     if job["state"] == "parked" and job["error"] is not None and job["error"].kind == "corrupt":
         return _line("give up by", f"`fmsh jobs cancel {number}`; `fmsh doctor` says what is damaged")
+    if job["state"] == "parked" and job["error"] is not None and job["error"].kind == "undo":
+        return _line("end it by", f"`fmsh jobs cancel {number}`, once it is undone by hand")
     if job["state"] == "parked":
         return _line("go on with", ways_text(number, job.get("ways_on") or ["retry", "answer", "cancel"]))
     if any(wait["kind"] == "person" for wait in job["waiting_for"]):
@@ -214,7 +216,7 @@ def ways_text(number: int, verbs: Sequence[str]) -> str:
     """Names the commands that let a parked job go on."""
     given = {"answer": " VALUE"}
     *first, last = [f"`fmsh jobs {verb} {number}{given.get(verb, '')}`" for verb in verbs]
-    return f"{', '.join(first)} or {last}"
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def _line(label: str, text: str) -> str:

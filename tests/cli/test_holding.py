@@ -90,3 +90,13 @@ def test_what_has_no_error_ends_as_ever(shell: Shell) -> None:
         shell.run("--hold", "-c", "print (result { fail x }).ok; try { fail y } finally { print z } || print w").status
         == 0
     )
+
+
+def test_who_has_to_undo_by_hand_is_told_only_of_what_is_possible(shell: Shell) -> None:
+    result = shell.run("-c", 'undo { fail "no way back" }; fail "it broke"')
+    assert result.status == 1 and "= failed undo: no way back (-c:1:8)" in result.err, result
+    assert "= undone because: it broke (-c:1:30)" in result.err, result
+    assert "end it by   `fmsh jobs cancel 1`, once it is undone by hand" in shell.ok("jobs", "show", "1")
+    assert shell.run("jobs", "retry", "1").err.startswith("fmsh: job 1 is parked because its undo failed for good")
+    shell.ok("jobs", "cancel", "1")
+    shell.await_state(1, "failed")
