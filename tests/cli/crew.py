@@ -12,7 +12,7 @@ from typing import Any
 from fmsh.assembly import load_program
 from fmsh.store.sqlite import SqliteStore
 from tests.cli.damaging import damage
-from tests.cli.shell import Shell, a_shell
+from tests.cli.shell import Shell, a_shell, until
 from tests.jobs.stories import Screen
 
 WAITING = """\
@@ -71,7 +71,13 @@ class Crew:
         shell.await_state(self.numbers["cancelled"], "cancelled")
         self.store = SqliteStore.open(str(shell.state), kind="shell")
         self.screen = Screen(self.store, str(shell.state / "fx"))
+        until(lambda: self._owner("damaged") is None, "what waits without an owner, who would save what he remembers")
         damage(shell, self.numbers["damaged"])
+
+    def _owner(self, name: str) -> str | None:
+        job = self.store.job(self.numbers[name])
+        assert job is not None
+        return job.owner_id
 
     def run(self, *arguments: str, **options: Any) -> int:
         return self.screen.run(*arguments, load_program=load_program, **options)
