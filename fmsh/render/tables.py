@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fmsh.record import Record
-from fmsh.render.cells import cut, pad, width
+from fmsh.render.cells import cut, width
 from fmsh.render.style import paint
 
 TYPE_CHECKING = False
@@ -15,11 +15,15 @@ COLUMN_CELLS_MIN = 6  # narrower than this a column says nothing, so whole colum
 
 
 class Column(Record):
-    """A column: its title, its cells as visible text, and whether they are numbers (then they stand on the right)."""
+    """A column: its title, its cells as visible text, and whether they are numbers (then they stand on the right).
+
+    `styles`: that of each cell, if they have any.
+    """
 
     title: str
     cells: list[str]
     is_number: bool = False
+    styles: Sequence[str] = ()
 
 
 def draw(columns: Sequence[Column], *, cells_max: int, color: bool = False) -> str:
@@ -29,20 +33,26 @@ def draw(columns: Sequence[Column], *, cells_max: int, color: bool = False) -> s
     """
     shown, left_out = _fitting(columns, cells_max)
     widths = _widths(shown, cells_max)
-    lines = [paint(_line([column.title for column in shown], shown, widths), "bold", color=color)]
+    lines = [_line([(column.title, "bold") for column in shown], shown, widths, color)]
     for row in range(len(shown[0].cells) if shown else 0):
-        lines.append(_line([column.cells[row] for column in shown], shown, widths))
+        cells = [(column.cells[row], column.styles[row] if column.styles else "") for column in shown]
+        lines.append(_line(cells, shown, widths, color))
     if left_out:
         lines.append(cut("… and " + ", ".join(column.title for column in left_out), cells_max))
     return "".join(line + "\n" for line in lines)
 
 
-def _line(texts: Sequence[str], columns: Sequence[Column], widths: Sequence[int]) -> str:
-    parts = [
-        pad(cut(text, cells), cells, is_right=column.is_number)
-        for text, column, cells in zip(texts, columns, widths, strict=True)
-    ]
-    return GAP.join(parts).rstrip()
+def _line(texts: Sequence[tuple[str, str]], columns: Sequence[Column], widths: Sequence[int], color: bool) -> str:
+    """A line of cells, each a text and its style, without blanks at its end."""
+    line, blanks = "", 0
+    for (text, style), column, cells in zip(texts, columns, widths, strict=True):
+        shown = cut(text, cells)
+        left = cells - width(shown)
+        if shown:
+            line += " " * (blanks + left * column.is_number) + paint(shown, style, color=color)
+            left, blanks = left * (not column.is_number), 0
+        blanks += left + len(GAP)
+    return line.rstrip()
 
 
 def _natural(column: Column) -> int:

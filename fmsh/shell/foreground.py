@@ -49,9 +49,9 @@ else:
 DAEMON_AFTER_S = 1.0  # a job this old gets a daemon that would take it over
 CLEANUP_MAX_S = 2.0
 HANGUP_MAX_S = 1.5
-SHOWN_ITEMS_MAX = 1000  # of a list at a prompt
+SHOWN_ITEMS_MAX = 100  # of a list at a prompt
 RELAYED_KEPT_BYTES = 4096  # twice what an error keeps of its command's stderr
-DRAWN = (dict, list, ErrorValue, Handle)  # as tables and trees; text keeps its lines and colours
+DRAWN = (dict, list, range, ErrorValue, Handle)  # as tables and trees; text keeps its lines and colours
 
 
 class Start(Record):
@@ -410,19 +410,11 @@ def _stop_ourselves(number: int) -> None:
 
 
 def _drawn(text: str, value: Value, items_max: int | None, *, color: bool) -> str:
-    """What a terminal shows of a value, or of a text. Whoever sent it from afar does nothing to the terminal by it.
-
-    Of a list that has more, `items_max` are shown.
-    """
-    left = 0
-    if type(value) in (list, range) and items_max is not None and len(value) > items_max:
-        left = len(value) - items_max
-        value = list(value[:items_max])
+    """What a terminal shows of a value, or of a text. Whoever sent it from afar does nothing to the terminal by it."""
     if type(value) not in DRAWN:
         from fmsh.render.cells import harmless
 
         return harmless(text)
     from fmsh.render.values import display_text
 
-    shown = display_text(value, is_terminal=True, width=terminal.width(), color=color)
-    return f"{shown}… and {left:,} more: `$last | skip {items_max}` shows them\n" if left else shown
+    return display_text(value, is_terminal=True, width=terminal.width(), color=color, items_max=items_max)

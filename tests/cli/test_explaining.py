@@ -19,7 +19,7 @@ from tests.cli.shell import Shell, until
         ("running", ["is running in the daemon (process", "step 1, `sh -c exec sleep 600` (running.fmsh:2:1)"]),
         ("paused", ["is paused since", "step 1, `sleep 500w`", "`fmsh jobs resume 4` lets it go on"]),
         ("parked", ["it is not known how sh ended", "(parked.fmsh:2:8)", "`fmsh jobs answer 5 VALUE`"]),
-        ("succeeded", ["succeeded after", "with 1 step, and gave {\"a\":\"one\"}"]),
+        ("succeeded", ["succeeded after", "with 1 step, and gave {a: one}"]),
         ("failed", ["failed after", "at failed.fmsh:1:33 in `check`: too many: 3"]),
         ("cancelled", ["was cancelled at"]),
     ],

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from fmsh.builtins.display import plain_display
 from fmsh.render.cells import cut, pad, visible, width
+from fmsh.render.inline import inline
 from fmsh.render.values import display_text, to_plain_json
 from fmsh.values import Block, Duration, Handle, Secret, SecretReference, error_value
 
@@ -110,22 +111,55 @@ def test_a_table_takes_from_the_widest_column_first() -> None:
 
 
 def test_a_record_is_its_fields_one_below_the_other() -> None:
-    assert terminal({"a": 1, "long": None, "r": {"x": 1}}) == 'a     1\nlong  null\nr     {"x":1}\n'
+    assert terminal({"a": 1, "long": None, "r": {"x": 1}}) == "a     1\nlong  null\nr     {x: 1}\n"
     nested = {"r": {"text": "x" * 30, "n": 1}}
     assert terminal(nested, 20) == f"r\n  text  {'x' * 30}\n  n     1\n"
     assert terminal({"t": "a\nb\n"}) == "t\n  a\n  b\n"
     assert terminal({}) == "{}\n" and terminal([]) == "[]\n" and terminal([{}]) == "{}\n"
 
 
+def test_on_one_line_a_value_is_written_as_the_language_writes_it() -> None:
+    value = [1, "two", "two words", "", "12", "true", None, True, {"a": {"b": []}, "c d": 1}, Duration(10**9), {}]
+    assert inline(value) == '[1, two, "two words", "", "12", "true", null, true, {a: {b: []}, "c d": 1}, 1s, {}]'
+    assert inline(['say "$x"', "a\nb\x1b"]) == '["say \\"\\$x\\"", "a\\nb\\u{1b}"]'
+    assert inline("two words") == "two words" and inline([SECRET, Block(None, None)]) == "[x•••, (a block)]"
+    assert inline(range(1, 10**12)).endswith(", 22…") and inline("x" * 2000) == "x" * 1000 + "…"
+
+
+def test_what_has_parts_in_parts_is_a_tree() -> None:
+    assert terminal({"a": {"b": [1, 2], "c": {"d": 1}}}) == "a\n  b  [1, 2]\n  c  {d: 1}\n"
+    assert terminal({"steps": [{"name": "api", "n": 1}], "l": [[1], [2, 3]]}) == (
+        "steps\n  name  n\n  api   1\nl\n  [1]\n  [2, 3]\n"
+    )
+
+
+def test_of_a_large_value_the_beginning_is_shown() -> None:
+    value = [{"n": list(range(1000))}, 5]
+    assert display_text(list(range(7)), is_terminal=True, width=80, items_max=5) == (
+        "0\n1\n2\n3\n4\n… and 2 more: `$last | skip 5` shows them\n"
+    )
+    inner = display_text({"n": list(range(1000))}, is_terminal=True, width=80, items_max=5)
+    assert inner.endswith("  19\n  … and 980 more\n") and inner.count("\n") == 22
+    assert terminal({"n": list(range(1000))}).count("\n") == 1001
+    assert terminal(value).count("\n") == 2
+
+
+def test_what_is_no_text_has_a_colour_by_its_kind() -> None:
+    shown = display_text([{"n": 1, "up": True, "s": "x", "no": None}], is_terminal=True, width=80, color=True)
+    titles, cells = shown.splitlines()
+    assert titles == "\x1b[1mn\x1b[0m  \x1b[1mup\x1b[0m    \x1b[1ms\x1b[0m  \x1b[1mno\x1b[0m"
+    assert cells == "\x1b[36m1\x1b[0m  \x1b[35mtrue\x1b[0m  x"
+
+
 def test_an_error_is_shown_and_never_raised_again() -> None:
     assert terminal(error_value("fail", "no")).startswith("kind       fail\nmessage    no\n")
 
 
-def test_a_value_too_deep_to_write_is_said_to_be() -> None:
+def test_a_value_too_deep_to_write_is_cut_or_said_to_be() -> None:
     value: Any = 0
     for _ in range(100_000):
         value = [value]
-    assert "nested too deeply" in terminal([value]) and "nested too deeply" in to_plain_json(value)
+    assert "[[[…]]]" in terminal([value]) and "nested too deeply" in to_plain_json(value)
     while value:
         value = value[0]
 
