@@ -1,216 +1,178 @@
 """Completion at the prompt: what may stand at the cursor, with what it is.
 
-`World` is what completion knows of the session and the machine; nothing here reads anything else but directories.
+Nothing here reads anything but directories. What begins as it is typed goes before what begins so in other letters, and
+that before what only contains it.
 """
 
 from __future__ import annotations
 
+import fnmatch
 import os
-import shlex
+import re
 
-from fmsh.lang.lexer import lex
-from fmsh.lang.parser import flatten
-from fmsh.lang.tokens import BLANKS, NAME_CHARS
-from fmsh.record import Record
-from fmsh.shell.described import DIRECTORIES, NOTHING, Offer
-from fmsh.values import Handle, kind_of
+from fmsh.shell.candidates import Candidate, contains, starts_whatever_case
+from fmsh.shell.cursor import command_around, escaped, in_marks, spot_of, unescaped
+from fmsh.shell.described import DIRECTORIES, FILES, NOTHING, Offer
+from fmsh.shell.fields import of_it, of_pipe, of_variables
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterator
 
-    from fmsh.machine.signature import Signature
+    from fmsh.machine.signature import Parameter, Signature
+    from fmsh.shell.candidates import World
+    from fmsh.shell.cursor import Around
     from fmsh.values import Value
 
-SHOWN_CHARACTERS = 40
-QUOTES = ("'", '"')
-WORD_ENDS = BLANKS.union("\n;|&({<>=,[")
-NAME_IS_NEXT = ("COMMAND", "CARET")
-OPENING = ("LPAR", "DLPAR", "LSQB", "LINDEX", "LREC", "LBLOCK", "LGROUP", "LBODY", "LMATCH", "LSUB")
-CLOSING = ("RPAR", "RBRACE", "RSQB")
-
-
-class Candidate(Record):
-    """A text for what stands from `start` to the cursor, and a few words about it."""
-
-    start: int
-    text: str
-    about: str = ""
-
-
-class World(Record):
-    """`commands` gives names with what they do, `programs` those of the system; `value` may raise KeyError.
-
-    `arguments` gives what may stand behind the words of a command, None if nothing is known of it.
-    """
-
-    commands: Callable[[], dict[str, str]]
-    programs: Callable[[], Iterable[str]]
-    signature: Callable[[str], Signature | None]
-    arguments: Callable[[str, list[str], str], Offer | None]
-    variables: Sequence[str]
-    value: Callable[[str], Value]
-    directory: str
+BOOLS = {"true": "", "false": ""}
+SEPARATORS = ("..", "@", ":", ",")  # within a word: `main..topic`, `root@host`
+REFERENCE = re.compile(r"\$\{?([A-Za-z_]\w*)((?:\.\w+)*)\}?")
 
 
 def complete(text: str, world: World) -> list[Candidate]:
     """The candidates for the end of a text, which is where the cursor is."""
-    path = _variable_at_end(text)
-    if path is not None:
-        return list(_of_variables(*path, world))
-    quoted = _open_quote(text)
-    if quoted is not None:
-        return list(_in_quotes(text, quoted, world))
-    start = _word_start(text)
-    word = text[start:]
-    span = _command_around(text[:start])
-    if span is None:
-        return list(_commands(start, word, world))
-    command, before = text[span[0] : span[1]], text[span[1] : start]
-    if word.startswith("-") and world.signature(command) is not None:
-        return list(_flags(start, word, command, world))
-    offer = world.arguments(command, _words(before), _unescaped(word)) if command else None
+    for fits in (world.fits, starts_whatever_case, contains):
+        found = _complete(text, world.replace(fits=fits))
+        if found:
+            return found
+    return []
+
+
+def _complete(text: str, world: World) -> list[Candidate]:
+    spot = spot_of(text)
+    if spot.code:
+        inner = _complete(text[spot.code :], world)
+        return [candidate.replace(start=candidate.start + spot.code) for candidate in inner]
+    mark = "" if spot.quote is None else text[spot.quote]
+    found = None if mark == "'" else of_variables(text, world, in_quotes=mark != "" and not _is_key(text, spot.quote))
+    if found is None and not mark:
+        found = of_it(text, world)
+    if found is not None:
+        return found
+    around = command_around(text[: spot.word])
+    if spot.quote is not None:
+        return list(_in_quotes(text, spot.word, spot.quote, around, world))
+    word = text[spot.word :]
+    if not around.name:
+        if around.is_known:
+            return list(_commands(spot.word, word, world))
+        return list(_paths(spot.word, word, world)) if word else []
+    return _arguments(text, spot.word, word, around, world)
+
+
+def _is_key(text: str, quote: int | None) -> bool:
+    """Whether quotes are those of a key: `$build."odd`."""
+    return quote is not None and text[:quote].endswith(".") and "$" in text[:quote].rpartition(" ")[2]
+
+
+def _arguments(text: str, start: int, word: str, around: Around, world: World) -> list[Candidate]:
+    if text[:start].rstrip(" ").endswith((">", "<")):
+        return list(_paths(start, word, world))
+    signature, words = _signature(around, world)
+    offer = world.arguments(around.name, around.words, unescaped(word))
+    if signature is not None and offer is None:
+        return _of_signature(signature, words, text, start, word, around, world)
     offered = list(_offered(start, word, offer, world)) if offer is not None else []
+    if word.startswith("-") and signature is not None:
+        return offered or list(_flags(start, word, signature, world))
     if offered or word.startswith("-") or (offer is not None and not word):
         return offered
-    return [*_subcommands(start, word, command, text, world), *_paths(start, word, world.directory)]
+    at = start + word.startswith("@")  # curl --data @file
+    return [*_subcommands(start, word, around, world), *_paths(at, word.removeprefix("@"), world)]
 
 
-def _variable_at_end(text: str) -> tuple[int, str, list[str], str] | None:
-    """`$name.a.b` at the end: where the last part starts, the name, the path before that part, and the part."""
-    index = len(text)
-    while index > 0 and (text[index - 1] in NAME_CHARS or text[index - 1] in ".?[]-"):
-        index -= 1
-    if index == 0 or text[index - 1] != "$":
-        return None
-    parts = text[index:].replace("?", "").replace("[", ".").replace("]", "").split(".")
-    if len(parts) == 1:
-        return index, "", [], parts[0]
-    return len(text) - len(parts[-1]), parts[0], parts[1:-1], parts[-1]
+def _signature(around: Around, world: World) -> tuple[Signature | None, list[str]]:
+    """That of a command of one or two words, with the words behind these."""
+    if around.words:
+        found = world.signature(f"{around.name} {around.words[0]}")
+        if found is not None:
+            return found, around.words[1:]
+    return world.signature(around.name), around.words
 
 
-def _of_variables(start: int, name: str, path: list[str], part: str, world: World) -> Iterator[Candidate]:
-    if not name:
-        names = sorted({*world.variables, "env", "job"})
-        names = [name for name in names if " " not in name and name.startswith(part)]  # others no line can name
-        yield from (Candidate(start, each, _about(each, world)) for each in names)
-        return
-    try:
-        value = _at(world.value(name), path) if name != "env" else dict(os.environ)
-    except (KeyError, IndexError, ValueError, TypeError):
-        return
-    fields = value.fields_ if isinstance(value, Handle) else getattr(value, "fields", value)
-    if isinstance(fields, dict):
-        for key, item in fields.items():
-            if key.startswith(part) and key.isidentifier():
-                yield Candidate(start, key, "" if name == "env" else _shown(item))
+def _of_signature(
+    signature: Signature, words: list[str], text: str, start: int, word: str, around: Around, world: World
+) -> list[Candidate]:
+    """What may stand in a call of a command of fmsh, or of a function."""
+    parameter = _parameter(signature, words, start, text)
+    if parameter is None or parameter.kind != "flag":
+        if word.startswith("-"):
+            return list(_flags(start, word, signature, world))
+        found = [*_subcommands(start, word, around, world)]
+        if found or parameter is None:
+            return found or (list(_paths(start, word, world)) if "/" in word else [])
+    type_name = parameter.type_name
+    if type_name in ("field", "field path or block"):
+        return of_pipe(text, around.stage, start, word, world)
+    if type_name == "bool":
+        return list(_offered(start, word, Offer(BOOLS), world))
+    if type_name == "path":
+        paths = DIRECTORIES if signature.name == "cd" else FILES
+        return list(_offered(start, word, Offer({}, paths), world))
+    return list(_paths(start, word, world)) if word and type_name in ("any", "string", "word") else []
 
 
-def _at(value: Value, path: list[str]) -> Value:
-    for key in path:
-        value = value[int(key)] if isinstance(value, list | range) else value[key]
-    return value
+def _parameter(signature: Signature, words: list[str], start: int, text: str) -> Parameter | None:
+    """The one whose argument stands behind some words."""
+    positionals = 0
+    flag: Parameter | None = None
+    for each in words:
+        if flag is not None:
+            flag = None
+        elif each.startswith("-") and len(each) > 1:
+            named = signature.flag_named(each.partition("=")[0])
+            takes_next = named is not None and named.type_name != "bool" and not each.partition("=")[2]
+            flag = named if takes_next else None
+        else:
+            positionals += 1
+    if flag is not None:
+        return flag
+    return signature.positionals[positionals] if positionals < len(signature.positionals) else signature.rest
 
 
-def _about(name: str, world: World) -> str:
-    try:
-        return _shown(world.value(name))
-    except KeyError:
-        return {"env": "the environment", "job": "this job"}.get(name, "")
-
-
-def _shown(value: Value) -> str:
-    from fmsh.builtins.display import plain_display
-    from fmsh.render.cells import visible
-
-    if isinstance(value, list | range):
-        return f"list of {len(value)}"
-    if isinstance(value, dict):
-        return f"record of {len(value)}"
-    text = visible(plain_display(value).rstrip("\n").partition("\n")[0])
-    return f"{kind_of(value)} {text[:SHOWN_CHARACTERS]}"
-
-
-def _open_quote(text: str) -> int | None:
-    """Where a quote stands that is not closed in the last line."""
-    at = text.rfind("\n") + 1
-    quote: int | None = None
-    while at < len(text):
-        character = text[at]
-        if quote is None and character in QUOTES:
-            quote = at
-        elif quote is not None and character == text[quote]:
-            quote = None
-        elif character == "\\" and (quote is None or text[quote] == '"'):
-            at += 1
-        at += 1
-    return quote
-
-
-def _in_quotes(text: str, quote: int, world: World) -> Iterator[Candidate]:
-    """What may stand in quotes that are not closed: they are closed behind it, but for a directory."""
-    mark = text[quote]
-    wanted = text[quote + 1 :]
-    span = _command_around(text[:quote])
-    command = text[span[0] : span[1]] if span is not None else ""
-    offer = world.arguments(command, _words(text[span[1] : quote]), wanted) if span is not None and command else None
-    for each, about in (offer.texts if offer is not None else {}).items():
-        if each.startswith(wanted):
-            yield Candidate(quote, mark + _in_marks(each, mark) + mark, about)
-    for candidate in _paths(quote, wanted, world.directory, escaped=False):
-        end = "" if candidate.text.endswith("/") else mark
-        yield candidate.replace(text=mark + _in_marks(candidate.text, mark) + end)
-
-
-def _in_marks(text: str, mark: str) -> str:
-    return "".join(f"\\{each}" if mark == '"' and each in '"\\$' else each for each in text)
-
-
-def _word_start(text: str) -> int:
-    index = len(text)
-    while index > 0 and (text[index - 1] not in WORD_ENDS or text[max(0, index - 2)] == "\\"):
-        index -= 1
-    return index
-
-
-def _command_around(before: str) -> tuple[int, int] | None:
-    """Where the name is of the command whose argument stands at the end of a text; None where a command itself stands.
-
-    (0, 0): there is neither. A command in brackets that are closed is over.
-    """
-    tokens = [token for token in flatten(lex(before + "x")) if token.end > token.start or token.type in NAME_IS_NEXT]
-    closed = 0
-    for index in range(len(tokens) - 1, -1, -1):
-        token = tokens[index]
-        if token.type in CLOSING:
-            closed += 1
-        elif token.type in OPENING:
-            closed = max(0, closed - 1)
-        elif token.type in NAME_IS_NEXT and not closed:
-            name = tokens[index + 1] if index + 1 < len(tokens) else None
-            if name is None or name.start >= len(before):
-                return None
-            return name.start, name.end
-    return 0, 0
-
-
-def _words(text: str) -> list[str]:
-    """The words of a text, without their quotes, as far as they are whole."""
-    try:
-        return shlex.split(text)
-    except ValueError:
-        return text.split()
+def _flags(start: int, word: str, signature: Signature, world: World) -> Iterator[Candidate]:
+    for parameter in signature.parameters:
+        if parameter.kind == "flag":
+            about = parameter.help or ("" if parameter.type_name == "bool" else parameter.type_name)
+            for flag in (parameter.short, parameter.flag):
+                if flag and world.fits(flag, word):
+                    yield Candidate(start, flag, about, end=" ")
 
 
 def _offered(start: int, word: str, offer: Offer, world: World) -> Iterator[Candidate]:
-    wanted = _unescaped(word)
-    for text, about in offer.texts.items():
-        if text.startswith(wanted):
-            yield Candidate(start, _escaped(text), about)
+    found = list(_of_texts(start, word, offer, world))
+    for separator in SEPARATORS:
+        head, mark, tail = word.rpartition(separator)
+        if not found and mark and "/" not in tail:
+            found = list(_of_texts(start + len(head + mark), tail, offer, world))
+    yield from found
     if offer.paths != NOTHING:
-        for candidate in _paths(start, word, world.directory):
+        for candidate in _paths(start, word, world):
             if offer.paths != DIRECTORIES or candidate.text.endswith("/"):
                 yield candidate
+
+
+def _of_texts(start: int, word: str, offer: Offer, world: World) -> Iterator[Candidate]:
+    wanted = unescaped(word)
+    for text, about in offer.texts.items():
+        if world.fits(text, wanted):
+            yield Candidate(start, escaped(text), about, end="" if text.endswith(("=", "/", ":", " ")) else " ")
+
+
+def _in_quotes(text: str, start: int, quote: int, around: Around, world: World) -> Iterator[Candidate]:
+    """What may stand in quotes that are not closed: they are closed behind it, but for a directory."""
+    mark, wanted = text[quote], text[quote + 1 :]
+    before = unescaped(text[start:quote])
+    if around.name and not before:
+        offer = world.arguments(around.name, around.words, wanted)
+        for each, about in (offer.texts if offer is not None else {}).items():
+            if world.fits(each, wanted):
+                yield Candidate(quote, mark + in_marks(each, mark) + mark, about, each, " ")
+    where = world if not before else world.replace(directory=_place(before, world) or world.directory)
+    for candidate in _paths(quote, wanted, where, mark=mark):
+        is_directory = candidate.text.endswith("/")
+        if is_directory or around.name != "cd":
+            yield candidate.replace(text=mark + candidate.text + ("" if is_directory else mark))
 
 
 def _commands(start: int, word: str, world: World) -> Iterator[Candidate]:
@@ -219,52 +181,81 @@ def _commands(start: int, word: str, world: World) -> Iterator[Candidate]:
     for name, about in known.items():
         first, blank, _ = name.partition(" ")
         first_words.setdefault(first, f"{first} …" if blank else about)
-    yield from (Candidate(start, name, about) for name, about in sorted(first_words.items()) if name.startswith(word))
+    for name, about in sorted(first_words.items()):
+        if world.fits(name, word):
+            yield Candidate(start, name, about, end=" ")
     if word:
-        programs = sorted({name for name in world.programs() if name.startswith(word)} - first_words.keys())
-        yield from (Candidate(start, name) for name in programs)
+        programs = sorted({name for name in world.programs() if world.fits(name, word)} - first_words.keys())
+        yield from (Candidate(start, name, end=" ") for name in programs)
         if "/" in word or word.startswith((".", "~")):
-            yield from _paths(start, word, world.directory)
+            yield from _paths(start, word, world)
 
 
-def _flags(start: int, word: str, command: str, world: World) -> Iterator[Candidate]:
-    signature = world.signature(command)
-    for parameter in signature.parameters if signature is not None else ():
-        if parameter.kind == "flag" and parameter.flag.startswith(word):
-            yield Candidate(start, parameter.flag, parameter.help)
-
-
-def _subcommands(start: int, word: str, command: str, text: str, world: World) -> Iterator[Candidate]:
+def _subcommands(start: int, word: str, around: Around, world: World) -> Iterator[Candidate]:
     """The second words of commands like `str upper`."""
-    if text[:start].split()[-1:] != [command]:
+    if around.words:
         return
     for name, about in sorted(world.commands().items()):
         first, _, second = name.partition(" ")
-        if first == command and second and second.startswith(word):
-            yield Candidate(start, second, about)
+        if first == around.name and second and world.fits(second, word):
+            yield Candidate(start, second, about, end=" ")
 
 
-def _paths(start: int, word: str, directory: str, *, escaped: bool = True) -> Iterator[Candidate]:
-    """Paths that begin with a word. What the language would read otherwise is quoted by a backslash, if `escaped`."""
+# ---- Paths
+
+
+def _paths(start: int, word: str, world: World, *, mark: str = "") -> Iterator[Candidate]:
+    """Paths that a word begins, or that it means with `*` and `?`, in quotes if there is a `mark`."""
     above, slash, name = word.rpartition("/")
-    above_it = _unescaped(above) if escaped else above
-    name = _unescaped(name) if escaped else name
-    place = os.path.join(directory, os.path.expanduser(above_it + slash) if slash else "")
+    if word.startswith("~") and not slash and not mark:
+        yield from _homes(start, word, world)
+        return
+    place = _place(above + slash, world, mark=mark)
+    if place is None:
+        return
+    pattern = re.compile(fnmatch.translate(name)) if not mark and re.search(r"(?<!\\)[*?]", name) else None
+    wanted = name if mark else unescaped(name)
     try:
         entries = sorted(os.scandir(place), key=lambda entry: entry.name)
     except OSError:
         return
     for entry in entries:
-        if entry.name.startswith(name) and (name.startswith(".") or not entry.name.startswith(".")):
-            is_directory = entry.is_dir()
-            name_shown = _escaped(entry.name) if escaped else entry.name
-            shown = above + slash + name_shown + ("/" if is_directory else "")
-            yield Candidate(start, shown, "directory" if is_directory else "")
+        is_meant = pattern.match(entry.name) if pattern else world.fits(entry.name, wanted)
+        if is_meant and (name.startswith(".") or not entry.name.startswith(".")):
+            end = "/" if entry.is_dir() else ""
+            shown = in_marks(entry.name, mark) if mark else escaped(entry.name)
+            yield Candidate(start, above + slash + shown + end, shown=shown + end, end="" if end else " ")
 
 
-def _escaped(name: str) -> str:
-    return "".join(f"\\{character}" if character in " \t\"'$|&;()<>[]{}*?#\\`~" else character for character in name)
+def _place(above: str, world: World, *, mark: str = "") -> str | None:
+    """The directory that what stands before a name means; None: nobody knows which."""
+    path = above if mark else os.path.expanduser(unescaped(above))
+    if mark != "'":
+        references = list(REFERENCE.finditer(path))
+        for found in reversed(references):
+            value = _text_of(found[1], found[2], world)
+            if value is None:
+                return None
+            path = path[: found.start()] + value + path[found.end() :]
+    return os.path.join(world.directory, path)
 
 
-def _unescaped(word: str) -> str:
-    return word.replace("\\", "")
+def _text_of(name: str, path: str, world: World) -> str | None:
+    try:
+        value: Value = world.environment() if name == "env" else world.value(name)
+        for key in path.split(".")[1:]:
+            value = value[key]
+    except (KeyError, TypeError):
+        return None
+    return value if isinstance(value, str) else None
+
+
+def _homes(start: int, word: str, world: World) -> Iterator[Candidate]:
+    import pwd
+
+    if word == "~":
+        yield Candidate(start, "~/", os.path.expanduser("~"))
+        return
+    for user in sorted(pwd.getpwall(), key=lambda user: user.pw_name):
+        if world.fits(user.pw_name, word[1:]):
+            yield Candidate(start, f"~{user.pw_name}/", user.pw_dir)

@@ -4,6 +4,7 @@ The value of such a file is a *description*, a record with some of these fields:
 
     flags       {"-n --lines": "how many"}, or {about: "how many", value: SOURCE} for one that takes a value; in
                 "--color=" it does so behind the `=` only
+    before      flags that only stand before its commands, written as `flags`, which may also stand behind these
     commands    {get: "shows things"}, or {about: "shows things", …} with the fields of a description
     arguments   SOURCE for all arguments, or a list of one SOURCE for each; the last is for those that follow, too
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     Evaluate = Callable[[Program, dict[str, Value]], Value]
 
-FIELDS = ("about", "flags", "commands", "arguments")
+FIELDS = ("about", "flags", "before", "commands", "arguments")
 PLACES = ("files", "directories", "nothing")
 FILES, DIRECTORIES, NOTHING = PLACES
 WORDS = "words"  # the variable that a function is given
@@ -137,7 +138,7 @@ def _check(value: Mapping[str, Value], path: str) -> None:
     for field in value:
         if field not in (*FIELDS, "value"):
             raise UsageError(f"{path}: there is no field {field!r}", hint=f"there are {', '.join(FIELDS)}")
-    for field in ("flags", "commands"):
+    for field in ("flags", "before", "commands"):
         parts = value.get(field, {})
         if not isinstance(parts, dict):
             raise UsageError(f"{path}: `{field}` is no record")
@@ -217,8 +218,9 @@ def _flags(levels: list[Mapping[str, Value]]) -> Iterator[tuple[str, str]]:
 
 
 def _all_flags(levels: list[Mapping[str, Value]]) -> Iterator[tuple[list[str], Mapping[str, Value]]]:
-    for level in levels:
-        for spellings, part in _record(level, "flags").items():
+    for index, level in enumerate(levels):
+        flags = _record(level, "flags") if index else {**_record(level, "flags"), **_record(level, "before")}
+        for spellings, part in flags.items():
             yield spellings.split(), _described(part)
 
 

@@ -1,21 +1,20 @@
 """The line editor: colours while typing, suggestions from history, completion, several lines, a toolbar.
 
-All that is of prompt-toolkit is here; it is imported with the first prompt only (0.2 s).
+All that is of prompt-toolkit is here, in `keys` and in `menu`, which are imported with the first prompt only (0.2 s).
 """
 
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.auto_suggest import AutoSuggest, Suggestion
-from prompt_toolkit.completion import Completer, Completion
+from prompt_toolkit.completion import Completion
 from prompt_toolkit.cursor_shapes import DynamicCursorShapeConfig, ModalCursorShapeConfig
 from prompt_toolkit.enums import EditingMode
-from prompt_toolkit.filters import Condition, completion_is_selected, has_completions
+from prompt_toolkit.filters import Condition, has_completions
 from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.history import History
 from prompt_toolkit.key_binding import DynamicKeyBindings, KeyBindings, merge_key_bindings
@@ -25,34 +24,31 @@ from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.styles import DynamicStyle, Style, merge_styles
 
 from fmsh.errors import FmshError
-from fmsh.lang.parser import is_complete
-from fmsh.render.cells import cut, visible
-from fmsh.shell import highlighter, outputs, terminal
-from fmsh.shell.completer import World, complete
+from fmsh.shell import highlighter
+from fmsh.shell.candidates import World
+from fmsh.shell.keys import bound, is_escape_alone, own_keys
 from fmsh.shell.look import Look
-from fmsh.shell.outputs import NotYet, Outputs
+from fmsh.shell.menu import Completions
+from fmsh.shell.outputs import Outputs
 from fmsh.shell.past import Past
 from fmsh.shell.terminal import short_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Iterable
 
     from prompt_toolkit.buffer import Buffer
-    from prompt_toolkit.completion import CompleteEvent
     from prompt_toolkit.document import Document
     from prompt_toolkit.formatted_text import StyleAndTextTuples
     from prompt_toolkit.key_binding import KeyPressEvent
 
     from fmsh.shell.aside import Aside
 
-INDENT = "  "
 MODAL = ModalCursorShapeConfig()  # of vi: a bar where text is inserted, a block where keys are commands
 ASIDE_S = 0.1  # how often jobs that are aside are looked after
 PAST_S = 0.01  # between two slices of the lines before
-FOUND_CELLS_MIN, FOUND_CELLS_MAX = 20, 100  # of a line in the menu of a search
-ABOUT_CELLS = 42  # beside it: where, how, how long, when
-PROGRAMS_MAX = 4  # that one completion asks for
+ESCAPE_S = 0.05  # what comes later is no more of the key that an escape began
+COLUMNS_FROM = 9  # candidates that have nothing said of them
 REFRESH_S = 2.0  # how often the toolbar looks at the jobs
 COLORS = Style.from_dict(
     {
@@ -104,17 +100,23 @@ class Editor:
         self._problem: Exception | None = None  # that ends the reading
         self._past = past
         self._search: str | None = None  # the text before a search in the history began
+        completions = Completions(lambda: self.world, past, written, lambda: self._search is not None, self._lay_out)
         self._session: PromptSession[str] = PromptSession(
             history=_History(past),
             lexer=_Colors(lambda: self.world, is_command) if color else None,
-            completer=_Completions(lambda: self.world, past, written, lambda: self._search is not None),
+            completer=completions,
             complete_style=CompleteStyle.COLUMN,
             complete_while_typing=Condition(lambda: self._search is not None),
+            enable_history_search=Condition(lambda: self._search is None),
             auto_suggest=_Suggestions(past),
             multiline=True,
             prompt_continuation=lambda width, number, is_soft: ("" if is_soft else "… ").rjust(width)[-width:],
             key_bindings=merge_key_bindings(
-                [_keys(lambda: self._look), self._search_keys(), DynamicKeyBindings(lambda: self._bound)]
+                [
+                    own_keys(lambda: self._look, completions),
+                    self._search_keys(),
+                    DynamicKeyBindings(lambda: self._bound),
+                ]
             ),
             bottom_toolbar=lambda: _toolbar(toolbar()),
             refresh_interval=REFRESH_S,
@@ -123,11 +125,17 @@ class Editor:
             cursor=DynamicCursorShapeConfig(lambda: MODAL if self._look.keys == "vi" else None),
             search_ignore_case=True,
         )
+        self._session.app.ttimeoutlen = ESCAPE_S
 
     def _choose(self, look: Look) -> None:
         self._look = look
-        self._bound = _bound(look)
+        self._bound = bound(look)
         self._style = merge_styles([COLORS, Style.from_dict(dict(look.colors))])
+
+    def _lay_out(self, found: list[Completion]) -> None:
+        """Shows many candidates in several columns, if there is nothing said of them."""
+        is_plain = len(found) >= COLUMNS_FROM and not any(each.display_meta_text for each in found)
+        self._session.complete_style = CompleteStyle.MULTI_COLUMN if is_plain else CompleteStyle.COLUMN
 
     def read(self, prompt: StyleAndTextTuples, look: Look) -> str:
         """Reads a text. Raises: EOFError (Ctrl-D), KeyboardInterrupt, and what a signal handler raises."""
@@ -183,11 +191,12 @@ class Editor:
             """The line that is chosen, or else the newest, to be looked at and run by another Enter."""
             buffer, self._search = event.current_buffer, None
             state = buffer.complete_state
-            if state is not None and state.completions and state.current_completion is None:
-                buffer.apply_completion(state.completions[0])
+            if state is None or state.current_completion is None:
+                buffer.text = next((entry.text for entry in self._past.find(buffer.text)), buffer.text)
+                buffer.cursor_position = len(buffer.text)
             buffer.complete_state = None
 
-        @keys.add("escape", filter=is_searching, eager=True)
+        @keys.add("escape", filter=is_searching & is_escape_alone, eager=True)
         @keys.add("c-g", filter=is_searching, eager=True)
         def _give_up(event: KeyPressEvent) -> None:
             buffer = event.current_buffer
@@ -289,7 +298,7 @@ def _add(lines: list[StyleAndTextTuples], style: str, text: str) -> None:
 
 
 class _History(History):
-    """What the arrow keys go through. Nothing is stored here: the lines are jobs."""
+    """What the arrow keys go through, and where Alt-. looks. Nothing is stored here: the lines are jobs."""
 
     def __init__(self, past: Past) -> None:
         super().__init__()
@@ -298,6 +307,9 @@ class _History(History):
     async def load(self) -> AsyncGenerator[str, None]:
         for text in self._past.recent():
             yield text
+
+    def get_strings(self) -> list[str]:
+        return self._past.recent()[::-1]
 
     def append_string(self, string: str) -> None:
         """The store has it before the next prompt."""
@@ -317,129 +329,3 @@ class _Suggestions(AutoSuggest):
         text = document.text
         found = self._past.suggest(text) if text.strip() else None
         return None if found is None else Suggestion(found[len(text) :].partition("\n")[0])
-
-
-class _Completions(Completer):
-    """Of the lines before while they are searched, else of what may stand at the cursor.
-
-    What a program has to be asked for is asked in a thread, so that keys are heard meanwhile.
-    """
-
-    def __init__(
-        self, world: Callable[[], World], past: Past, written: Outputs, is_searching: Callable[[], bool]
-    ) -> None:
-        self._world = world
-        self._past = past
-        self._written = written
-        self._is_searching = is_searching
-        self._threads = ThreadPoolExecutor(1, "completion")
-        self._said: set[str] = set()
-
-    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
-        if self._is_searching():
-            yield from self._found(document.text)
-            return
-        text = document.text_before_cursor
-        for candidate in complete(text, self._world()):
-            yield Completion(
-                candidate.text, start_position=candidate.start - len(text), display_meta=candidate.about[:60]
-            )
-
-    def _found(self, words: str) -> Iterable[Completion]:
-        cells = max(FOUND_CELLS_MIN, min(FOUND_CELLS_MAX, terminal.width() - ABOUT_CELLS))
-        for entry in self._past.find(words):
-            shown = visible(entry.text.replace("\n", " ⏎ "))
-            about = partial(self._past.about, entry)
-            yield Completion(entry.text, -len(words), cut(shown, cells), display_meta=about)
-
-    async def get_completions_async(
-        self, document: Document, complete_event: CompleteEvent
-    ) -> AsyncGenerator[Completion, None]:
-        import asyncio
-
-        found: list[Completion] = []
-        for _ in range(PROGRAMS_MAX):
-            try:
-                found = list(self.get_completions(document, complete_event))
-                break
-            except NotYet as asks:
-                status, text = await asyncio.wrap_future(self._threads.submit(outputs.run, asks.wanted))
-                self._written.know(asks.wanted, status, text)
-            except FmshError as problem:
-                await self._say(problem)
-                break
-        for completion in found:
-            yield completion
-
-    async def _say(self, problem: FmshError) -> None:
-        """Says once what is wrong with a completion."""
-        text = f"fmsh: {visible(problem.message)}" + (f"\n  {visible(problem.hint)}" if problem.hint else "")
-        if text not in self._said:
-            self._said.add(text)
-            await run_in_terminal(partial(print, text))
-
-
-def _bound(look: Look) -> KeyBindings:
-    """The keys that enter a line of the user's own."""
-    keys = KeyBindings()
-    for key, line in look.bindings.items():
-        keys.add(key)(_enters(line))
-    return keys
-
-
-def _enters(line: str) -> Callable[[KeyPressEvent], None]:
-    def enter(event: KeyPressEvent) -> None:
-        event.current_buffer.text = line
-        event.current_buffer.validate_and_handle()
-
-    return enter
-
-
-def _write_out(buffer: Buffer, abbreviations: Mapping[str, str]) -> None:
-    """Replaces an abbreviation that stands before the cursor as the name of a command."""
-    before = buffer.document.text_before_cursor
-    word = before[max(before.rfind(character) for character in " \n|;{(&") + 1 :]
-    rest = before[: len(before) - len(word)].rstrip(" ")
-    if word in abbreviations and (not rest or rest[-1] in "\n|;{(&"):
-        buffer.delete_before_cursor(len(word))
-        buffer.insert_text(abbreviations[word])
-
-
-def _keys(look: Callable[[], Look]) -> KeyBindings:
-    keys = KeyBindings()
-
-    @keys.add(" ")
-    def _space(event: KeyPressEvent) -> None:
-        _write_out(event.current_buffer, look().abbreviations)
-        event.current_buffer.insert_text(" ")
-
-    @keys.add("c-z")
-    def _stop(event: KeyPressEvent) -> None:
-        """Stops programs, and not us; it must not become text either."""
-
-    @keys.add("enter", filter=~completion_is_selected)
-    def _enter(event: KeyPressEvent) -> None:
-        """Submits a complete text; else goes on in the next line, indented like this one."""
-        buffer = event.current_buffer
-        _write_out(buffer, look().abbreviations)
-        if is_complete(buffer.text) or not buffer.text.strip():
-            buffer.validate_and_handle()
-            return
-        line = buffer.document.current_line_before_cursor
-        indent = line[: len(line) - len(line.lstrip())]
-        buffer.insert_text("\n" + indent + (INDENT if line.rstrip().endswith(("{", "(", "[", "|")) else ""))
-
-    @keys.add("}")
-    def _close(event: KeyPressEvent) -> None:
-        """A brace that begins a line stands where the line of its opening begins."""
-        buffer = event.current_buffer
-        line = buffer.document.current_line_before_cursor
-        if line and not line.strip():
-            buffer.delete_before_cursor(min(len(INDENT), len(line)))
-        buffer.insert_text("}")
-
-    @keys.add("enter", filter=has_completions & completion_is_selected)
-    def _take(event: KeyPressEvent) -> None:
-        event.current_buffer.complete_state = None
-
-    return keys

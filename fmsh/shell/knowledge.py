@@ -7,11 +7,12 @@ import os
 from fmsh.assembly import LIBRARY
 from fmsh.lang import syntax as s
 from fmsh.lang.forms import FORMS
+from fmsh.lang.keywords import KEYWORDS
 from fmsh.lang.lines import COMMAND, called_as
 from fmsh.lang.parser import parse
 from fmsh.machine.signature import Parameter, Signature
 from fmsh.shell import help, own_arguments
-from fmsh.shell.completer import World
+from fmsh.shell.candidates import World
 from fmsh.shell.described import Described
 from fmsh.shell.outputs import Outputs
 from fmsh.spans import Source
@@ -60,14 +61,25 @@ class Knowledge:
             self.arguments,
             session.names(),
             session.value,
+            self._evaluate,
+            self.environment,
             session.directory,
         )
+
+    def environment(self) -> dict[str, str]:
+        """That of the session, without what is secret."""
+        return {name: text for name, text in self._session.environment().items() if isinstance(text, str)}
+
+    def _evaluate(self, pipeline: str) -> Value:
+        return self._session.evaluate(f"let found = ({pipeline})\n$found", {}, budget=BUDGET)
 
     def commands(self) -> dict[str, str]:
         """Names of one or two words, with what they do."""
         if not self._built_in:
-            self._built_in = VERBS | {name: help.first_line(name) for name in [*FORMS, *LIBRARY.names()]}
-        return self._built_in | dict.fromkeys(self._own(), "of this session")
+            statements = {name: about for name, (_, about) in KEYWORDS.items() if name.isalpha()}
+            self._built_in = statements | VERBS
+            self._built_in |= {name: help.first_line(name) for name in [*FORMS, *LIBRARY.names()]}
+        return self._built_in | {called_as(name): _about(text) for name, text in self._session.definitions.items()}
 
     def _own(self) -> list[str]:
         return [called_as(name) for name in self._session.definitions]
@@ -79,24 +91,27 @@ class Knowledge:
         return self._own_signature(name) if found is None else found.signature
 
     def _own_signature(self, name: str) -> Signature | None:
-        """That of a function of the session, as far as it says what flags there are."""
+        """That of a function of the session, as far as completion needs it: what has no type may be a file."""
         text = self._session.definitions.get(f"{COMMAND}{name}", "")
         node = parse(Source("session", text)).body.statements[0] if text else None
         if not isinstance(node, s.Def):
             return None
+        untyped = {"flag": "bool"}
         parameters = [
-            Parameter(each.name, each.kind, each.type_name or "any", short=each.short, help=each.help)
+            Parameter(
+                each.name, each.kind, each.type_name or untyped.get(each.kind, "path"), short=each.short, help=each.help
+            )
             for each in node.parameters
         ]
         return Signature(name, tuple(parameters), "any", False, node.help)
 
     def arguments(self, name: str, words: list[str], word: str) -> Offer | None:
         """What may stand behind the words of a command. Raises: FmshError, NotYet."""
-        own = own_arguments.offer_of(self._session, name, words, self.commands())
-        if own is not None:
-            return own
         if name == "jobs":
             name, words = "fmsh", ["jobs", *words]
+        own = own_arguments.offer_of(self._session, name, words, word, self)
+        if own is not None:
+            return own
         alias = self._session.definitions.get(f"{COMMAND}{name}", "")
         if alias.startswith("alias "):
             name, *given = alias.partition("=")[2].split()
@@ -108,7 +123,8 @@ class Knowledge:
         return self._described.offer(name, words, word, evaluate)
 
     def programs(self) -> frozenset[str]:
-        path = os.environ.get("PATH", "")
+        path = self._session.environment().get("PATH", "")
+        path = path if isinstance(path, str) else ""
         if path != self._path:
             self._path = path
             self._programs = frozenset(name for place in path.split(os.pathsep) for name in _executables(place))
@@ -121,6 +137,14 @@ class Knowledge:
         if not self._first_words:
             self._first_words = frozenset(command.partition(" ")[0] for command in self.commands())
         return name in self._first_words or name in self._own() or name in self.programs()
+
+
+def _about(text: str) -> str:
+    """What a definition of the session does: its comment, or else the command that an alias stands for."""
+    if text.startswith("alias "):
+        return text.partition("=")[2].strip()
+    comment = text.partition("\n")[0]
+    return comment.lstrip("# ") if comment.startswith("#") else "of this session"
 
 
 def _executables(place: str) -> list[str]:

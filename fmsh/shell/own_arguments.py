@@ -9,20 +9,27 @@ from fmsh.store.base import ACTIVE_STATES, JobFilter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from fmsh.shell.knowledge import Knowledge
     from fmsh.shell.session import Session
     from fmsh.store.base import EventStore, Job
 
 JOBS_MAX = 50
 EVENTS_MAX = 1000  # of topics, that are looked through for their names
 OF_JOBS = ("fg", "attach", "bg", "wait", "cancel")
+OF_ANY_JOB = [[verb] for verb in ("show", "output", "log", "why", "trace", "inspect", "fork", "script", "rm", "export")]
 OF_TOPICS = ("publish", "subscribe")
+OF_PROGRAMS = ("which", "man", "type", "whereis", "killall", "pkill")
+OF_ENVIRONMENT = ("export", "unset")
+OF_FILES = ("use", "load", "save")
 REQUESTS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 
 
-def offer_of(session: Session, name: str, words: list[str], commands: dict[str, str]) -> Offer | None:
+def offer_of(session: Session, name: str, words: list[str], word: str, knowledge: Knowledge) -> Offer | None:
     """What may stand behind some words of a command of fmsh; None: nothing special."""
     if name in OF_JOBS:
         return Offer(_jobs(session.store, ACTIVE_STATES))
+    if name == "fmsh" and words[:1] == ["jobs"] and words[1:] in OF_ANY_JOB and not word.startswith("-"):
+        return Offer(_jobs(session.store, ()))
     if name == "await" or name == "signal":
         return Offer({f"%{number}": about for number, about in _jobs(session.store, ACTIVE_STATES).items()})
     if name in OF_TOPICS and not words:
@@ -32,8 +39,13 @@ def offer_of(session: Session, name: str, words: list[str], commands: dict[str, 
     if name == "secret" and not words:
         return Offer(dict.fromkeys(session.store.secret_names(), "a secret"))
     if name == "help":
-        return Offer(_commands(words, commands))
-    if name == "use":
+        return Offer(_commands(words, knowledge.commands()))
+    if name in OF_PROGRAMS:
+        return Offer(dict.fromkeys(sorted(knowledge.programs()), "") if word else {})
+    if name in OF_ENVIRONMENT:
+        mark = "=" if name == "export" else ""
+        return Offer({f"{each}{mark}": "" for each in sorted(knowledge.environment())})
+    if name in OF_FILES:
         return Offer({}, FILES)
     return None
 

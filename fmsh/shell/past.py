@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 FIRST_LINES = 1000
 SLICE_LINES = 500  # about 1 ms
-RECENT_LINES = 1000  # that the arrow keys go through
+RECENT_LINES = 5000  # that the arrow keys go through
 LINES_MAX = 200_000
 NEW_LINES_MAX = 10_000  # of other shells, between two prompts
 FOUND_MAX = 40

@@ -82,6 +82,13 @@ class Session:
         """The value of a variable. Raises: KeyError."""
         return wire.decode(self.store.session_variables(self._stored.id, [name])[name])
 
+    def environment(self) -> dict[str, str | Secret]:
+        """The environment of its lines."""
+        environment: dict[str, str | Secret] = wire.decode(self._stored.environment_json)
+        if self.is_resumed:
+            environment |= {name: os.environ[name] for name in OF_THE_TERMINAL if name in os.environ}
+        return environment
+
     # -- lines
 
     def run(self, text: str) -> int:
@@ -97,7 +104,7 @@ class Session:
         stored, program, defined = make_line(source, self.definitions, names)
         variables = self._variables(program, names)
         line = SessionLine(self._stored.id, tuple(defined.items()))
-        place = Place(self._environment(), self._stored.directory, self._stored.time_zone)
+        place = Place(self.environment(), self._stored.directory, self._stored.time_zone)
         start = Start(stored, program, command, [], variables, session_line=line, place=place)
         options = Options(text=source.text)
         number, ended = self.foreground.run(start)
@@ -129,14 +136,14 @@ class Session:
         else:
             self.status = script.left_or_attached(number, self.foreground, options)
 
-    def evaluate(self, text: str, given: dict[str, Value]) -> Value:
-        """Computes a line that has no effect, with more variables, and without a job.
+    def evaluate(self, text: str, given: dict[str, Value], **options: Any) -> Value:
+        """Computes a line that has no effect, with more variables, and without a job: `options` as in `compute`.
 
         Raises: SourceError; FmshError if it fails or asks for an effect.
         """
         names = self.names()
         _, program, _ = make_line(Source(SOURCE, text), self.definitions, [*names, *given])
-        return self.compute(program, self._variables(program, names) | given)
+        return self.compute(program, self._variables(program, names) | given, **options)
 
     def compute(self, program: Program, variables: dict[str, Value], **options: Any) -> Value:
         """The value of a program with variables, here and without a job: `options` and errors are `pure.evaluate`'s."""
@@ -144,18 +151,12 @@ class Session:
         from fmsh.shell.pure import evaluate
 
         facts = Facts(0, None, None, [], self._stored.directory, self._stored.time_zone, variables)
-        return evaluate(program, facts, self._environment(), **options)
+        return evaluate(program, facts, self.environment(), **options)
 
     def _variables(self, program: Program, names: list[str]) -> dict[str, Value]:
         seen = [name for name in names if name in program.codes[program.main].variables]
         texts = self.store.session_variables(self._stored.id, seen) if seen else {}
         return {name: wire.decode(text) for name, text in texts.items()}
-
-    def _environment(self) -> dict[str, str | Secret]:
-        environment: dict[str, str | Secret] = wire.decode(self._stored.environment_json)
-        if self.is_resumed:
-            environment |= {name: os.environ[name] for name in OF_THE_TERMINAL if name in os.environ}
-        return environment
 
     def _tell_what_is_not_kept(self, program: Program, source: Source) -> None:
         kept = set(self.names())

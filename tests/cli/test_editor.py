@@ -13,7 +13,8 @@ import pytest
 from tests.cli.screen import Screen
 from tests.cli.shell import Shell, until
 
-UP, TAB, CTRL_C, CTRL_D = "\x1b[A", "\t", "\x03", "\x04"
+UP, TAB, CTRL_C, CTRL_D, ESCAPE = "\x1b[A", "\t", "\x03", "\x04", "\x1b"
+ALT = ESCAPE  # and a key
 
 
 def test_colours_completion_history_and_suggestions(shell: Shell) -> None:
@@ -112,6 +113,49 @@ def test_jobs_apis_topics_and_flags_of_own_functions_complete(shell: Shell) -> N
     ):
         at.type("\x07\x15" + typed + TAB)
         at.see(seen)
+
+
+def test_what_is_typed_behind_tab_comes_behind_what_it_completed(shell: Shell) -> None:
+    (shell.directory / "a dir" / "below").mkdir(parents=True)
+    (shell.directory / "file").touch()
+    at = Screen(shell)
+    at.see("~ >")
+    for typed, seen in (
+        ("git sw" + TAB + "x", r"> git switch x$"),
+        ("git che" + TAB + TAB + "\rx", r"> git checkout x$"),
+        ("cd A" + TAB + "b" + TAB + "x", r"> cd a\\ dir/below/x$"),  # only directories, in whatever letters
+        ('cd "$env.HOME/a' + TAB + "b" + TAB + "x", r'> cd "\$env\.HOME/a dir/below/x$'),
+        ('echo "$(git sw' + TAB + "x", r"git switch x$"),
+        ("git che" + TAB + TAB + ESCAPE, r"> git che\Z"),  # the menu is gone
+    ):
+        at.type(CTRL_C + typed)
+        at.see(seen)
+
+
+def test_the_keys_of_history_and_of_several_lines(shell: Shell) -> None:
+    at = Screen(shell)
+    at.see("~ >")
+    for line in ("echo one two", "^true three"):
+        at.type(line + "\r")
+        at.see(re.escape(line) + r"\n(one two\n)?~ >$")
+    for typed, seen in (
+        ("ec" + UP, r"> echo one two$"),  # the newest that begins so
+        ("ls " + ALT + ".", r"> ls three$"),
+        ("ls " + ALT + "." + ALT + ".", r"> ls two$"),
+        ("if true {" + ALT + "\rx", r"> if true \{\n +…   x$"),
+    ):
+        at.type(CTRL_C + typed)
+        at.see(seen)
+    at.type(CTRL_C + "echo o")
+    at.see(r"> echo one two$")  # suggested
+    at.type("\x1b[Fx")  # the key End takes it
+    at.see(r"> echo one twox$")
+    at.type(CTRL_C + "echo o")
+    at.see(r"> echo one two$")
+    at.type(ALT + "fx")  # one word
+    at.see(r"> echo one x$")
+    at.type(CTRL_C + "\x12two\rx")  # Ctrl-R, as fast as it comes
+    at.see(r"> echo one twox$")
 
 
 def test_several_lines_are_indented(shell: Shell) -> None:

@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from fmsh.lang.forms import FORMS
-from fmsh.shell.completer import World, complete
+from fmsh.assembly import LIBRARY
+from fmsh.lang.pages import find
+from fmsh.shell.candidates import World
+from fmsh.shell.completer import complete
 from fmsh.shell.described import Offer
 from fmsh.values import Handle
 
 VALUES = {
     "build": {"id": 7, "status": "passed", "items": [{"name": "a"}], "odd key": 1},
+    "xs": [{"a": 1, "b c": 2}, {"a": 3, "d": {"e": 4}}],
     "hook": Handle("callback", "1", {"id": "1", "url": "http://x"}),
 }
 OFFERS = {
@@ -25,6 +28,10 @@ OFFERS = {
 COMMANDS = {"GET": "Sends a GET request.", "get": "Reads a path.", "str upper": "Makes it upper.", "str trim": "Trims."}
 
 
+def evaluate(pipeline: str) -> object:
+    return VALUES[pipeline.partition("|")[0].strip().removeprefix("$")]
+
+
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     (tmp_path / "notes.txt").touch()
@@ -33,10 +40,12 @@ def world(tmp_path: Path) -> World:
     return World(
         lambda: COMMANDS,
         lambda: ["grep", "git", "ls"],
-        lambda name: FORMS[name].signature if name in FORMS else None,
+        lambda name: find(name, LIBRARY),
         lambda name, words, word: OFFERS.get(" ".join([name, *words])),
         list(VALUES),
         lambda name: VALUES[name],
+        evaluate,
+        lambda: {"HOME": str(tmp_path), "HOUSE": ""},
         str(tmp_path),
     )
 
@@ -48,11 +57,29 @@ def world(tmp_path: Path) -> World:
         ("echo x | ge", ["get"]),
         ("if $x { GE", ["GET"]),
         ("s", ["str"]),
-        ("str ", ["trim", "upper", "notes.txt", "with\\ blank/"]),
+        ("str ", ["trim", "upper"]),
         ("str u", ["upper"]),
         ("$b", ["build"]),
-        ("echo $", ["build", "env", "hook", "job"]),
-        ("$build.", ["id", "status", "items"]),
+        ("echo $", ["build", "env", "hook", "job", "xs"]),
+        ("$build.", ["id", "status", "items", '"odd key"']),
+        ('$build."o', ['"odd key"']),
+        ('echo "${build.st', ["status"]),
+        ('echo "${build."o', ['"odd key"']),
+        ('echo "$build.', ["id", "status", "items"]),  # no key in quotes within quotes
+        ("echo '$build.", []),
+        ('echo "$(git br', ["branch", "br\\ ob"]),
+        ('echo "$(git branch) $build.st', ["status"]),
+        ("$xs[", ["0]", "1]"]),
+        ("$xs[1].d.", ["e"]),
+        ("$xs | get ", ["a", '"b c"', "d"]),
+        ("let y = $xs | where { .a > 1 } | sort-by d.", ["e"]),
+        ("$xs | where { .", ["a", '"b c"', "d"]),
+        ("$xs | each { echo $it.d.", ["e"]),
+        ("git branch x; $xs | get a ", []),
+        ("$env.HOU", ["HOUSE"]),
+        ("let found = 1; $fo", ["found"]),
+        ("for one, two in $xs { $t", ["two"]),
+        ("$job.k", ["key"]),
         ("echo $build.st", ["status"]),
         ('echo "it is $build.it', ["items"]),
         ("$build.items[0].", ["name"]),
@@ -85,6 +112,22 @@ def world(tmp_path: Path) -> World:
         ("git branch (ls) | git ", ["branch", "br\\ ob"]),
         ("if (git bra", ["branch"]),
         ("git no", ["notes.txt"]),
+        ("cd ", ["with\\ blank/"]),
+        ("cat $env.HOME/no", ["$env.HOME/notes.txt"]),
+        ('cat "$env.HOME/no', ['"$env.HOME/notes.txt"']),
+        ("cat $env.NONE/", []),
+        ('cat "with blank"/../no', ['"with blank"/../notes.txt']),
+        ("cat *.txt", ["notes.txt"]),
+        ("cat NO", ["notes.txt"]),
+        ("cat otes", ["notes.txt"]),
+        ("git branch mai..HE", ["HEAD"]),
+        ("sudo -n git br", ["branch", "br\\ ob"]),
+        ("env A=1 gre", ["grep"]),
+        ("git branch x > no", ["notes.txt"]),
+        ("to json --in", ["--indent"]),
+        ("sleep ", []),
+        ("$build.id == no", ["notes.txt"]),
+        ("unknown x && gr", ["grep"]),
     ],
 )
 def test_candidates(world: World, text: str, expected: list[str]) -> None:
@@ -95,6 +138,6 @@ def test_candidates(world: World, text: str, expected: list[str]) -> None:
 
 def test_a_candidate_says_what_it_is(world: World) -> None:
     about = {candidate.text: candidate.about for candidate in complete("$build.", world)}
-    assert about == {"id": "int 7", "status": "string passed", "items": "list of 1"}
+    assert about == {"id": "int 7", "status": "string passed", "items": "list of 1", '"odd key"': "int 1"}
     assert complete("GE", world)[0].about == "Sends a GET request."
     assert complete("GET x --ins", world)[0].about == "does not verify the certificate"

@@ -68,7 +68,7 @@ def lines_with_a_function(value: dict[str, Any], words: str) -> Iterator[str]:
     for index, source in enumerate(arguments if isinstance(arguments, list) else [arguments]):
         if isinstance(source, str) and source not in PLACES:
             yield f"{words}{' x' * index} "
-    for spellings, part in value.get("flags", {}).items():
+    for spellings, part in {**value.get("flags", {}), **value.get("before", {})}.items():
         source = part.get("value") if isinstance(part, dict) else None
         if isinstance(source, str) and source not in PLACES:
             yield f"{words} {spellings.split()[0]} "
@@ -103,6 +103,7 @@ def test_git_offers_commands_flags_branches_and_what_is_changed(prompt: Prompt) 
     assert "HEAD" in prompt.offer("git log --oneline ") and "--oneline" in prompt.offer("git log -")
     assert prompt.offer("git add ") == {"new file": ""}
     assert "raw" in prompt.offer("git log --pretty= ")
+    assert "--git-dir=" in prompt.offer("git -") and "--git-dir=" not in prompt.offer("git log -")
     assert prompt.offer("git commit -m ") == {}
     assert {run.argvs[0][1] for run in prompt.ran} == {"for-each-ref", "status"}
 
