@@ -268,7 +268,8 @@ def _call(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str)
     nodes = [*given.bound.get("block", []), *given.bound.get("arguments", [])]
     if not nodes:
         return nothing(node)
-    block, *arguments = spread(nodes, operands(c, b, nodes))
+    block, *others = operands(c, b, nodes)  # of a pattern the list of its paths, which is no block
+    arguments = spread(nodes[1:], others)
     slot = b.hide(node)
     function = c.generator.function(pair(block, g.list_of(arguments, node.id), node.id), node.id)
     b.emit(op.CALL_BLOCK, node, slot, function, position_of(mode))

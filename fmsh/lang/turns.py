@@ -65,13 +65,20 @@ def poll_pause() -> Duration:
     return POLL_DEFAULT
 
 
-def poll_failure(error: ErrorValue) -> None:
+def poll_failure(error: ErrorValue) -> Handle:
     """What `poll` takes for "not yet". Raises any other error again."""
     if error.kind != "exit" and error.fields.get("retryable") is not True:
         from fmsh.values import Raised
 
         raise Raised(error)
+    from fmsh.machine.lateness import not_yet
+
+    return not_yet(error)
 
 
 def is_found(value: Value) -> bool:
+    if type(value) is Handle:
+        from fmsh.machine.lateness import is_not_yet
+
+        return not is_not_yet(value)
     return value is not None and value is not False

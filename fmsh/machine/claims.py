@@ -42,8 +42,3 @@ def _claims_around(machine: Machine, task: Task) -> Iterator[tuple[int, str, str
 def held(machine: Machine) -> set[int]:
     """The steps of all claims of a job."""
     return {frame.claim[0] for task in machine.tasks.values() for frame in task.frames if frame.claim is not None}
-
-
-def late_text(frame: Frame) -> str:
-    """What is said of a time-out in a frame: its claim is not granted, or its block has not ended."""
-    return "not done" if frame.claim is None else f"the {frame.claim[1]} {frame.claim[2]} was not free"

@@ -287,11 +287,9 @@ class Machine:
         group.timer = None
         was_cancelled, group.timer_state = group.timer_state == "cancelled", "done"
         if not was_cancelled and not event.is_cancelled and group.running:
-            from fmsh.machine.claims import late_text
+            from fmsh.machine.lateness import late_error
 
-            late = late_text(self.tasks[group.owner].frames[-1])
-            error = event.error or error_value("timeout", f"{late} within {request.arguments['duration']}")
-            group.error = ("error", error)
+            group.error = ("error", event.error or late_error(self, group, request.arguments["duration"]))
             self.cancel_children(group)
         self.finish_group_if_over(group)
 
