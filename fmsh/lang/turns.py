@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fmsh.machine.code import NOT_YET
 from fmsh.values import Duration, ErrorValue, Handle, raised
 
 TYPE_CHECKING = False
@@ -71,14 +72,8 @@ def poll_failure(error: ErrorValue) -> Handle:
         from fmsh.values import Raised
 
         raise Raised(error)
-    from fmsh.machine.lateness import not_yet
-
-    return not_yet(error)
+    return Handle(NOT_YET, "", {"error": error})
 
 
 def is_found(value: Value) -> bool:
-    if type(value) is Handle:
-        from fmsh.machine.lateness import is_not_yet
-
-        return not is_not_yet(value)
-    return value is not None and value is not False
+    return value is not None and value is not False and not (type(value) is Handle and value.kind == NOT_YET)

@@ -98,6 +98,7 @@ class Unset:
 
 
 UNSET = Unset()
+NOT_YET = "not yet"  # the kind of the handle that stands for a turn of `poll` that failed, with its `error`
 
 
 class Code:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fmsh.machine.code import NOT_YET
 from fmsh.values import ErrorValue, Handle, error_value
 
 TYPE_CHECKING = False
@@ -33,20 +34,11 @@ def late_error(machine: Machine, group: Group, duration: Value) -> ErrorValue:
     return error_value("timeout", f"{_missed(inside)} within {duration}")
 
 
-def not_yet(error: ErrorValue) -> Handle:
-    """What stands for the value of a turn that failed. No program sees it."""
-    return Handle("not yet", "", {"error": error})
-
-
-def is_not_yet(value: Value) -> bool:
-    return type(value) is Handle and value.kind == "not yet"
-
-
 def _last_failure(inside: Task) -> ErrorValue | None:
     """Of a `poll`, whose turns leave what they come to in the first slot of its body."""
     slots = inside.frames[0].scope.slots if inside.frames else []
     value = slots[0] if slots else None
-    error = value.fields_["error"] if isinstance(value, Handle) and is_not_yet(value) else None
+    error = value.fields_["error"] if isinstance(value, Handle) and value.kind == NOT_YET else None
     return error if isinstance(error, ErrorValue) else None
 
 
