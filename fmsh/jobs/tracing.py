@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 ROWS_MAX = 60  # the last ones, unless all are asked for
 EVENTS_MAX = 2000  # read for them: an eighth of a second at most
 WAITS = ("timer",)  # connectors that do nothing but wait
+TIMER_LABEL = "sleep "
 
 
 def trace(desk: Desk, arguments: argparse.Namespace) -> int:
@@ -96,8 +97,9 @@ def _trace(desk: Desk, job: Job, history: History, place: Place, *, rows_max: in
     end_ms = max(now_ms, history.last_at_ms)
     sources = _sources(desk, job)
     rows = [_row(step, place, sources, end_ms) for step in history.steps.values()]
-    rows += _holds(history, end_ms) + _open_waits(document, sources, end_ms)
-    rows += [_wait_row(label, begun, until) for label, begun, until in history.waits]
+    waits = _open_waits(document, sources, end_ms)
+    waits += [_wait_row(label, begun, until) for label, begun, until in history.waits]
+    rows = _holds(history, end_ms) + _with_their_timeouts(rows, waits)
     rows.sort(key=lambda row: (row.bars[0].start_ms, row.step or 0))
     earlier = history.first_step - 1 if history.first_step else 0
     if rows_max is not None and len(rows) > rows_max:
@@ -164,6 +166,19 @@ def _holds(history: History, end_ms: int) -> list[Row]:
 def _wait_row(label: str, begun_ms: int, until_ms: int) -> Row:
     bar = Bar(begun_ms, until_ms, "wait", label)
     return Row(None, "0", f"await {label}", None, "", [bar], "", until_ms - begun_ms, 1)
+
+
+def _with_their_timeouts(rows: list[Row], waits: list[Row]) -> list[Row]:
+    """Steps and waits; a wait that has a time-out, which is a step beginning with it, is one row with that."""
+    timers = {(row.bars[0].start_ms, row.task): row for row in rows if row.label.startswith(TIMER_LABEL)}
+    for wait in waits:
+        timer = timers.get((wait.bars[0].start_ms, wait.task))
+        if timer is not None:
+            rows.remove(timer)
+            label = f"{wait.label}, at most {timer.label.removeprefix(TIMER_LABEL)}"
+            wait = wait.replace(step=timer.step, label=label, where=timer.where, source=timer.source)
+        rows.append(wait)
+    return rows
 
 
 def _open_waits(document: dict[str, Value], sources: Mapping[str, Source], end_ms: int) -> list[Row]:

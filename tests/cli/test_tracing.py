@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from html.parser import HTMLParser
 from pathlib import Path
@@ -95,6 +96,22 @@ def test_tries_takeovers_and_waits_are_in_the_timeline(shell: Shell) -> None:
     assert page is not None
     assert NASTY not in page and "onerror=alert" in page  # as text
     check_page(page)
+
+
+def rows_of(trace: str) -> list[str]:
+    """The rows of a timeline that are waits."""
+    return re.findall(r"^.*(?:await|sleep).*[░].*$", trace, re.MULTILINE)
+
+
+def test_a_wait_and_its_time_out_are_one_row(shell: Shell) -> None:
+    shell.ok("-d", "-c", "await (inbox go) --timeout 500w")
+    shell.await_state(1, "waiting")
+    [row] = rows_of(shell.ok("jobs", "trace", "1"))
+    assert row.startswith("1  1:1  await inbox go, at most 500w")
+    shell.ok("jobs", "signal", "1", "go")
+    shell.await_state(1, "succeeded")
+    [row] = rows_of(shell.ok("jobs", "trace", "1"))
+    assert row.startswith("1  1:1  await signal go, at most 500w")
 
 
 class Page(HTMLParser):
