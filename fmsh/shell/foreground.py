@@ -84,7 +84,7 @@ class Foreground:
     """An assembly for jobs of this terminal, and the reactions to signals while one runs.
 
     `left_by` is the signal for which `run` came back before the job had ended, or 0; SIGPIPE stands for a reader of our
-    output that has gone.
+    output that has gone. `ended_by` is the one that asked more than a job to end, or 0: a prompt ends with its line.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Foreground:
     ) -> None:
         self.settings = settings
         self.aside: Aside | None = None
-        self.left_by = 0
+        self.left_by = self.ended_by = 0
         self._display_fd = 2 if is_json else 1
         self._is_value_wanted = is_json
         self._progress: ProgressLine | None = None
@@ -284,6 +284,8 @@ class Foreground:
     def _react(self, job_id: int, number: int) -> bool:
         """Does what a signal asks for. True: the job is left as it is."""
         worker = self.engine.workers.get(job_id)
+        if number in (signal.SIGHUP, signal.SIGTERM):
+            self.ended_by = number
         if worker is None:
             return False
         if (
@@ -308,6 +310,8 @@ class Foreground:
         return False
 
     def _detach_running(self, worker: Worker, number: int) -> bool:
+        if number == signal.SIGHUP and worker.terminals:
+            terminal.hang_up()
         self._start_daemon()
         self.left_by = number
         self.engine.release(worker.job_id, within_s=HANGUP_MAX_S, detach=True)

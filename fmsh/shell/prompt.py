@@ -48,7 +48,8 @@ def run(session: Session, guarded: Guarded, run_verb: Callable[[list[str]], int]
     if not session.is_resumed:
         _run_start_file(session, guarded)
     watch = notices.Watch(session.store)
-    while not (session.has_ended and _may_end(session)):
+    foreground = session.foreground
+    while not foreground.ended_by and not (session.has_ended and _may_end(session)):
         if not is_plain:
             sys.stdout.write(unended_line_mark())
         for notice in [*_look_aside(session, guarded), *watch.news()]:
@@ -69,7 +70,7 @@ def run(session: Session, guarded: Guarded, run_verb: Callable[[list[str]], int]
         if text.strip():
             _enter(session, text, guarded, run_verb)
             session.has_warned = session.has_warned and session.has_ended
-    return session.status
+    return 128 + foreground.ended_by if foreground.ended_by else session.status
 
 
 def _look_aside(session: Session, guarded: Guarded) -> list[str]:

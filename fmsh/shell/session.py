@@ -166,8 +166,8 @@ class Session:
         for name in program.codes[program.main].variables:
             if name not in kept and name not in NOT_OF_A_SESSION and " " not in name:
                 sys.stderr.write(
-                    f"fmsh: ${name} ends with its line, like the task or channel that it holds, or the block"
-                    " (`def` keeps a function)\n"
+                    f"fmsh: ${name} ends with its line, like the task, channel or block that it holds"
+                    " (`&` starts a job for later lines, `def` keeps a function)\n"
                 )
 
     def _go_to_directory(self) -> None:

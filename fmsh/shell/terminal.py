@@ -43,6 +43,19 @@ def owns_terminal(fd: int = 0) -> bool:
         return False
 
 
+def hang_up(fd: int = 0) -> None:
+    """Tells the program that has the terminal that it is gone, if that was said to us alone."""
+    import signal
+
+    try:
+        group = os.tcgetpgrp(fd)
+        if group != os.getpgrp():
+            os.killpg(group, signal.SIGHUP)
+            os.killpg(group, signal.SIGCONT)
+    except OSError:  # it is gone indeed, and the kernel has told the program
+        pass
+
+
 def takes_passing_lines(display_fd: int) -> bool:
     """Whether a line may be drawn on stderr that goes away: at a terminal that is ours, and not that of a pager."""
     return owns_terminal(2) and os.isatty(display_fd) and os.environ.get("TERM") not in ("dumb", "")

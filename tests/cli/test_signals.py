@@ -205,6 +205,24 @@ def test_a_signal_at_the_prompt_leaves_the_terminal_as_it_was(shell: Shell, numb
     assert end_of(child) == status and termios.tcgetattr(child.child_fd) == before
 
 
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize("waits", ["sleep 1h", 'sh -c "stty -echo; echo on > up; exec sleep 600"'])
+def test_a_signal_that_comes_while_a_line_runs_ends_the_prompt_with_the_line(
+    shell: Shell, number: int, status: int, waits: str
+) -> None:
+    child = shell.terminal(TERM="xterm-256color")
+    before = termios.tcgetattr(child.child_fd)
+    child.expect("> ?\x1b")
+    child.send("\x1b[1;1R")  # where the cursor is
+    child.send(f"sh -c 'echo on > up'; {waits}\r")
+    shell.await_file("up")
+    until(lambda: shell.job(1)["steps"] == 2)
+    os.kill(child.pid, number)
+    assert end_of(child) == status and termios.tcgetattr(child.child_fd) == before
+    ended = "cancelled" if number == signal.SIGTERM else "waiting" if waits == "sleep 1h" else "failed"
+    shell.await_state(1, ended)
+
+
 def test_a_closed_terminal_hands_the_job_over(shell: Shell) -> None:
     child = shell.terminal("-c", "echo begun; sleep 1.5; sh -c 'echo went on > log'")
     child.expect("begun")
