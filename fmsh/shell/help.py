@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import re
+import shutil
 from textwrap import fill, wrap
 
 from fmsh.assembly import LIBRARY
 from fmsh.builtins.text import plain_json
+from fmsh.errors import UsageError
 from fmsh.lang import pages
+from fmsh.lang.lines import called_as
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fmsh.shell.session import Session
 
 CELLS = 80
+# What is no command of the language, but a line of the prompt.
+VERBS = {
+    "jobs": "the jobs of this store; `jobs VERB …` as `fmsh jobs VERB …`",
+    "fg": "brings back a stopped program, or follows a job: its number",
+    "attach": "follows a job: its number",
+    "bg": "lets a stopped program, or paused jobs, go on: their numbers",
+    "wait": "waits for jobs to end: their numbers",
+    "cancel": "cancels jobs: their numbers",
+    "help": "what a command does",
+}
 HELP = """usage: fmsh help [NAME] [--json]
 
 Says what a command of the language does and takes, or lists all of them.
@@ -37,7 +54,31 @@ def _summary(name: str) -> dict[str, str]:
 
 def text(names: list[str]) -> str:
     """Gives the help of one command, which may have two words, or the list of all. Raises: UsageError."""
-    return "\n\n".join(_fitted(block) for block in pages.help_of(" ".join(names), LIBRARY).split("\n\n"))
+    name = " ".join(names)
+    try:
+        return fitted(pages.help_of(name, LIBRARY))
+    except UsageError:
+        if name in VERBS:
+            return f"usage: {name} [NUMBER…]\n\nAt the prompt: {VERBS[name]}.\n"
+        if shutil.which(name) is None:
+            raise
+        hint = f"`{name} --help` or `man {name}` may say what it does"
+        raise UsageError(f"{name} is a program of the system, and no command of fmsh", hint=hint) from None
+
+
+def of_session(names: list[str], session: Session) -> str | None:
+    """Gives the help of what a session defines; None: it defines nothing so named. Raises: as `Session.evaluate`."""
+    definitions = [text for name, text in session.definitions.items() if names[:1] == [called_as(name)]]
+    if not definitions:
+        return None
+    if definitions[-1].startswith(("alias ", "use ")) and len(names) == 1:
+        return f"{definitions[-1]}\n"
+    return fitted(str(session.evaluate(f"{definitions[-1]}\nhelp {' '.join(names)}", {})))
+
+
+def fitted(page: str) -> str:
+    """A page in lines that fit."""
+    return "\n\n".join(_fitted(block) for block in page.split("\n\n"))
 
 
 def first_line(name: str) -> str:

@@ -14,6 +14,7 @@ from fmsh.machine.signature import Parameter, Signature
 from fmsh.shell import help, own_arguments
 from fmsh.shell.candidates import World
 from fmsh.shell.described import Described
+from fmsh.shell.help import VERBS
 from fmsh.shell.outputs import Outputs
 from fmsh.spans import Source
 
@@ -24,15 +25,6 @@ if TYPE_CHECKING:
     from fmsh.shell.session import Session
     from fmsh.values import Value
 
-VERBS = {
-    "jobs": "the jobs of this store; `jobs VERB …` as `fmsh jobs VERB …`",
-    "fg": "brings back a stopped program, or follows a job: its number",
-    "attach": "follows a job: its number",
-    "bg": "lets a stopped program, or paused jobs, go on: their numbers",
-    "wait": "waits for jobs to end: their numbers",
-    "cancel": "cancels jobs: their numbers",
-    "help": "what a command does",
-}
 OWN_COMPLETIONS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "completions")
 BUDGET = 100_000  # instructions of a completion: a tenth of a second
 

@@ -12,7 +12,7 @@ import time
 
 from fmsh.lang.parser import is_complete
 from fmsh.shell import notices
-from fmsh.shell.knowledge import VERBS
+from fmsh.shell.help import VERBS
 from fmsh.shell.terminal import short_directory, unended_line_mark
 
 TYPE_CHECKING = False
@@ -125,8 +125,12 @@ def _enter(session: Session, text: str, guarded: Guarded, run_verb: Callable[[li
 
 
 def _run_verb(session: Session, words: list[str], run_verb: Callable[[list[str]], int]) -> int:
-    from fmsh.shell import job_control
+    from fmsh.shell import help, job_control
 
+    own_page = help.of_session(words[1:], session) if words[0] == "help" else None
+    if own_page is not None:
+        sys.stdout.write(own_page)
+        return 0
     status = job_control.run(session, words)
     return run_verb(words) if status is None else status
 

@@ -242,6 +242,18 @@ def test_help_and_jobs_at_the_prompt(shell: Shell) -> None:
     at.see("usage: sleep")
     at.type("jobs\r")
     at.see("there are no jobs|no jobs|STATE")
+    at.type("\x1b[200~# Ships it.\ndef ship(what: string, --dry) { 1 }\x1b[201~\r")  # pasted
+    at.see(r"\}\n~ >$")
+    for line, seen in (
+        ("help ship", r"usage: ship WHAT \[--dry\]\n\nShips it\."),
+        ("alias again = git push", "again"),
+        ("help again", "^alias again = git push$"),
+        ("help fg", r"^usage: fg \["),
+        ("help sh", "sh is a program of the system"),
+        ("help nosuch", "fmsh has no command nosuch"),
+    ):
+        at.type(line + "\r")
+        at.see(seen)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
