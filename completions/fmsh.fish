@@ -1,27 +1,14 @@
 # Completion of fmsh for fish:  fmsh completion fish > ~/.config/fish/completions/fmsh.fish
-complete -c fmsh -n __fish_use_subcommand -a jobs -d 'See and steer jobs'
-complete -c fmsh -n __fish_use_subcommand -a daemon -d 'The daemon'
-complete -c fmsh -n __fish_use_subcommand -a test -d 'Run tests, or a program on recorded answers'
-complete -c fmsh -n __fish_use_subcommand -a fmt -d 'Put programs into their one layout'
-complete -c fmsh -n '__fish_seen_subcommand_from fmt' -l check -d 'List the files that would change'
-complete -c fmsh -n __fish_use_subcommand -a doctor -d 'What is wrong, and what to do about it'
-complete -c fmsh -n '__fish_seen_subcommand_from doctor' -f -l repair -d 'Do what cannot lose anything'
-complete -c fmsh -n __fish_use_subcommand -a help -d 'Help of a command'
-complete -c fmsh -n __fish_use_subcommand -a completion -d 'Completions of other shells'
-complete -c fmsh -n __fish_use_subcommand -a secret -d 'The secrets that you keep'
-complete -c fmsh -n __fish_use_subcommand -a config -d 'The settings'
-complete -c fmsh -n '__fish_seen_subcommand_from jobs' -f -a 'list show attach wait output log inspect why trace fork script cancel pause resume retry answer signal export gc rm'
-complete -c fmsh -n '__fish_seen_subcommand_from jobs' -F -a import -d 'Take in a job from a file'
-complete -c fmsh -n '__fish_seen_subcommand_from daemon' -f -a 'start stop status run install uninstall'
-complete -c fmsh -n '__fish_seen_subcommand_from config' -f -a 'get set path'
-complete -c fmsh -n '__fish_seen_subcommand_from completion' -f -a 'bash zsh fish'
-complete -c fmsh -s c -x -d 'Run a text'
-complete -c fmsh -s d -l detach -d 'Start a detached job'
-complete -c fmsh -l key -x -d 'If a job with this key exists, attach to it'
-complete -c fmsh -l name -x -d 'A name for people'
-complete -c fmsh -l tag -x -d 'A tag K=V for queries'
-complete -c fmsh -l json -d 'Print the final value as JSON'
-complete -c fmsh -l check -d 'Parse and check only'
-complete -c fmsh -l plan -d 'Show what it would ask for, and do nothing'
-complete -c fmsh -l hold -d 'Park where nothing catches an error'
-complete -c fmsh -s v -l verbose -d 'Tell of each step as it happens'
+function __fmsh_complete
+    set -l words (commandline -opc)
+    set -l word (commandline -ct)
+    set -l lines ($words[1] completion words $words[2..-1] "$word" 2>/dev/null)
+    printf '%s\n' $lines[2..-1]
+    switch "$lines[1]"
+        case files
+            __fish_complete_path "$word"
+        case directories
+            __fish_complete_directories "$word" ''
+    end
+end
+complete -c fmsh -f -a '(__fmsh_complete)'

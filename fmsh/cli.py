@@ -309,6 +309,11 @@ def _completion(arguments: list[str], settings: Settings) -> int:
     if arguments in (["--help"], ["-h"]):
         sys.stdout.write(COMPLETION_HELP)
         return 0
+    if arguments[:1] == ["words"]:  # what these files ask
+        from fmsh.shell import elsewhere
+
+        sys.stdout.write(elsewhere.page(arguments[1:]))
+        return 0
     if len(arguments) != 1 or arguments[0] not in files:
         raise UsageError("fmsh completion takes bash, zsh or fish", hint='such as eval "$(fmsh completion bash)"')
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "completions", files[arguments[0]])

@@ -192,9 +192,10 @@ def _expected(value: Mapping[str, Value], words: list[str], word: str) -> Offer 
     if word.startswith("-") and not is_past_flags:
         return Offer(dict(_flags(levels)))
     commands = _record(levels[0], "commands")
+    source = _argument(levels[0].get("arguments", NOTHING if commands else FILES), arguments)
     if commands and arguments == 0:
-        return Offer({name: _about(part) for name, part in commands.items()})
-    return _argument(levels[0].get("arguments", NOTHING if commands else FILES), arguments)
+        return Offer({name: _about(part) for name, part in commands.items()}, source if source in PLACES else NOTHING)
+    return source
 
 
 def _argument(sources: Value, index: int) -> Value:
