@@ -9,6 +9,7 @@ before it, one line a part:
 
     <!-- step
     terminal 2             in another terminal than the first
+    resume                 after the shell of the terminal was killed, in `fmsh --resume`
     clear                  on an empty screen
     hold                   the services stand still behind this step, up to one with `go`: what it begins stays as it is
     varies                 its picture is another one each time, and is not compared
@@ -17,8 +18,8 @@ before it, one line a part:
                            its terminal, above the first prompt of which the last lines stand that it shows
     -->
 
-`![…](pictures/NAME.svg)` is a picture of the terminal of the step before. Numbers, times and addresses differ from run
-to run; they are not compared.
+`![…](pictures/NAME.svg)` is a picture of the terminal of the step before. Times, processes and ports differ from run to
+run; they are not compared. Numbers of jobs, lines and columns are.
 """
 
 from __future__ import annotations
@@ -60,16 +61,16 @@ BACKGROUND = "#0d1117"
 class Terminal:
     """fmsh at a terminal, and what one sees there."""
 
-    def __init__(self, directory: Path, environment: dict[str, str], columns: int = COLUMNS, rows: int = ROWS) -> None:
-        self.screen = pyte.HistoryScreen(columns, rows, history=2000)
+    def __init__(self, directory: Path, environment: dict[str, str], *arguments: str) -> None:
+        self.screen = pyte.HistoryScreen(COLUMNS, ROWS, history=2000)
         self._stream = pyte.Stream(self.screen)
         self._child = pexpect.spawn(
             sys.executable,
-            ["-m", "fmsh"],
+            ["-m", "fmsh", *arguments],
             cwd=str(directory),
             env=environment,
             encoding="utf-8",
-            dimensions=(rows, columns),
+            dimensions=(ROWS, COLUMNS),
         )
 
     def type(self, text: str) -> None:
@@ -77,6 +78,11 @@ class Terminal:
 
     def close(self) -> None:
         self._child.close(force=True)
+
+    def kill(self) -> None:
+        self._child.kill(signal.SIGKILL)
+        self._child.wait()
+        self.close()
 
     def read(self) -> None:
         """Takes in what the terminal has been told since."""
@@ -183,7 +189,8 @@ def mask(text: str) -> str:
     """A text without what differs from run to run."""
     text = re.sub(r"\s+", " ", re.sub(r"/cb/[\w-]+", "/cb/…", text))
     text = re.sub(r"(~/tour) \d+s", r"\1", text)  # in a prompt, if the line took long
-    return re.sub(r"\d+(\.\d+)?( ?(ms|s|m|h)\b)?", "N", text)
+    text = re.sub(r"\d\d:\d\d:\d\d(\.\d+)?|\b\d+(\.\d+)?( ?(ms|s|m|h))+\b", "TIME", text)
+    return re.sub(r"(process |127\.0\.0\.1:)\d+", r"\1N", text)
 
 
 # ---- The steps of the page
@@ -241,7 +248,9 @@ class Walk:
             self._last, self._varies = options.get("terminal", "1"), "varies" in options
             if "go" in options:
                 self.services.send_signal(signal.SIGCONT)
-            self._type(self._terminal(self._last), lines, options)
+            if "resume" in options:
+                self.terminals.pop(self._last).kill()
+            self._type(self._terminal(self._last, *["--resume"] * ("resume" in options)), lines, options)
             if "hold" in options:
                 self.services.send_signal(signal.SIGSTOP)
 
@@ -249,9 +258,9 @@ class Walk:
         for terminal in self.terminals.values():
             terminal.close()
 
-    def _terminal(self, name: str) -> Terminal:
+    def _terminal(self, name: str, *arguments: str) -> Terminal:
         if name not in self.terminals:
-            self.terminals[name] = Terminal(self.directory, self.environment)
+            self.terminals[name] = Terminal(self.directory, self.environment, *arguments)
             self.terminals[name].wait_for_prompt(0)
         return self.terminals[name]
 
