@@ -158,6 +158,8 @@ def _refuse_operator(c: Compiler, signature: Signature, argument: Node, index: i
         text = argument.parts[0].pattern
     if text in OPERATORS_AS_ARGUMENTS and not signature.name.startswith("str "):
         hint = f"put the command in ( ) to use `{text}` on its value, or quote it"
+        if any(parameter.type_name in FUNCTION_TYPES for parameter in signature.positionals):
+            hint = f"what is compared stands in braces: `{signature.name} {{ … {text} … }}`"
         c.problem(argument, f"`{text}` is an argument of `{signature.name}` here", hint, code="operator-argument")
 
 
@@ -180,7 +182,8 @@ def _check_literal(c: Compiler, signature: Signature, parameter: Parameter, argu
     kind = literal_kind(argument)
     if kind is not None and not accepts(parameter.type_name, kind):
         message = f"{parameter.name} must be {a_kind(parameter.type_name)}, this is {a_kind(kind)}"
-        hint = "a block stands in braces: `{ … }`; " if parameter.type_name == "block" else ""
+        inside = plain_text(argument) or "…"
+        hint = f"a block stands in braces: `{{ {inside} }}`; " if parameter.type_name == "block" else ""
         c.problem(argument, message, hint + _usage(signature), code="type")
 
 
