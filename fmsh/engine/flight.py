@@ -24,6 +24,7 @@ class Flight:
     __slots__ = (
         "attempt",
         "begun_by",
+        "failure",
         "has_started",
         "is_asked",
         "is_cancel_wanted",
@@ -43,6 +44,7 @@ class Flight:
         self.requested_at_ms = requested_at_ms
         self.attempt = 1
         self.begun_by = begun_by  # this attempt: as `begun_by` gives it, where the history says so
+        self.failure = ""  # why the attempt before failed, as far as this process has seen it
         self.next_at_ms: int | None = None
         self.has_started = False  # this attempt, here
         self.is_running = False  # its connector owes us an outcome

@@ -95,6 +95,7 @@ def try_again(
     step = flight.request.step
     worker.record(AttemptFailed(step, flight.attempt, error, next_at_ms, timings), step=step)
     flight.attempt += 1
+    flight.failure = error.message
     flight.begun_by = worker.begun_by
     flight.next_at_ms = next_at_ms
     flight.is_lost = flight.is_resumed = flight.has_started = False

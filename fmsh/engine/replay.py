@@ -281,6 +281,7 @@ class Replay:
     def _attempt_failed(self, event: AttemptFailed, stored: StoredEvent) -> None:
         flight = self._worker.flights[event.step]
         flight.attempt = event.attempt + 1
+        flight.failure = event.error.message
         flight.begun_by = self._worker.begun_by
         flight.next_at_ms = event.next_at_ms
         flight.is_lost = False

@@ -101,7 +101,7 @@ def _details(error: ErrorValue) -> list[tuple[str, str]]:
     if error.kind == "http" and "body" in fields and fields["body"] is not None:
         details.append(("body", cell_text(fields["body"])))
     for name, item in fields.items():
-        if name in SHOWN_ELSEWHERE or item is None:
+        if name in SHOWN_ELSEWHERE or item is None or (type(item) is str and item in error.message):
             continue
         if error.kind == "undo":
             name = OF_UNDO.get(name, name)

@@ -177,10 +177,13 @@ def waits_text(waits: Sequence[Document], now_ms: int) -> str:
 def _wait(wait: Document, now_ms: int, *, is_short: bool = False) -> str:
     """What a job waits for; a short text does without the seconds of the time."""
     what, label = wait["kind"], wait.get("label") or ""
-    if label != what:
+    is_next_try = what == "timer" and not label.startswith("timer ")
+    if what == "timer" and label:
+        what = label.removeprefix("timer ")
+    elif label != what:
         what = label if label.startswith(what + " ") else f"{what} {label}".rstrip()
     until = local_time(_milliseconds(wait["until"]), now_ms) if wait.get("until") else ""
-    until = f" until {until[:-3] if is_short else until}" if until else ""
+    until = f" {'again at' if is_next_try else 'until'} {until[:-3] if is_short else until}" if until else ""
     where = _where(wait.get("where"))
     held_by = wait.get("held_by")
     held = f" ({holders_text(held_by, wait['behind'])})" if held_by is not None else ""

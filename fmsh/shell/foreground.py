@@ -46,8 +46,10 @@ if TYPE_CHECKING:
 else:
     import _signal as signal  # without its enums, which cost 4 ms of start-up
 
+KEYS = (signal.SIGINT, signal.SIGTSTP)  # what Ctrl-C and Ctrl-Z send
 DAEMON_AFTER_S = 1.0  # a job this old gets a daemon that would take it over
 CLEANUP_MAX_S = 2.0
+PROGRESS_AFTER_S = 1.0  # a job this old is told of
 HANGUP_MAX_S = 1.5
 SHOWN_ITEMS_MAX = 100  # of a list at a prompt
 RELAYED_KEPT_BYTES = 4096  # twice what an error keeps of its command's stderr
@@ -101,7 +103,8 @@ class Foreground:
         self._display_fd = 2 if is_json else 1
         self._is_value_wanted = is_json
         self._progress: ProgressLine | None = None
-        has_progress = not is_json and wrap is None and terminal.takes_passing_lines(self._display_fd)
+        self._has_progress = not is_json and wrap is None and terminal.takes_passing_lines(self._display_fd)
+        self._job_id = 0  # in the foreground
         self._signals: list[int] = []
         self._is_cancelled = False
         self._relayed = b""
@@ -117,7 +120,7 @@ class Foreground:
             on_stopped=self._on_stopped,
             relay=self._relay,
             on_question=self._on_question,
-            on_file=self._on_file if has_progress else None,
+            on_file=self._on_file if self._has_progress else None,
         )
         self._asker: Asker | None = None
         self.engine = self.assembly.engine
@@ -219,6 +222,16 @@ class Foreground:
             signal.signal(number, handler)
 
     def _run_to_end(self, job_id: int) -> Ended | None:
+        if not self._has_progress:
+            return self._turn_to_end(job_id)
+        self._job_id = job_id
+        timer = self.assembly.loop.after(PROGRESS_AFTER_S, lambda: self._progress_line().tell_of_job())
+        try:
+            return self._turn_to_end(job_id)
+        finally:
+            timer.cancel()
+
+    def _turn_to_end(self, job_id: int) -> Ended | None:
         while True:
             try:
                 ended = self.engine.run_until_ended(job_id, is_interrupted=lambda: self._is_interrupted(job_id))
@@ -248,11 +261,19 @@ class Foreground:
         self._asker.expect(job_id)
 
     def _on_file(self, name: str, progress: Progress) -> None:
+        self._progress_line().add(name, progress)
+
+    def _progress_line(self) -> ProgressLine:
         if self._progress is None:
             from fmsh.shell.progress import ProgressLine
 
-            self._progress = ProgressLine(self.assembly.loop, self._has_terminal)
-        self._progress.add(name, progress)
+            self._progress = ProgressLine(
+                self.assembly.loop,
+                self._has_terminal,
+                lambda: self.engine.workers.get(self._job_id),
+                self.assembly.clock.wall_ms,
+            )
+        return self._progress
 
     def _has_terminal(self) -> bool:
         """Whether neither a program nor a question has it."""
@@ -288,6 +309,8 @@ class Foreground:
             self.ended_by = number
         if worker is None:
             return False
+        if number in KEYS and not worker.terminals:
+            self._end_line_of_key()
         if (
             number == signal.SIGTSTP
             and self.aside is not None
@@ -308,6 +331,13 @@ class Foreground:
             if self.settings.may_start_daemon:
                 self.assembly.loop.after(CLEANUP_MAX_S, lambda: self._hand_over_cleanup(worker))
         return False
+
+    def _end_line_of_key(self) -> None:
+        """Begins a new line behind the `^C` or `^Z` that the terminal shows; a line that goes away takes it along."""
+        if self._progress is not None and self._progress.is_drawn:
+            self._progress.erase()
+        elif terminal.owns_terminal(2):
+            self._say("\n")
 
     def _detach_running(self, worker: Worker, number: int) -> bool:
         if number == signal.SIGHUP and worker.terminals:

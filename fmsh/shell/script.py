@@ -200,9 +200,10 @@ def _leave(number: int, foreground: Foreground) -> int:
     left_by = foreground.left_by
     if left_by == signal.SIGHUP:  # nobody is there to be told
         return 128 + left_by
-    attach = f"`fmsh jobs attach {number}` follows it"
+    verb = "fmsh jobs attach" if foreground.aside is None else "fg"
+    attach = f"`{verb} {number}` follows it"
     if left_by == signal.SIGTSTP:
-        sys.stderr.write(f"\nfmsh: job {number} goes on in the background: {attach}\n")
+        sys.stderr.write(f"fmsh: job {number} goes on in the background: {attach}\n")
         return 128 + left_by
     if foreground.settings.may_start_daemon:
         sys.stderr.write(f"fmsh: job {number} is cancelled, and cleans up in the background: {attach}\n")

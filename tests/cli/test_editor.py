@@ -186,7 +186,7 @@ def test_the_toolbar_says_what_jobs_wait_for(shell: Shell) -> None:
     at = Screen(shell)
     at.see("~ >")
     at.type("let j = (sleep 1h &)\r")
-    at.see(r"^1 waiting  \[\d+\] timer sleep until .*\d$")
+    at.see(r"^1 waiting  \[\d+\] sleep until .*\d$")
 
 
 @pytest.mark.parametrize("columns", [80, 40])

@@ -1,4 +1,4 @@
-"""The line that tells how far a file is that is streamed up or down."""
+"""The line that tells what the job in the foreground is at, and goes away."""
 
 from __future__ import annotations
 
@@ -88,6 +88,44 @@ def test_an_upload_and_what_is_shown_beside_it(shell: Shell, held: Held) -> None
     at.see(r"\Asaid\nwritten\nup\.bin ")
     held.go.set()
     assert at.see("^taken$") == "said\nwritten\ntaken"
+
+
+def test_a_sleep_and_the_pause_before_a_next_try_are_counted_down(shell: Shell) -> None:
+    busy = Server(lambda connection: connection.sendall(answer(503, "busy")))
+    at = Screen(shell, "-c", f"print begun; sleep 1500ms; GET {busy.url} --retry 9")
+    at.see(r"\Abegun\nsleep 1s500ms  1s left$")
+    at.see(rf"\Abegun\nGET {busy.url}.* was answered with 503 .*; try \d in \d+s$")
+    at.type("\x03")
+    assert at.see("^cancelled$") == "begun\ncancelled"
+    busy.close()
+
+
+def test_work_at_the_same_time_is_counted(shell: Shell) -> None:
+    at = Screen(shell, "-c", '1..5 | each --parallel 2 { |n| let x = ^sh -c "until [ -e go$n ]; do sleep .05; done" }')
+    at.see(r"\A0 of 5 done, 2 at once  sh -c until \[ -e go[12] \].*  \d+s$")
+    for number in (1, 2, 3):
+        (shell.directory / f"go{number}").touch()
+    at.see(r"\A3 of 5 done, 2 at once  sh -c until \[ -e go[45] \]")
+    for number in (4, 5):
+        (shell.directory / f"go{number}").touch()
+    until(lambda: not at.child.isalive(), "its end")
+    assert at.see(r"\A\Z") == ""
+
+
+def test_what_waits_for_others_says_for_what(shell: Shell) -> None:
+    at = Screen(shell, "-c", "let hook = callback; lock deploys { await $hook --timeout 1h }")
+    at.see(r"^callback hook  59m 5\ds left$")
+    beside = Screen(shell, "-c", "lock deploys { print free }")
+    beside.see(r"^lock deploys  \d+s$")
+    at.type("\x03")
+    beside.see(r"\Afree\Z")
+
+
+def test_a_key_that_ends_a_job_has_a_line_of_its_own(shell: Shell) -> None:
+    at = Screen(shell, "-c", "undo { print undone }; print begun; sleep 1h")
+    at.see("^begun$")
+    at.type("\x03")
+    assert at.see("^cancelled$") in ("begun\n^C\nundone\ncancelled", "begun\nundone\ncancelled")
 
 
 def test_it_is_not_shown_without_a_terminal_nor_in_json(shell: Shell) -> None:

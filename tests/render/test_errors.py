@@ -69,8 +69,11 @@ def test_a_command_that_had_no_terminal_and_asked_for_one_gets_a_hint() -> None:
 
 
 def test_details_of_an_http_error_are_shown() -> None:
-    text = shown(error_value("http", "GET https://x ended with 404", status=404, body={"why": "gone"}, url="https://x"))
-    assert "   = body: {why: gone}\n" in text and "   = url: https://x\n" in text
+    text = shown(
+        error_value("http", "GET https://x ended with 404", status=404, body={"why": "gone"}, url="https://x", tries=3)
+    )
+    assert "   = body: {why: gone}\n" in text and "   = tries: 3\n" in text
+    assert text.count("https://x") == 1  # what the message says is not said again
 
 
 def test_an_error_cannot_write_to_the_terminal() -> None:
