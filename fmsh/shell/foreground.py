@@ -98,6 +98,7 @@ class Foreground:
         wrap: Callable[[str, Connector], Connector] | None = None,
     ) -> None:
         self.settings = settings
+        self.is_prompt = is_prompt
         self.aside: Aside | None = None
         self.left_by = self.ended_by = 0
         self._display_fd = 2 if is_json else 1

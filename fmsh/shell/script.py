@@ -29,7 +29,8 @@ else:
     import _signal as signal  # without its enums, which cost 4 ms of start-up
 
 SMALL_BYTES_MAX = 64 * 1024
-FAILED, NOT_FOUND, INTERRUPTED, PIPE_CLOSED = 1, 127, 130, 141
+FAILED, NOT_EXECUTABLE, NOT_FOUND, INTERRUPTED, PIPE_CLOSED = 1, 126, 127, 130, 141
+TYPED = "prompt"  # the name of a line of the prompt as a source
 
 
 def run(options: Options) -> int:
@@ -275,8 +276,23 @@ def _show_error(error: ErrorValue, foreground: Foreground, program: Program) -> 
     sources = {unit.source.name: unit.source for unit in program.units}
     if fields.get("status") == NOT_FOUND and (hint := _hint_for_missing(fields.get("where"), sources)):
         fields["hint"] = hint
+    if foreground.is_prompt and _is_said_by_its_line(error, sources):
+        del fields["where"]
     text = render_error(ErrorValue(fields), sources, color=has_colors(2), is_stderr_shown=was_shown)
     sys.stderr.write(text)
+
+
+def _is_said_by_its_line(error: ErrorValue, sources: dict[str, Source]) -> bool:
+    """Whether a program failed that is all of a line of the prompt: that stands right above, and needs no carets."""
+    from fmsh.render.excerpt import span_at
+
+    where = error.fields.get("where")
+    if error.kind != "exit" or not isinstance(where, dict) or where["file"] != TYPED:
+        return False
+    if error.fields.get("status") in (NOT_EXECUTABLE, NOT_FOUND):
+        return False
+    span = span_at(sources[TYPED], where["line"], where["column"])
+    return span is not None and sources[TYPED].text[span[0] : span[1]] == sources[TYPED].text.strip()
 
 
 def _hint_for_missing(where: Value, sources: dict[str, Source]) -> str:

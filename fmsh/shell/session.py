@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from fmsh.settings import Settings
     from fmsh.values import Secret, Value
 
-SOURCE = "prompt"
+SOURCE = script.TYPED
 STOPPED = 148  # as in bash: 128 and SIGTSTP
 # What a session that is resumed has of the terminal that it is resumed in.
 OF_THE_TERMINAL = ("TERM", "COLORTERM", "COLUMNS", "LINES", "DISPLAY", "SSH_AUTH_SOCK", "XDG_RUNTIME_DIR")

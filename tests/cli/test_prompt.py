@@ -294,6 +294,14 @@ def test_an_error_in_a_function_names_its_place(shell: Shell) -> None:
     assert "session:1:16" in at.enter("broken")
 
 
+def test_a_program_that_fails_is_marked_only_in_a_line_that_says_more(shell: Shell) -> None:
+    prompt = Prompt(shell)
+    assert prompt.enter("sh -c 'exit 3'") == "error: sh ended with status 3" and prompt.status == "3"
+    assert "  --> prompt:1:7\n" in prompt.enter("true; sh -c 'exit 3'")
+    assert "  --> prompt:1:1\n" in prompt.enter("sh -c 'exit 3' | cat")
+    assert "  --> prompt:1:1\n" in prompt.enter("nosuchprogram")
+
+
 def test_kill_9_in_the_middle_of_a_line_loses_nothing_that_was_kept(shell: Shell) -> None:
     at = Prompt(shell)
     at.enter("let x = 1")
