@@ -32,10 +32,10 @@ def inline(value: Value) -> str:
 
 
 def as_record(value: Value) -> Value:
-    """Gives what a record has in common with it as one: an error without its empty fields, a handle. Others stay."""
+    """Gives as a record what has fields: an error without those that are empty, a handle with some. Others stay."""
     if type(value) is ErrorValue:
         return {name: item for name, item in value.fields.items() if item is not None}
-    if type(value) is Handle:
+    if type(value) is Handle and value.fields_:
         return {"kind": value.kind, "id": value.id} | value.fields_
     return value
 
@@ -52,6 +52,8 @@ def _pieces(value: Value, depth: int) -> Iterator[str]:
         yield _word(value)
     elif value is None:
         yield "null"
+    elif type(value) is Handle:
+        yield f"{value.kind} {value.id}"
     elif type(value) is Block:
         yield "(a block)"
     else:

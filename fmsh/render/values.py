@@ -13,7 +13,7 @@ from fmsh.render.cells import visible, width
 from fmsh.render.inline import as_record, inline
 from fmsh.render.style import paint
 from fmsh.render.tables import Column, draw
-from fmsh.values import Duration, ErrorValue, Handle, Raised, kind_of
+from fmsh.values import Duration, Handle, Raised, kind_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ class _Drawing(Record):
         value = as_record(value)
         if type(value) is dict and value:
             return self._record(value, "", cells_max, 0)
+        if type(value) is Handle:
+            return inline(value) + "\n"
         if type(value) not in (list, range):
             return visible(plain_display(value), keep="\n\t")
         if len(value) == 0:
@@ -141,7 +143,7 @@ def is_table(items: list[Value]) -> bool:
 
 
 def has_parts(value: Value) -> bool:
-    return type(value) in (dict, list, ErrorValue, Handle) and value != {} and value != []
+    return type(as_record(value)) in (dict, list) and value != {} and value != []
 
 
 def element_line(value: Value) -> str:

@@ -28,6 +28,9 @@ else:
     import _signal as signal
 
 INTERRUPTED = 130
+GREETING = (  # before the first line of all
+    "Each line is a job, which outlives this terminal. `help` shows the commands, Tab completes, Ctrl-R searches.\n"
+)
 NAME_CHARS = frozenset(string.ascii_letters + string.digits + "-%._:@+")  # of numbers, keys, names and flags of a verb
 
 
@@ -45,6 +48,8 @@ def run(session: Session, guarded: Guarded, run_verb: Callable[[list[str]], int]
     """
     is_plain = os.environ.get("TERM", "dumb") in ("dumb", "")
     read, leave = (_plain(session), _raise) if is_plain else _edited(session)
+    if not is_plain and session.store.last_job() is None:
+        sys.stdout.write(GREETING)
     if not session.is_resumed:
         _run_start_file(session, guarded)
     watch = notices.Watch(session.store)

@@ -39,8 +39,8 @@ class Screen:
         return "\n".join(line.rstrip() for line in self._screen.display).rstrip()
 
     def style_at(self, text: str) -> tuple[str, bool]:
-        """The colour and the underline of the first character of a text on the screen."""
-        for row, line in enumerate(self._screen.display):
+        """The colour and the underline of the first character of a text on the screen, of the lowest of several."""
+        for row, line in reversed([*enumerate(self._screen.display)]):
             if text in line:
                 cell = self._screen.buffer[row][line.index(text)]
                 return cell.fg, cell.underscore

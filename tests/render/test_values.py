@@ -155,6 +155,11 @@ def test_an_error_is_shown_and_never_raised_again() -> None:
     assert terminal(error_value("fail", "no")).startswith("kind       fail\nmessage    no\n")
 
 
+def test_a_handle_is_named() -> None:
+    assert terminal(Handle("job", "7", {})) == "job 7\n" and inline([Handle("task", "0.1", {})]) == "[task 0.1]"
+    assert terminal(Handle("callback", "1", {"url": "http://x"})) == "kind  callback\nid    1\nurl   http://x\n"
+
+
 def test_a_value_too_deep_to_write_is_cut_or_said_to_be() -> None:
     value: Any = 0
     for _ in range(100_000):
