@@ -49,6 +49,8 @@ ASIDE_S = 0.1  # how often jobs that are aside are looked after
 PAST_S = 0.01  # between two slices of the lines before
 ESCAPE_S = 0.05  # what comes later is no more of the key that an escape began
 COLUMNS_FROM = 9  # candidates that have nothing said of them
+SEARCHING = "search: words in any order; Ctrl-R or arrows choose, Enter takes, Escape leaves"
+NOT_FOUND = "search: no line has all of these words; Escape leaves"
 REFRESH_S = 2.0  # how often the toolbar looks at the jobs
 COLORS = Style.from_dict(
     {
@@ -118,7 +120,7 @@ class Editor:
                     DynamicKeyBindings(lambda: self._bound),
                 ]
             ),
-            bottom_toolbar=lambda: _toolbar(toolbar()),
+            bottom_toolbar=lambda: _toolbar(self._of_search() or toolbar()),
             refresh_interval=REFRESH_S,
             style=DynamicStyle(lambda: self._style) if color else None,
             enable_open_in_editor=True,
@@ -205,6 +207,13 @@ class Editor:
             buffer.cursor_position = len(buffer.text)
 
         return keys
+
+    def _of_search(self) -> str:
+        """What the toolbar says while lines are searched."""
+        if self._search is None:
+            return ""
+        has_nothing = self._session.default_buffer.complete_state is None and self._session.default_buffer.text
+        return NOT_FOUND if has_nothing else SEARCHING
 
     async def _look_aside(self, aside: Aside) -> None:
         """Lets the jobs that are aside go on while we wait for keys, and says what became of them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 
 from fmsh.errors import SourceError
 from fmsh.lang.lexer import Lexer
@@ -91,13 +92,14 @@ def _wrong(text: str) -> Styled | None:
 
 def _of_strings(strings: list[tuple[int, int]], pieces: list[Styled]) -> Iterator[Styled]:
     """What of the strings is not code."""
+    ordered = sorted(pieces, key=lambda piece: piece.start)
+    starts = [piece.start for piece in ordered]
     for start, end in strings:
         at = start
-        for piece in sorted(pieces, key=lambda piece: piece.start):
-            if start <= piece.start < end:
-                if piece.start > at:
-                    yield Styled(at, piece.start, "string")
-                at = max(at, piece.end)
+        for piece in ordered[bisect_left(starts, start) : bisect_left(starts, end)]:
+            if piece.start > at:
+                yield Styled(at, piece.start, "string")
+            at = max(at, piece.end)
         if at < end:
             yield Styled(at, end, "string")
 

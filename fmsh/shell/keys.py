@@ -5,6 +5,7 @@ from __future__ import annotations
 from prompt_toolkit.application import get_app
 from prompt_toolkit.filters import Condition, completion_is_selected, emacs_mode, has_completions, vi_navigation_mode
 from prompt_toolkit.key_binding import KeyBindings
+from prompt_toolkit.key_binding.vi_state import InputMode
 
 from fmsh.lang.parser import is_complete
 from fmsh.shell.menu import Completions, Offered, is_at_end
@@ -23,6 +24,8 @@ INDENT = "  "
 
 # And not the first half of Alt and another key.
 is_escape_alone = Condition(lambda: not get_app().key_processor.input_queue)
+
+is_on_blank = Condition(lambda: get_app().current_buffer.document.current_char.strip() == "")
 
 
 def bound(look: Look) -> KeyBindings:
@@ -105,6 +108,14 @@ def own_keys(look: Callable[[], Look], completions: Completions) -> KeyBindings:
     @keys.add("end", filter=Condition(lambda: _suggested() != ""))
     def _take_suggestion(event: KeyPressEvent) -> None:
         event.current_buffer.insert_text(_suggested())
+
+    @keys.add("c", "w", filter=vi_navigation_mode & ~is_on_blank)
+    def _change_word(event: KeyPressEvent) -> None:
+        """As in vi, and unlike `dw`, the blank behind the word stays."""
+        buffer = event.current_buffer
+        end = buffer.document.find_next_word_ending(include_current_position=True, count=event.arg)
+        event.app.clipboard.set_text(buffer.delete(end or 0))
+        event.app.vi_state.input_mode = InputMode.INSERT
 
     return keys
 

@@ -17,6 +17,7 @@ class Screen:
         self.child = shell.terminal(*arguments, dimensions=(24, columns), TERM="xterm-256color", **environment)
         self._screen = pyte.Screen(columns, 24)
         self._stream = pyte.Stream(self._screen)
+        self.written = ""  # all that came, with what a terminal obeys
 
     def see(self, pattern: str, *, timeout_s: float = TIMEOUT_S) -> str:
         """Waits until the screen shows a pattern; gives all of it."""
@@ -29,6 +30,7 @@ class Screen:
     def _shown(self) -> str:
         try:
             data = self.child.read_nonblocking(65536, timeout=0)
+            self.written += data
             *asked, rest = data.split("\x1b[6n")
             for before in asked:  # where is the cursor?
                 self._stream.feed(before)

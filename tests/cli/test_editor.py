@@ -214,6 +214,7 @@ def test_ctrl_r_searches_the_lines_of_all_sessions_with_their_directories_and_st
     at.type("echo two\r")
     at.see(r"^two\n~ >")
     at.type("half\x12")  # Ctrl-R
+    at.see(r"^search: ")
     at.type("\x15")  # Ctrl-U
     at.see(r"echo two +~ ")
     at.type("exit sh")
@@ -222,8 +223,9 @@ def test_ctrl_r_searches_the_lines_of_all_sessions_with_their_directories_and_st
     at.see(r"^~ > sh -c 'exit 3' one$")
     at.type("\x15begun\x12two")
     at.see(r"begun")
+    at.see(r"^search: no line has all of these words")
     at.type("\x07")  # Ctrl-G
-    at.see(r"^~ > begun$")
+    at.see(r"^~ > begun\Z")
 
 
 def test_no_color_and_the_branch(shell: Shell) -> None:
@@ -303,6 +305,37 @@ def test_the_start_file_gives_aliases_functions_the_prompt_colours_and_keys(shel
     at.see(r"^1 here>$")
     at.type("\x1b[15~")  # F5
     at.see(r"^dear key\n0 here>$")
+
+
+def test_the_keys_of_vi_and_the_cursor_that_tells_its_mode(shell: Shell) -> None:
+    bar, block, default = "\x1b[6 q", "\x1b[2 q", "\x1b[0 q"
+    start_file(shell, "let shell = {keys: vi}\n")
+    at = Screen(shell)
+
+    def is_cursor(shape: str) -> bool:
+        at.see("~ >")
+        return re.findall(r"\x1b\[\d q", at.written)[-1:] == [shape]
+
+    at.see("~ >")
+    until(lambda: is_cursor(bar), "a bar where text is inserted")
+    at.type("echo one two" + ESCAPE)
+    until(lambda: is_cursor(block), "a block where keys are commands")
+    at.type("0dw")
+    at.see(r"> one two$")
+    at.type("u")
+    at.see(r"> echo one two$")
+    at.type("cwtrue")
+    until(lambda: is_cursor(bar), "a bar again")
+    at.type(ESCAPE)
+    until(lambda: is_cursor(block), "a block again")
+    at.type("wcwecho" + ESCAPE)
+    at.see(r"> true echo two$")
+    until(lambda: is_cursor(block), "a block")
+    at.type("dd")
+    at.see(r"^~ >\Z")
+    at.type("iecho of vi\r")
+    at.see(r"^of vi\n~ >$")
+    assert default in at.written  # while a line runs
 
 
 def test_an_error_in_the_start_file_is_shown_and_the_shell_starts(shell: Shell) -> None:
