@@ -6,6 +6,7 @@ All that is of prompt-toolkit is here, in `keys` and in `menu`, which are import
 from __future__ import annotations
 
 import os
+import re
 from functools import partial
 
 from prompt_toolkit import PromptSession
@@ -26,6 +27,7 @@ from prompt_toolkit.styles import DynamicStyle, Style, merge_styles
 from fmsh.errors import FmshError
 from fmsh.shell import highlighter
 from fmsh.shell.candidates import World
+from fmsh.shell.cursor import unescaped
 from fmsh.shell.keys import bound, is_escape_alone, own_keys
 from fmsh.shell.look import Look
 from fmsh.shell.menu import Completions
@@ -51,6 +53,7 @@ ESCAPE_S = 0.05  # what comes later is no more of the key that an escape began
 COLUMNS_FROM = 9  # candidates that have nothing said of them
 SEARCHING = "search: words in any order; Ctrl-R or arrows choose, Enter takes, Escape leaves"
 NOT_FOUND = "search: no line has all of these words; Escape leaves"
+GOES_TO = re.compile(r"cd +((?:[\w./~-]|\\.)+) *")  # with nothing that has to be computed
 REFRESH_S = 2.0  # how often the toolbar looks at the jobs
 COLORS = Style.from_dict(
     {
@@ -110,7 +113,7 @@ class Editor:
             complete_style=CompleteStyle.COLUMN,
             complete_while_typing=Condition(lambda: self._search is not None),
             enable_history_search=Condition(lambda: self._search is None),
-            auto_suggest=_Suggestions(past),
+            auto_suggest=_Suggestions(past, lambda: self.world.directory),
             multiline=True,
             prompt_continuation=lambda width, number, is_soft: ("" if is_soft else "… ").rjust(width)[-width:],
             key_bindings=merge_key_bindings(
@@ -331,10 +334,17 @@ class _History(History):
 
 
 class _Suggestions(AutoSuggest):
-    def __init__(self, past: Past) -> None:
+    def __init__(self, past: Past, directory: Callable[[], str]) -> None:
         self._past = past
+        self._directory = directory
 
     def get_suggestion(self, buffer: Buffer, document: Document) -> Suggestion | None:
         text = document.text
-        found = self._past.suggest(text) if text.strip() else None
+        found = self._past.suggest(text, self._is_possible) if text.strip() else None
         return None if found is None else Suggestion(found[len(text) :].partition("\n")[0])
+
+    def _is_possible(self, text: str) -> bool:
+        """Whether a line that goes to a directory finds it from here."""
+        found = GOES_TO.fullmatch(text)
+        path = os.path.expanduser(unescaped(found[1])) if found is not None else "."
+        return os.path.isdir(os.path.join(self._directory(), path))

@@ -17,6 +17,8 @@ from fmsh.shell.terminal import short_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fmsh.store.base import EventStore
 
 FIRST_LINES = 1000
@@ -123,14 +125,14 @@ class Past:
                 break
         return texts[:RECENT_LINES]
 
-    def suggest(self, beginning: str) -> str | None:
-        """The newest line with a beginning. A longer beginning is looked for only behind what the shorter one found."""
+    def suggest(self, beginning: str, is_of_use: Callable[[str], bool] = lambda text: True) -> str | None:
+        """The newest line of use with a beginning. A longer one is looked for only behind what a shorter one found."""
         before, start = self._narrowed
         start = start if before and beginning.startswith(before) else 0
         for index in range(start, len(self._slices)):
             if self._slices[index].has_beginning(beginning):
                 for text in self._slices[index].texts:
-                    if text.startswith(beginning) and text != beginning:
+                    if text.startswith(beginning) and text != beginning and is_of_use(text):
                         self._narrowed = (beginning, index)
                         return text
         self._narrowed = (beginning, len(self._slices))

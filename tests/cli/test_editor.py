@@ -133,6 +133,8 @@ def test_what_is_typed_behind_tab_comes_behind_what_it_completed(shell: Shell) -
 
 
 def test_the_keys_of_history_and_of_several_lines(shell: Shell) -> None:
+    for name in ("ac", "one/ab"):
+        (shell.directory / name).mkdir(parents=True)
     at = Screen(shell)
     at.see("~ >")
     for line in ("echo one two", "^true three"):
@@ -154,6 +156,11 @@ def test_the_keys_of_history_and_of_several_lines(shell: Shell) -> None:
     at.see(r"> echo one two$")
     at.type(ALT + "fx")  # one word
     at.see(r"> echo one x$")
+    for line in ("cd ac", "cd ../one/", "cd ab", "cd"):
+        at.type(CTRL_C + line + "\r")
+        at.see(rf"> {line}\n~(/ac|/one|/one/ab)? >$")
+    at.type("\x0ccd a")  # Ctrl-L
+    at.see(r"\A~ > cd ac$")  # the newest that begins so leads nowhere from here
     at.type(CTRL_C + "\x12two\rx")  # Ctrl-R, as fast as it comes
     at.see(r"> echo one twox$")
 
