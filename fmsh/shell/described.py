@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     Evaluate = Callable[[Program, dict[str, Value]], Value]
 
 FIELDS = ("about", "flags", "before", "commands", "arguments")
+OTHERS = "default"  # the file for all commands that have none
 PLACES = ("files", "directories", "nothing")
 FILES, DIRECTORIES, NOTHING = PLACES
 WORDS = "words"  # the variable that a function is given
@@ -76,6 +77,14 @@ class Described:
             return None
         expected = _expected(found.value, words, word)
         return expected if isinstance(expected, Offer) else self._of_source(found, expected, words, evaluate)
+
+    def other(self, words: list[str], evaluate: Evaluate) -> Offer:
+        """What may stand in the place of the last of some words, the first of which is a command without a file."""
+        found = self._find(OTHERS, evaluate)
+        offer = Offer({}) if found is None else self._of_source(found, found.value.get("arguments"), words, evaluate)
+        is_path = {text: os.path.lexists(os.path.expanduser(text).rstrip("/")) for text in offer.texts}
+        texts = {text: about for text, about in offer.texts.items() if not is_path[text]}
+        return Offer(texts, FILES if not texts or len(texts) < len(offer.texts) else NOTHING)
 
     def _find(self, name: str, evaluate: Evaluate) -> Description | None:
         if "/" in name:

@@ -112,7 +112,10 @@ class Knowledge:
         def evaluate(program: Program, variables: dict[str, Value]) -> Value:
             return self._session.compute(program, variables, answer=self.outputs.answer, budget=BUDGET)
 
-        return self._described.offer(name, words, word, evaluate)
+        found = self._described.offer(name, words, word, evaluate)
+        if found is None and self.signature(name) is None and name in self.programs():
+            return self._described.other([name, *words, word], evaluate)
+        return found
 
     def programs(self) -> frozenset[str]:
         path = self._session.environment().get("PATH", "")

@@ -14,12 +14,14 @@ from fmsh.errors import FmshError, UsageError
 from fmsh.machine.code import Program
 from fmsh.machine.facts import Facts
 from fmsh.shell import outputs
-from fmsh.shell.described import FIELDS, PLACES, Described
+from fmsh.shell.described import FIELDS, OTHERS, PLACES, Described, Offer
 from fmsh.shell.knowledge import OWN_COMPLETIONS
 from fmsh.shell.outputs import NotYet, Outputs, Run
 from fmsh.shell.pure import evaluate
 
-SHIPPED = sorted(name.removesuffix(".fmsh") for name in os.listdir(OWN_COMPLETIONS) if name.endswith(".fmsh"))
+SHIPPED = sorted(
+    {name.removesuffix(".fmsh") for name in os.listdir(OWN_COMPLETIONS) if name.endswith(".fmsh")} - {OTHERS}
+)
 
 
 class Prompt:
@@ -125,6 +127,27 @@ def test_make_offers_the_targets_of_the_makefile(prompt: Prompt) -> None:
     (prompt.directory / "other.mk").write_text("else:\n")
     assert prompt.offer("make -j 4 ") == {"all": "makes all", "a": "", "b": ""}
     assert prompt.offer("make -f other.mk ") == {"else": ""}
+
+
+def test_of_commands_without_a_file_fish_is_asked(prompt: Prompt, monkeypatch: pytest.MonkeyPatch) -> None:
+    def other(*words: str) -> Offer:
+        try:
+            return prompt.described.other(list(words), prompt.evaluate)
+        except NotYet as asks:
+            prompt.outputs.know(asks.wanted, *outputs.run(asks.wanted, 60.0))
+            return prompt.described.other(list(words), prompt.evaluate)
+
+    monkeypatch.chdir(prompt.directory)
+    fish = prompt.directory / "fish"
+    (prompt.directory / "a file").touch()
+    prompt.environment["PATH"] = f"{prompt.directory}:{prompt.environment['PATH']}"
+    fish.write_text("#!/bin/sh\nshift 3\nprintf 'word\\tof %s\\n' \"$*\"\n")  # which words it is asked for
+    fish.chmod(0o755)
+    assert other("tar", "-x", "wo") == Offer({"word": "of tar -x wo"})
+    fish.write_text("#!/bin/sh\nprintf 'word\\tmore\\na file\\n'\n")
+    assert other("tar", "") == Offer({"word": "more"}, "files")
+    fish.write_text("#!/bin/sh\nexit 1\n")
+    assert other("tar", "-y") == Offer({}, "files")
 
 
 OWN = """\
