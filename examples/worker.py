@@ -10,11 +10,12 @@ alive, so that nobody else gets the call. If it dies, another worker gets the ca
 from __future__ import annotations
 
 import json
-import os
 import socket
+import subprocess
 import sys
 import threading
 from collections import Counter
+from functools import cache
 from http.client import HTTPConnection
 from typing import Any
 
@@ -32,13 +33,19 @@ def word_count(value: Any) -> Any:
 FUNCTIONS = {"word-count": word_count}
 
 
+@cache
+def control_socket() -> str:
+    """Where the daemon listens: fmsh knows."""
+    status = subprocess.run(["fmsh", "daemon", "status", "--json"], stdout=subprocess.PIPE, check=True)
+    return str(json.loads(status.stdout)["socket"])
+
+
 class Daemon(HTTPConnection):
     """The daemon of fmsh, on its socket."""
 
     def connect(self) -> None:
-        runtime = os.environ.get("FMSH_RUNTIME_DIR") or os.environ.get("XDG_RUNTIME_DIR", "") + "/fmsh"
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.connect(os.environ.get("FMSH_SOCKET", runtime + "/control.sock"))
+        self.sock.connect(control_socket())
 
     def ask(self, method: str, path: str, value: Any = None) -> tuple[int, Any]:
         self.request(method, path, json.dumps(value) if method == "POST" else None)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # A worker with curl: implements the function `upper`, which jobs of fmsh call with `invoke upper "text"`.
 # worker.sh [N]: ends after N calls; without N it goes on.
-socket=${FMSH_RUNTIME_DIR:-$XDG_RUNTIME_DIR/fmsh}/control.sock
+socket=$(fmsh daemon status --json | sed 's/.*"socket": *"\([^"]*\)".*/\1/') || exit 1
 ask() { curl --silent --show-error --unix-socket "$socket" "$@"; }
 
 left=${1:--1}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -183,7 +184,11 @@ def test_a_function_is_implemented_by_whoever_answers_its_calls(api: Api) -> Non
 def test_the_workers_of_the_examples_work(api: Api, worker: list[str], program: str, shown: str) -> None:
     if worker[0] == "sh" and not shutil.which("curl"):
         pytest.skip("curl is not here")
-    environment = api.shell.environment | {"PATH": os.environ["PATH"]}
+    fmsh = api.shell.directory / "bin" / "fmsh"
+    fmsh.parent.mkdir()
+    fmsh.write_text(f'#!/bin/sh\nexec {shlex.join(api.shell.command())} "$@"\n')
+    fmsh.chmod(0o755)
+    environment = api.shell.environment | {"PATH": f"{fmsh.parent}:{os.environ['PATH']}"}
     process = subprocess.Popen(worker, cwd=EXAMPLES, env=environment, stderr=subprocess.PIPE)
     assert api.shell.ok("-c", program) == shown
     process.communicate(timeout=30)
