@@ -123,7 +123,7 @@ def make_line(
     beside_tree = parse(beside)
     files = gather(source, tree, read_module, beside=(beside, beside_tree))
     index = next(number for number, file in enumerate(files) if file.source is beside)
-    before = lines.Before(lines.seen_by([tree, beside_tree], variables), index)
+    before = lines.Before(lines.seen_by([tree, beside_tree], variables), index, tuple(variables))
     return *_made(source, tree, files, before), defined
 
 

@@ -110,7 +110,7 @@ def _show(status: dict[str, Any], *, is_json: bool) -> None:
     elif not status["running"]:
         sys.stdout.write("the daemon is not running\n")
     else:
-        jobs = ", ".join(f"{count} {state}" for state, count in status["jobs"].items()) or "no jobs"
+        jobs = ", ".join(f"{count} {state}" for state, count in status["jobs"].items() if count) or "no jobs"
         sys.stdout.write(f"the daemon runs as process {status['pid']} (fmsh {status['version']}): {jobs}\n")
         url = status["public_url"]
         sys.stdout.write(f"callbacks arrive at {url}\n" if url else f"callbacks cannot arrive: {status['reason']}\n")

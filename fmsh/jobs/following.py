@@ -300,6 +300,8 @@ def _follow(desk: Desk, job: Job, keys: Keys) -> int | None:
         if keys.is_detach_wanted or keys.interrupts:
             asker.leave()
         if keys.is_detach_wanted:
+            if desk.stderr.isatty():
+                desk.stderr.write("\n")  # the terminal shows ^Z where the cursor stands
             desk.note(f"detached from job {job.id}; it goes on (`fmsh jobs attach {job.id}`)")
             return 0
         if keys.interrupts > 1:

@@ -71,6 +71,7 @@ class Compiler:
         self.problems: list[Diagnostic] = []
         self.purity: dict[int, bool] = {}
         self.aliases: dict[str, s.Command] = {}
+        self.others: tuple[str, ...] = ()  # variables of a session that the program does not name
         self.secret_sources: set[int] = set()  # nodes of stages that feed `secret NAME`
         self.stream_inputs: dict[int, bool] = {}  # nodes of every `$in` that may be a source; whether it had better be
 

@@ -127,7 +127,7 @@ def variable(c: Compiler, b: AnyBody, node: s.Variable) -> _ast.expr:
     if found is None:
         from difflib import get_close_matches
 
-        close = get_close_matches(node.name, visible_names(b), 1)
+        close = get_close_matches(node.name, [*visible_names(b), *c.others], 1)
         hint = f"did you mean ${close[0]}?" if close else f"declare it first: let {node.name} = …"
         if node.name.isupper():
             hint = f"an environment variable is $env.{node.name}"

@@ -29,14 +29,19 @@ API = "api "  # how the variables of services begin, which no program can read: 
 
 
 class Before(Record):
-    """What a line finds: `variables` by name; `file` is the index of the file with the definitions."""
+    """What a line finds: `variables` by name; `file` is the index of the file with the definitions.
+
+    `others`: names of more variables, which may have been meant where a name is not known.
+    """
 
     variables: tuple[str, ...]
     file: int
+    others: tuple[str, ...] = ()
 
 
 def begin(c: Compiler, main: Body, tree: s.Program, before: Before) -> None:
     """Makes what was before known to the line that is compiled now."""
+    c.others = before.others
     for name in before.variables:
         main.declare(name, tree.body)
     body = c.files[before.file].tree.body

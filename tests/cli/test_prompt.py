@@ -302,6 +302,12 @@ def test_a_program_that_fails_is_marked_only_in_a_line_that_says_more(shell: She
     assert "  --> prompt:1:1\n" in prompt.enter("nosuchprogram")
 
 
+def test_a_variable_of_an_earlier_line_may_have_been_meant(shell: Shell) -> None:
+    prompt = Prompt(shell)
+    prompt.enter("let service = 5")
+    assert "= hint: did you mean $service?" in prompt.enter("echo $servcie")
+
+
 def test_kill_9_in_the_middle_of_a_line_loses_nothing_that_was_kept(shell: Shell) -> None:
     at = Prompt(shell)
     at.enter("let x = 1")
