@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from fmsh.values import Value
 
 
+BUDGET = 100_000  # instructions, 0.2 s: each prompt waits for them
+
+
 class Chosen:
     """Of one session."""
 
@@ -47,7 +50,7 @@ class Chosen:
                 "seconds": session.last_s,
             }
             try:
-                return prompt_of(session.evaluate(f"{FUNCTION} $now", {"now": now}))
+                return prompt_of(session.evaluate(f"{FUNCTION} $now", {"now": now}, budget=BUDGET))
             except FmshError as problem:
                 self._say(problem, f"the function `{FUNCTION}` cannot be used: ")
         return prompt_parts(session.directory, session.status, session.last_s)

@@ -1,9 +1,9 @@
 """One job in the foreground: it runs in this process, shows what it displays, and leaves with its exit status.
 
 Signals: INT and TERM cancel the job; cleanup that lasts longer than 2 s, or a second signal, leaves the rest to the
-daemon. HUP hands the job to the daemon, and so does TSTP while no program has the terminal; without a daemon HUP
-cancels too. A reader of our output that has gone cancels quietly. What was ignored when we began stays ignored
-(`nohup`).
+daemon. HUP hands the job to the daemon, and so does TSTP while no program has the terminal; TSTP waits for what must
+not be done twice, until a second signal. Without a daemon HUP cancels too. A reader of our output that has gone cancels
+quietly. What was ignored when we began stays ignored (`nohup`).
 `kill -9` needs nothing from us: whoever finds our lock free takes over.
 
 At a prompt a program that is stopped (Ctrl-Z) is put aside with its job, and the next line can be read (`aside`).
@@ -51,6 +51,7 @@ DAEMON_AFTER_S = 1.0  # a job this old gets a daemon that would take it over
 CLEANUP_MAX_S = 2.0
 PROGRESS_AFTER_S = 1.0  # a job this old is told of
 HANGUP_MAX_S = 1.5
+TELL_AFTER_S = 0.5  # of what a hand-over waits for
 SHOWN_ITEMS_MAX = 100  # of a list at a prompt
 RELAYED_KEPT_BYTES = 4096  # twice what an error keeps of its command's stderr
 DRAWN = (dict, list, range, ErrorValue, Handle)  # as tables and trees; text keeps its lines and colours
@@ -321,10 +322,14 @@ class Foreground:
                 self._say("fmsh: a job cannot go on in the background: FMSH_NO_DAEMON=1 forbids the daemon\n")
         elif number == signal.SIGTSTP and worker.terminals:
             _stop_ourselves(signal.SIGTSTP)
-        elif number in (signal.SIGHUP, signal.SIGTSTP) and self.settings.may_start_daemon:
-            return self._detach_running(worker, number)
-        elif self._is_cancelled:
+        elif self._is_cancelled or worker.is_leaving:
+            if number in (signal.SIGINT, signal.SIGTERM) and not self._is_cancelled:
+                self.engine.cancel(job_id)
             self._hand_over_cleanup(worker, at_once=True)
+        elif number == signal.SIGTSTP and self.settings.may_start_daemon:
+            self._hand_over(worker)
+        elif number == signal.SIGHUP and self.settings.may_start_daemon:
+            return self._detach_hung_up(worker)
         else:
             self._is_cancelled = True
             self.left_by = int(number) if number == signal.SIGPIPE else 0
@@ -340,11 +345,24 @@ class Foreground:
         elif terminal.owns_terminal(2):
             self._say("\n")
 
-    def _detach_running(self, worker: Worker, number: int) -> bool:
-        if number == signal.SIGHUP and worker.terminals:
+    def _hand_over(self, worker: Worker) -> None:
+        """Hands a job to the daemon as soon as nothing is in flight that would be done twice by that."""
+        self._start_daemon()
+        self.left_by = int(signal.SIGTSTP)
+        worker.is_detaching = True
+        self.engine.leave(worker)
+
+        def tell() -> None:
+            if not worker.is_dropped:
+                self._say("fmsh: first this has to end, so that it is not done twice; Ctrl-Z again: at once\n")
+
+        self.assembly.loop.after(TELL_AFTER_S, tell)
+
+    def _detach_hung_up(self, worker: Worker) -> bool:
+        if worker.terminals:
             terminal.hang_up()
         self._start_daemon()
-        self.left_by = number
+        self.left_by = int(signal.SIGHUP)
         self.engine.release(worker.job_id, within_s=HANGUP_MAX_S, detach=True)
         return not worker.is_dropped  # the store takes no commit: our end leaves the job to whoever takes over
 

@@ -18,8 +18,10 @@ def run(session: Session, words: list[str]) -> int | None:
     """Runs a line `fg [N]` or `bg [N]`; None: it is about a job of others. Raises: UsageError."""
     verb, *given = words
     aside = session.foreground.aside
-    if verb not in ("fg", "bg") or aside is None or len(given) > 1:
+    if verb not in ("fg", "bg") or aside is None:
         return None
+    if len(given) > 1:
+        raise UsageError(f"{verb} takes one job, this is {len(given)}", hint=f"such as `{verb} {given[0]}`")
     job_id = _number(given[0]) if given else aside.newest()
     if job_id is None or not aside.holds(job_id):
         if not given:

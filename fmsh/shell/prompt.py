@@ -137,7 +137,12 @@ def _run_verb(session: Session, words: list[str], run_verb: Callable[[list[str]]
         sys.stdout.write(own_page)
         return 0
     status = job_control.run(session, words)
-    return run_verb(words) if status is None else status
+    if status is None:
+        status = run_verb(words)
+    if words == ["jobs"] and session.foreground.aside is not None:
+        for job_id in session.foreground.aside.stopped:  # to all others they run
+            sys.stdout.write(session.foreground.aside.about(job_id) + "\n")
+    return status
 
 
 def _guard_terminal(read: Callable[[], str], leave: Callable[[Exception], None]) -> str:

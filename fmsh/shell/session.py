@@ -44,8 +44,11 @@ class Session:
         self.last_s = 0.0  # how long the last line took
         self.has_ended = False
         self.has_warned = False  # that ending it ends programs
+        self._lost_directory = ""  # of which was said that it cannot be gone to
         stored = self.store.session() if resumes else None
         self.is_resumed = stored is not None
+        if resumes and not self.is_resumed:
+            sys.stderr.write("fmsh: there is no session to go on with, so a new one begins\n")
         self._stored = stored or self._begin()
         if self.is_resumed:
             self._go_to_directory()
@@ -172,11 +175,15 @@ class Session:
 
     def _go_to_directory(self) -> None:
         """This process goes where the session is, so that paths are completed from there."""
+        directory = self._stored.directory
         try:
-            os.chdir(self._stored.directory)
+            os.chdir(directory)
+            self._lost_directory = ""
         except OSError as problem:
             reason = os.strerror(problem.errno or 0).lower()
-            sys.stderr.write(f"fmsh: cannot go to {self._stored.directory}: {reason}\n")
+            if directory != self._lost_directory:
+                sys.stderr.write(f"fmsh: cannot go to {directory}: {reason}\n")
+            self._lost_directory = directory
 
 
 def _declares(source: Source, name: str) -> bool:

@@ -69,6 +69,13 @@ def test_two_programs_are_aside_and_each_comes_back_by_its_number(shell: Shell) 
     at.see("^second b")
 
 
+def test_jobs_says_which_are_stopped(shell: Shell) -> None:
+    at = Screen(shell)
+    put_aside(at, "sh -c 'echo up; read line'", "^up")
+    at.type("jobs\r")
+    at.see(r"^N  STATE.*\n1  running .*\n\[1\] stopped: sh -c 'echo up; read line'\n~ >")
+
+
 def test_bg_lets_it_go_on_and_its_end_is_told(shell: Shell) -> None:
     at = Screen(shell)
     put_aside(at, "sh -c 'echo ready; while test ! -e go; do sleep 0.01; done; echo done > log'", "^ready")

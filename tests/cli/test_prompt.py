@@ -22,7 +22,7 @@ class Prompt:
     def __init__(self, shell: Shell, *arguments: str) -> None:
         self.child: pexpect.spawn = shell.terminal(*arguments, TERM="dumb")
         self.directory = self.status = ""
-        self._await_prompt()
+        self.greeting = self._await_prompt()
 
     def enter(self, line: str) -> str:
         self.child.sendline(line)
@@ -260,6 +260,15 @@ def test_a_session_is_resumed(shell: Shell) -> None:
     again.leave()
     fresh = Prompt(shell)
     assert "there is no variable $x" in fresh.enter("$x")
+
+
+def test_a_directory_that_is_removed_is_said_once_and_left_with_cd(shell: Shell) -> None:
+    at = Prompt(shell, "--resume")
+    assert "there is no session to go on with" in at.greeting
+    at.enter("mkdir -p a/b; cd a/b")
+    assert "cannot go to" in at.enter("rm -r ../b") and at.enter("echo on") == "on"
+    assert "does not exist any more: cd somewhere else" in at.enter("ls")
+    assert at.enter("cd ..") == "" and at.directory == "~/a" and at.enter("pwd").endswith("/a")
 
 
 def test_functions_of_a_module_stay(shell: Shell) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import termios
+import threading
 import time
 
 import pexpect
@@ -15,6 +17,7 @@ import pytest
 
 from fmsh.engine.holding import LISTEN_AFTER_S
 from tests.cli.shell import Shell, until
+from tests.connectors.http_server import Server, answer
 
 UNDONE = "undo { sh -c 'echo undone >> log' }; defer { echo deferred }\n"
 SLEEP = "sh -c 'echo sleeping > begun'; sleep 1h\n"
@@ -231,6 +234,30 @@ def test_a_closed_terminal_hands_the_job_over(shell: Shell) -> None:
     until(lambda: not os.path.exists(f"/proc/{pid}/exe"), "the end of fmsh")
     assert shell.await_file("log") == "went on\n"
     assert shell.await_state(1, "succeeded")["detached"]
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_z_in_the_middle_of_a_post_hands_it_over_with_its_answer_or_at_once(shell: Shell, times: int) -> None:
+    may_answer = threading.Event()
+
+    def answer_later(connection: socket.socket) -> None:
+        may_answer.wait(30)
+        connection.sendall(answer())
+
+    server = Server(answer_later, answer())
+    child = shell.terminal("-c", f"POST {server.url} {{}}; sh -c 'echo went on > log'")
+    assert server.arrived.acquire(timeout=30)
+    child.sendcontrol("z")
+    child.expect("first this has to end")
+    if times == 2:
+        child.sendcontrol("z")
+    else:
+        may_answer.set()
+    child.expect("job 1 goes on in the background")
+    assert end_of(child) == 148 and shell.await_file("log") == "went on\n"
+    assert len(server.seen) == times and len({seen.headers["idempotency-key"] for seen in server.seen}) == 1
+    may_answer.set()
+    server.close()
 
 
 def test_ctrl_z_hands_a_sleeping_job_over(shell: Shell) -> None:
