@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from prompt_toolkit.application import get_app
 from prompt_toolkit.filters import Condition, completion_is_selected, emacs_mode, has_completions, vi_navigation_mode
 from prompt_toolkit.key_binding import KeyBindings
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from fmsh.shell.look import Look
 
 INDENT = "  "
+HEREDOC = re.compile(r"(?<!<)<<'?(\w+)'?")
 
 
 # And not the first half of Alt and another key.
@@ -85,13 +88,15 @@ def own_keys(look: Callable[[], Look], completions: Completions) -> KeyBindings:
         _begin_line(event.current_buffer)
 
     @keys.add("}")
+    @keys.add(")")
+    @keys.add("]")
     def _close(event: KeyPressEvent) -> None:
-        """A brace that begins a line stands where the line of its opening begins."""
+        """A bracket that begins a line stands where the line of its opening begins."""
         buffer = event.current_buffer
         line = buffer.document.current_line_before_cursor
         if line and not line.strip():
             buffer.delete_before_cursor(min(len(INDENT), len(line)))
-        buffer.insert_text("}")
+        buffer.insert_text(event.data)
 
     @keys.add("enter", filter=has_completions & completion_is_selected)
     def _take(event: KeyPressEvent) -> None:
@@ -108,6 +113,10 @@ def own_keys(look: Callable[[], Look], completions: Completions) -> KeyBindings:
     @keys.add("end", filter=Condition(lambda: _suggested() != ""))
     def _take_suggestion(event: KeyPressEvent) -> None:
         event.current_buffer.insert_text(_suggested())
+
+    @keys.add("c-_", filter=emacs_mode, save_before=lambda event: False)
+    def _undo(event: KeyPressEvent) -> None:
+        _take_back(event.current_buffer)
 
     @keys.add("c", "w", filter=vi_navigation_mode & ~is_on_blank)
     def _change_word(event: KeyPressEvent) -> None:
@@ -127,8 +136,29 @@ def _suggested() -> str:
     return suggestion.text if suggestion is not None and buffer.document.is_cursor_at_the_end else ""
 
 
+def _take_back(buffer: Buffer) -> None:
+    """Takes back a word that was typed, or one other change; prompt-toolkit remembers each key."""
+    is_word = False
+    while True:
+        before = buffer.text
+        buffer.undo()
+        at = buffer.cursor_position
+        is_typed = before[:at] + before[at + 1 :] == buffer.text != before
+        if not is_typed and is_word and buffer.text != before:
+            buffer.redo()
+        if not is_typed or before[at].isspace():
+            return
+        is_word = True
+
+
 def _begin_line(buffer: Buffer) -> None:
-    """Begins a line, indented like this one, or more behind what opens something."""
+    """Begins a line, indented like this one, or more behind what opens something; in a heredoc as it is typed."""
     line = buffer.document.current_line_before_cursor
     indent = line[: len(line) - len(line.lstrip())]
-    buffer.insert_text("\n" + indent + (INDENT if line.rstrip().endswith(("{", "(", "[", "|")) else ""))
+    opens = line.rstrip().endswith(("{", "(", "[", "|")) and not _is_in_heredoc(buffer.document.text_before_cursor)
+    buffer.insert_text("\n" + indent + (INDENT if opens else ""))
+
+
+def _is_in_heredoc(text: str) -> bool:
+    tags = list(HEREDOC.finditer(text))
+    return bool(tags) and not re.search(rf"\n[ \t]*{tags[-1][1]}[ \t]*$", text[tags[-1].end() :], re.MULTILINE)

@@ -15,6 +15,7 @@ from tests.cli.shell import Shell, until
 
 UP, TAB, CTRL_C, CTRL_D, ESCAPE = "\x1b[A", "\t", "\x03", "\x04", "\x1b"
 ALT = ESCAPE  # and a key
+CTRL_W, CTRL_UNDERSCORE = "\x17", "\x1f"
 
 
 def test_colours_completion_history_and_suggestions(shell: Shell) -> None:
@@ -145,6 +146,12 @@ def test_the_keys_of_history_and_of_several_lines(shell: Shell) -> None:
         ("ls " + ALT + ".", r"> ls three$"),
         ("ls " + ALT + "." + ALT + ".", r"> ls two$"),
         ("if true {" + ALT + "\rx", r"> if true \{\n +…   x$"),
+        ("let a = [\r1\r]", r"> let a = \[\n +…   1\n +… \]$"),
+        ("cat <<EOF\rif {\rx", r"> cat <<EOF\n +… if \{\n +… x$"),
+        ("one two three" + CTRL_UNDERSCORE, r"> one two\Z"),
+        ("one two three" + CTRL_UNDERSCORE * 2, r"> one\Z"),
+        ("one two" + CTRL_UNDERSCORE * 3 + "x", r"> x\Z"),
+        ("one two" + CTRL_W + "x" + CTRL_UNDERSCORE * 2, r"> one two\Z"),
     ):
         at.type(CTRL_C + typed)
         at.see(seen)
