@@ -10,15 +10,18 @@ from fmsh.lang.lexer import Lexer
 from fmsh.lang.parser import flatten, parse
 from fmsh.lang.tokens import KEYWORDS
 from fmsh.record import Record
+from fmsh.shell.cursor import unescaped
 from fmsh.spans import Source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from fmsh.lang.tokens import Token
+
 
 class Styled(Record):
-    """A piece of a text, `start` to `end`, and what it is: one of `STYLES`."""
+    """A piece of a text, `start` to `end`, and what it is: one of `STYLES`, or two with a comma."""
 
     start: int
     end: int
@@ -46,6 +49,7 @@ _BY_TYPE = {
 }
 
 
+PLAIN = ("WORD", "TEXT", "STR", "TILDE")  # parts of words that are known before they run
 PARSED_CHARACTERS_MAX = 2000  # about 2 ms
 
 
@@ -56,17 +60,16 @@ def styled(text: str, is_command: Callable[[str], bool], directory: str) -> list
     tokens = flatten(lexer.out)
     pieces = [Styled(start, end, "comment") for start, end in lexer.comments]
     strings: list[tuple[int, int]] = []
+    paths = _paths(text, tokens, directory)
     is_name = False
     for token in tokens:
         style = _BY_TYPE.get(token.type, "")
-        if token.type == "SBEGIN" and (not strings or token.start >= strings[-1][1]):
+        if token.start in paths and token.type in PLAIN:
+            style = "string,path" if token.type == "STR" else "path"
+        elif token.type == "SBEGIN" and (not strings or token.start >= strings[-1][1]):
             strings.append((token.start, token.end))
-        elif token.type == "WORD":
-            word = text[token.start : token.end]
-            if is_name:
-                style = "command" if is_command(word) else "unknown"
-            else:
-                style = "path" if _exists(word, directory) else ""
+        elif token.type == "WORD" and is_name:
+            style = "command" if is_command(text[token.start : token.end]) else "unknown"
         is_name = token.type in ("COMMAND", "CARET")
         if style and token.end > token.start:
             pieces.append(Styled(token.start, token.end, style))
@@ -75,6 +78,26 @@ def styled(text: str, is_command: Callable[[str], bool], directory: str) -> list
     if wrong is not None:
         pieces = [piece for piece in pieces if piece.end <= wrong.start or piece.start >= wrong.end] + [wrong]
     return sorted(pieces, key=lambda piece: piece.start)
+
+
+def _paths(text: str, tokens: list[Token], directory: str) -> set[int]:
+    """Where the parts begin of words that are paths of something that exists."""
+    found: set[int] = set()
+    word: list[Token] | None = None
+    for index, token in enumerate(tokens):
+        if token.type == "WBEGIN":
+            word = []
+        elif token.type in PLAIN and token.end > token.start:
+            if word is not None:
+                word.append(token)
+            is_name = index > 0 and tokens[index - 1].type in ("COMMAND", "CARET")
+            if token.type == "WORD" and not is_name and _exists(text[token.start : token.end], directory):
+                found.add(token.start)
+        elif token.type == "WEND" and word and _exists(text[word[0].start : word[-1].end], directory):
+            found.update(part.start for part in word)
+        elif token.type not in ("SBEGIN", "SEND"):
+            word = None  # what it is has to be computed
+    return found
 
 
 def _wrong(text: str) -> Styled | None:
@@ -105,4 +128,6 @@ def _of_strings(strings: list[tuple[int, int]], pieces: list[Styled]) -> Iterato
 
 
 def _exists(word: str, directory: str) -> bool:
-    return ("/" in word or "." in word) and os.path.exists(os.path.join(directory, os.path.expanduser(word)))
+    path = unescaped(word)
+    path = os.path.expanduser(path) if word.startswith("~") else path
+    return "\0" not in path and os.path.exists(os.path.join(directory, path))

@@ -39,11 +39,20 @@ def test_pieces(tmp_path: Path, text: str, expected: list[tuple[str, str]]) -> N
 
 
 def test_a_path_that_exists(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").touch()
-    assert [piece.style for piece in styled("ls a.txt b.txt", is_command, str(tmp_path))] == ["command", "path"]
+    for name in ("a.txt", "notes", "a b"):
+        (tmp_path / name).touch()
+
+    def paths(text: str) -> list[str]:
+        pieces = styled(text, is_command, str(tmp_path))
+        return [text[piece.start : piece.end] for piece in pieces if piece.style.endswith("path")]
+
+    assert paths("ls a.txt b.txt notes") == ["a.txt", "notes"]
+    assert paths("ls 'a b' a\\ b a\\ c ~/ ~/no/such") == ["'a b'", "a\\ b", "~", "/"]
+    assert paths('ls "a $x" $x/notes notes/* $x/etc "$x/etc" "/etc$x"') == []
+    assert paths("notes notes") == ["notes"]
 
 
 @given(st.text(alphabet="abc $\"'{}()[]|&#\n.-=<>*12", max_size=60))
 def test_any_text_has_pieces_within_it(text: str) -> None:
     for piece in styled(text, is_command, "/"):
-        assert 0 <= piece.start < piece.end <= len(text) and piece.style in STYLES
+        assert 0 <= piece.start < piece.end <= len(text) and set(piece.style.split(",")) <= set(STYLES)
