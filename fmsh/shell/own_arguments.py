@@ -30,7 +30,11 @@ def offer_of(session: Session, name: str, words: list[str], word: str, knowledge
         return Offer(_jobs(session.store, ACTIVE_STATES))
     if name == "fmsh" and words[:1] == ["jobs"] and words[1:] in OF_ANY_JOB and not word.startswith("-"):
         return Offer(_jobs(session.store, ()))
-    if name == "await" or name == "signal":
+    if name == "fmsh" and words[:1] == ["help"]:
+        name, words = "help", words[1:]
+    if name == "fmsh" and words in (["publish"], ["events"]) and not word.startswith("-"):
+        return Offer(_topics(session.store))
+    if name == "await" or (name == "signal" and not words):
         return Offer({f"%{number}": about for number, about in _jobs(session.store, ACTIVE_STATES).items()})
     if name in OF_TOPICS and not words:
         return Offer(_topics(session.store))
