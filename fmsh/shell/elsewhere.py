@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fmsh.machine.code import Program
     from fmsh.values import Value
 
-PROGRAMS_MAX = 4
+PROGRAMS_MAX = 8
 
 
 def page(words: list[str]) -> str:

@@ -103,11 +103,20 @@ def test_git_offers_commands_flags_branches_and_what_is_changed(prompt: Prompt) 
     assert prompt.offer("git sw")["switch"] == "switches branches"
     assert prompt.offer("git switch ") == {"main": "first", "topic": "first"}
     assert "HEAD" in prompt.offer("git log --oneline ") and "--oneline" in prompt.offer("git log -")
-    assert prompt.offer("git add ") == {"new file": ""}
+    assert prompt.offer("git add ") == {"new file": "new"}
+    git("add", "new file")
+    assert prompt.offer("git restore --staged ") == {"new file": "in the index"}
+    git("commit", "-m", "second")
+    (prompt.directory / "new file").write_text("changed")
+    prompt.outputs.forget()
+    git("update-ref", "refs/remotes/origin/main", "HEAD")
+    git("update-ref", "refs/remotes/origin/far", "HEAD")
+    assert prompt.offer("git add ") == prompt.offer("git checkout main ") == {"new file": "changed"}
+    assert list(prompt.offer("git checkout ")) == ["main", "topic", "far", "HEAD", "new file"]
     assert "raw" in prompt.offer("git log --pretty= ")
     assert "--git-dir=" in prompt.offer("git -") and "--git-dir=" not in prompt.offer("git log -")
     assert prompt.offer("git commit -m ") == {}
-    assert {run.argvs[0][1] for run in prompt.ran} == {"for-each-ref", "status"}
+    assert {run.argvs[0][1] for run in prompt.ran} == {"for-each-ref", "ls-files", "diff"}
 
 
 def test_ssh_offers_the_hosts_of_its_files(prompt: Prompt) -> None:
