@@ -176,7 +176,11 @@ def _in_quotes(text: str, start: int, quote: int, around: Around, world: World) 
 
 
 def _commands(start: int, word: str, world: World) -> Iterator[Candidate]:
-    known = world.commands()
+    if word.startswith("^"):
+        start, word = start + 1, word[1:]
+        known: dict[str, str] = {}  # they are not meant
+    else:
+        known = world.commands()
     first_words: dict[str, str] = {}
     for name, about in known.items():
         first, blank, _ = name.partition(" ")

@@ -48,11 +48,19 @@ def test_colours_completion_history_and_suggestions(shell: Shell) -> None:
 
 def test_what_the_session_defines_is_a_command(shell: Shell) -> None:
     (shell.directory / "lib.fmsh").write_text("def twice(n: int) { $n * 2 }\n")
+    program = shell.directory / "bin" / "of-mine"
+    program.parent.mkdir()
+    program.touch(mode=0o755)
     at = Screen(shell)
     at.see("~ >")
-    for line in ("use ./lib.fmsh\r", "def mine() { 1 }\r"):
-        at.type(line)
-        at.see(re.escape(line.strip()) + r"\n~ >$")
+    for line in ("use ./lib.fmsh", "def mine() { 1 }", 'export PATH="$env.HOME/bin:$env.PATH"'):
+        at.type(line + "\r")
+        at.see(re.escape(line) + r"\n~ >$")
+    at.type("^of-m" + TAB)
+    at.see(r"\^of-mine$")
+    assert at.style_at("of-mine") == ("green", False)
+    at.type(CTRL_C)
+    at.see(r"^~ \[130\] >$")
     at.type("mine | lib twice 2")
     at.see("twice 2$")
     assert at.style_at("mine | lib") == ("green", False) == at.style_at("lib twice")

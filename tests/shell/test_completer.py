@@ -128,6 +128,7 @@ def world(tmp_path: Path) -> World:
         ("sleep ", []),
         ("$build.id == no", ["notes.txt"]),
         ("unknown x && gr", ["grep"]),
+        ("echo | ^g", ["git", "grep"]),
     ],
 )
 def test_candidates(world: World, text: str, expected: list[str]) -> None:
