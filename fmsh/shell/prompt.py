@@ -57,38 +57,39 @@ def run(session: Session, guarded: Guarded, run_verb: Callable[[list[str]], int]
     while not foreground.ended_by and not (session.has_ended and _may_end(session)):
         if not is_plain:
             sys.stdout.write(unended_line_mark())
-        for notice in [*_look_aside(session, guarded), *watch.news()]:
-            sys.stdout.write(notice + "\n")
         try:
-            text = _guard_terminal(read, leave)
+            guarded(lambda: _tell_news(session, watch))
+            text = _next_text(session, read, leave)
+            if text is not None and text.strip():
+                _enter(session, text, guarded, run_verb)
+                session.has_warned = session.has_warned and session.has_ended
         except Left as left:
             return 128 + left.number
-        except EOFError as end:
+        except KeyboardInterrupt:  # between the job of a line and us, or while a line is read into code
             sys.stdout.write("\n")
-            if end.args:
-                _enter(session, str(end.args[0]), guarded, run_verb)
-            session.has_ended = True
-            continue
-        except KeyboardInterrupt:
             session.status = INTERRUPTED
-            continue
-        if text.strip():
-            _enter(session, text, guarded, run_verb)
-            session.has_warned = session.has_warned and session.has_ended
     return 128 + foreground.ended_by if foreground.ended_by else session.status
 
 
-def _look_aside(session: Session, guarded: Guarded) -> list[str]:
-    """Lets jobs that are aside do what is due; what is to be said of them."""
-    aside, said = session.foreground.aside, list[str]()
+def _tell_news(session: Session, watch: notices.Watch) -> int:
+    """Lets jobs that are aside do what is due, and says what became of them and of others."""
+    aside = session.foreground.aside
+    for notice in [*(aside.look() if aside is not None else ()), *watch.news()]:
+        sys.stdout.write(notice + "\n")
+    return 0
 
-    def look() -> int:
-        if aside is not None:
-            said.extend(aside.look())
-        return 0
 
-    guarded(look)
-    return said
+def _next_text(session: Session, read: Callable[[], str], leave: Callable[[Exception], None]) -> str | None:
+    """Reads the next text; None: it was given up. With the end of the input the session ends. Raises: Left."""
+    try:
+        return _guard_terminal(read, leave)
+    except EOFError as end:
+        sys.stdout.write("\n")
+        session.has_ended = True
+        return str(end.args[0]) if end.args else None
+    except KeyboardInterrupt:
+        session.status = INTERRUPTED
+        return None
 
 
 def _may_end(session: Session) -> bool:

@@ -262,6 +262,16 @@ def test_a_session_is_resumed(shell: Shell) -> None:
     assert "there is no variable $x" in fresh.enter("$x")
 
 
+def test_ctrl_c_while_a_line_is_read_into_code_gives_up_that_line_alone(shell: Shell) -> None:
+    at = Prompt(shell)
+    os.mkfifo(shell.directory / "lib.fmsh")
+    at.child.sendline("use ./lib.fmsh")  # which waits for a writer, as a slow disk would
+    at.child.expect_exact("use ./lib.fmsh\r\n")
+    at.child.sendcontrol("c")
+    at._await_prompt()
+    assert at.status == "130" and at.enter("echo on") == "on"
+
+
 def test_a_directory_that_is_removed_is_said_once_and_left_with_cd(shell: Shell) -> None:
     at = Prompt(shell, "--resume")
     assert "there is no session to go on with" in at.greeting
