@@ -487,6 +487,7 @@ class Assembly:
             "start": self._start_job,
             "run": lambda attempt: child_jobs.run(self.engine, attempt, make_program),
             "cancel": lambda attempt: child_jobs.cancel(self.store, attempt),
+            "find": lambda attempt: child_jobs.find(self.store, attempt),
         }
         return MessageConnector("job", acts)
 

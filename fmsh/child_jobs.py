@@ -1,4 +1,4 @@
-"""Jobs that a job starts, with `&`, `start`, `every` and `cron`: each function is one effect of the parent.
+"""Jobs that a job starts, with `&`, `start`, `every` and `cron`, or finds: each function is one effect of the parent.
 
 A child has a key made of the parent's uid and step, so an attempt that is made again finds the job of the first. With a
 key of the program's own it may find a job that is nobody's child, or another's: that one is not told to the parent
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 from fmsh import wire
+from fmsh.engine.hearing import tell_of_end
 from fmsh.engine.starting import NewRun
 from fmsh.lang.arguments import bind_texts
 from fmsh.spans import Source
@@ -90,11 +91,19 @@ def _handle(store: EventStore, job: Job, parent_id: int) -> Handle:
         return Handle("job", handle, {"id": job.id})
     if job.state not in OVER_STATES:
         return Handle("job", handle, {"id": job.id, "is_foreign": True})
-    value = None if job.value_json is None else wire.decode(job.value_json)
-    error = None if job.error_json is None else wire.decode(job.error_json)
-    told = wire.encode({"handle": handle, "delivery": {"value": value, "error": error}})
-    store.deliver(parent_id, "job", told, dedupe_id=f"job {job.id}")
+    tell_of_end(store, parent_id, job.id)
     return Handle("job", handle, {"id": job.id})
+
+
+def find(store: EventStore, attempt: Attempt) -> Value:
+    """Gives the handle of any job, whose end is told to the one that asks. Raises: StoreError."""
+    number, asking = attempt.arguments["id"], attempt.id.job_id
+    if number == asking:
+        raise raised("job", "a job cannot wait for itself")
+    if store.job(number) is None:
+        raise raised("job", f"there is no job {number}", hint="`jobs` lists them")
+    tell_of_end(store, asking, number)
+    return Handle("job", str(number), {"id": number})
 
 
 def cancel(store: EventStore, attempt: Attempt) -> Value:

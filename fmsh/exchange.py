@@ -10,7 +10,8 @@ import time
 from fmsh import wire
 from fmsh.errors import StoreError
 from fmsh.store.base import OVER_STATES
-from fmsh.store.outside import JOBS, OWN_TOPICS, NewCall, NewClaim, Subscription
+from fmsh.store.leases import OWN_TOPICS
+from fmsh.store.outside import JOBS, NewCall, NewClaim, Subscription
 from fmsh.values import Handle, kind_of, raised
 
 TYPE_CHECKING = False

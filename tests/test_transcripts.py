@@ -201,7 +201,9 @@ class Run:
             "timer": TimerConnector(loop.after, _Clock()),
             "file": FileConnector(str),
             **{name: reading_kinds.make(name, loop.after, _Clock()) for name in ("follow", "times", "range")},
-            "job": MessageConnector("job", {"start": self._start_child, "cancel": self._cancel_children}),
+            "job": MessageConnector(
+                "job", {"start": self._start_child, "cancel": self._cancel_children, "find": self._find_job}
+            ),
             "lock": MessageConnector("lock", {"claim": lambda attempt: exchange.claim_lock(self.store, attempt)}),
             "limit": MessageConnector(
                 "limit",
@@ -218,6 +220,9 @@ class Run:
 
     def _cancel_children(self, attempt: Attempt) -> Any:
         return child_jobs.cancel(self.store, attempt)
+
+    def _find_job(self, attempt: Attempt) -> Any:
+        return child_jobs.find(self.store, attempt)
 
     def _open(self, opened: Address) -> None:
         handle = opened.handle_id

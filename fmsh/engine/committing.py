@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fmsh.engine import summary
-from fmsh.engine.ending import news_for_parent
+from fmsh.engine.ending import news_of_end
 from fmsh.engine.recording import Recording
 from fmsh.store.base import Append
 
@@ -43,7 +43,7 @@ def next_append(worker: Worker, *, must: bool = False) -> Append | None:
     change = _session_change(worker) if is_over else None
     worker.pending = Append(
         worker.lease, recording.events, summary.of(worker), taken, snapshot, recording.blobs, release,
-        release and worker.is_detaching, news_for_parent(worker), change, unclaimed,
+        release and worker.is_detaching, news_of_end(worker), change, unclaimed,
         _kept_calls(worker, change) if is_over else (),
     )  # fmt: skip
     return worker.pending

@@ -8,6 +8,8 @@ takes many calls a job asks for one at a time, while it waits for one, so that n
 from __future__ import annotations
 
 from fmsh import wire
+from fmsh.engine.ending import value_of
+from fmsh.errors import StoreMissing
 from fmsh.store.base import MOVED
 from fmsh.values import Handle, error_value
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fmsh.engine.worker import Worker
-    from fmsh.store.base import EventStore, Job
+    from fmsh.store.base import EventStore
     from fmsh.values import Value
 
 
@@ -29,7 +31,7 @@ def ask_for_news(store: EventStore, worker: Worker) -> None:
             else:
                 store.hear_of_call(worker.job_id, handle.id)
         elif handle.kind == "job" and handle.id.isdigit():
-            _ask_for_end(store, worker, int(handle.id))
+            tell_of_end(store, worker.job_id, int(handle.id))
 
 
 def ask_for_calls(store: EventStore, worker: Worker) -> None:
@@ -42,10 +44,11 @@ def ask_for_calls(store: EventStore, worker: Worker) -> None:
             store.hear_of_call(worker.job_id, handle_id)
 
 
-def _ask_for_end(store: EventStore, worker: Worker, number: int) -> None:
-    if not store.hear_of_end(worker.job_id, number):
-        told = {"handle": str(number), "delivery": _end_of(store.job(number), number)}
-        store.deliver(worker.job_id, "job", wire.encode(told), dedupe_id=f"job {number}")
+def tell_of_end(store: EventStore, job_id: int, number: int) -> None:
+    """Sees to it that a job is told of the end of another, once. Raises: StoreError."""
+    if not store.hear_of_end(job_id, number):
+        told = {"handle": str(number), "delivery": _end_of(store, number)}
+        store.deliver(job_id, "job", wire.encode(told), dedupe_id=f"job {number}")
 
 
 def _handles_in(waiting: list[Value]) -> Iterator[Handle]:
@@ -59,10 +62,15 @@ def _handles_in(waiting: list[Value]) -> Iterator[Handle]:
             waiting += item
 
 
-def _end_of(job: Job | None, number: int) -> dict[str, Value]:
+def _end_of(store: EventStore, number: int) -> dict[str, Value]:
+    job = store.job(number)
     if job is None:
         return {"value": None, "error": error_value("job", f"job {number} is not kept any more")}
     if job.state == MOVED:
         return {"value": None, "error": error_value("job", f"job {number} was moved to another store")}
-    value = None if job.value_json is None else wire.decode(job.value_json)
-    return {"value": value, "error": None if job.error_json is None else wire.decode(job.error_json)}
+    if job.error_json is not None:
+        return {"value": None, "error": wire.decode(job.error_json)}
+    try:
+        return {"value": value_of(store, job), "error": None}
+    except StoreMissing:  # it was large
+        return {"value": None, "error": error_value("job", f"the value of job {number} is not kept any more")}

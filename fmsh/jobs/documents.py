@@ -10,8 +10,9 @@ import time
 
 from fmsh import retention, wire
 from fmsh.engine import recording
+from fmsh.engine.ending import value_of
 from fmsh.errors import StoreCorrupt, StoreMissing
-from fmsh.machine.events import JobEnded, Parked, RequestMade
+from fmsh.machine.events import Parked, RequestMade
 from fmsh.store.base import MOVED, OVER_STATES
 from fmsh.values import ErrorValue, error_value
 
@@ -201,8 +202,8 @@ def error_of(job: Job) -> ErrorValue | None:
 
 
 def _ended_value(store: EventStore, job: Job) -> Value:
-    for stored in store.events(job.id, after=job.head - 1):
-        event = read_event(store, stored)
-        if isinstance(event, JobEnded):
-            return event.value
-    return None
+    """The large value of a job; null where it has expired (`lost_value` says so)."""
+    try:
+        return value_of(store, job)
+    except StoreMissing:
+        return None

@@ -300,14 +300,14 @@ def _follow(desk: Desk, job: Job, keys: Keys) -> int | None:
         if keys.is_detach_wanted or keys.interrupts:
             asker.leave()
         if keys.is_detach_wanted:
-            if desk.stderr.isatty():
-                desk.stderr.write("\n")  # the terminal shows ^Z where the cursor stands
+            _end_line_of_key(desk)
             desk.note(f"detached from job {job.id}; it goes on (`fmsh jobs attach {job.id}`)")
             return 0
         if keys.interrupts > 1:
             return CANCELLED
         if keys.interrupts and not is_cancelled:
             is_cancelled = True
+            _end_line_of_key(desk)
             deliver(desk.store, job.id, "cancel", None)
             desk.see_to(job)
         if stored is None:
@@ -320,6 +320,12 @@ def _follow(desk: Desk, job: Job, keys: Keys) -> int | None:
                 asker.look(now)
     asker.leave()
     return None
+
+
+def _end_line_of_key(desk: Desk) -> None:
+    """Begins a new line behind the `^C` or `^Z` that a terminal shows."""
+    if desk.stderr.isatty():
+        desk.stderr.write("\n")
 
 
 class Runner:

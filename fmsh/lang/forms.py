@@ -12,7 +12,7 @@ from fmsh.lang import syntax as s
 from fmsh.lang.background import START_FORMS
 from fmsh.lang.bodies import CONCURRENT, Body, Label, nearest_callable
 from fmsh.lang.bodies import EACH as EACH_KIND
-from fmsh.lang.calls import literal_kind
+from fmsh.lang.calls import literal_kind, plain_text
 from fmsh.lang.expressions import operands, spill, spread
 from fmsh.lang.following import FOLLOW_FORMS
 from fmsh.lang.given import Form, Given, flag, nothing, observation, pair, positional, record, request
@@ -81,17 +81,33 @@ def _callback(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: 
 
 AWAIT = Signature(
     "await",
-    (positional("handle"), flag("timeout", "duration", "how long to wait before it fails")),
+    (
+        positional("handle", help="or `%N`, the job of that number"),
+        flag("timeout", "duration", "how long to wait before it fails"),
+    ),
     help="Waits for a callback, a task or a job, or for all of a list of them; takes an item from a channel.",
 )
 
 
 def _await(c: Compiler, b: Body, node: s.Command, piped: Piped | None, mode: str) -> Piped:
     given = Given(c, b, AWAIT, node, piped)
-    values = given.values("handle", "timeout")
-    if "handle" not in values:
+    awaited = given.node_of("handle")
+    if awaited is None:
         return nothing(node)
-    return wait_for(c, b, node, values["handle"], values.get("timeout"))
+    numbered = [_job_number(item) for item in (awaited.items if isinstance(awaited, s.ListLiteral) else [awaited])]
+    if not numbered or None in numbered:
+        values = given.values("handle", "timeout")
+        return wait_for(c, b, node, values["handle"], values.get("timeout"))
+    timeout = given.values("timeout").get("timeout")
+    jobs = [request(c, b, node, "job", "find", {"id": g.constant(number, node.id)}).value for number in numbered]
+    handle = g.list_of(jobs, node.id) if isinstance(awaited, s.ListLiteral) else jobs[0]
+    return wait_for(c, b, node, handle, timeout)
+
+
+def _job_number(node: s.Node) -> int | None:
+    """The number of the job that `%12` means."""
+    text = plain_text(node) or ""
+    return int(text[1:]) if text[:1] == "%" and text[1:].isascii() and text[1:].isdigit() else None
 
 
 CHANNEL = Signature(

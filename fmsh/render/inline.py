@@ -32,10 +32,13 @@ def inline(value: Value) -> str:
 
 
 def as_record(value: Value) -> Value:
-    """Gives as a record what has fields: an error without those that are empty, a handle with some. Others stay."""
+    """Gives as a record what has fields: an error without those that are empty, a handle with more than its number.
+
+    Others stay.
+    """
     if type(value) is ErrorValue:
         return {name: item for name, item in value.fields.items() if item is not None}
-    if type(value) is Handle and value.fields_:
+    if type(value) is Handle and value.fields_.keys() - {"id"}:
         return {"kind": value.kind, "id": value.id} | value.fields_
     return value
 

@@ -11,7 +11,8 @@ import time
 
 from fmsh import wire
 from fmsh.store.base import KEPT, MANY, MOVED, NOTHING_CAME, NewInboxRow, kept_handle
-from fmsh.store.inbox import Knock, callback_json, deliver_if_active, put, topic_of_end
+from fmsh.store.inbox import Knock, callback_json, deliver_if_active, put
+from fmsh.store.leases import topic_of_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ from fmsh.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Protocol
 
     from fmsh.errors import StoreError
@@ -260,12 +260,15 @@ class Append(Record):
 
 
 class NewInboxRow(Record):
-    """A row for the inbox of another job, delivered in the commit of the job that it comes from."""
+    """A row for another job, delivered in the commit of its sender; of an end (kind "job") all hear who asked to."""
 
     job_id: int
     kind: str
-    data_json: str
+    data_json: str | Callable[[], str]  # made only if somebody takes it
     dedupe_id: str
+
+    def text(self) -> str:
+        return self.data_json if isinstance(self.data_json, str) else self.data_json()
 
 
 class InboxRow(Record):

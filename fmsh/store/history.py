@@ -44,6 +44,7 @@ DROP_SNAPSHOT = """
 DELETE FROM snapshot WHERE job_id = ?1 AND seq = ?2 AND seq > (SELECT trimmed_seq FROM job WHERE id = ?1)
 """
 HAS_CLAIMS = "SELECT 1 FROM claim WHERE job_id = ? LIMIT 1"
+HAS_HEARERS = "SELECT 1 FROM subscription WHERE topic = ? LIMIT 1"
 USE_BLOB = """
 INSERT INTO blob_use SELECT ?1, id, ?2 FROM blob WHERE hash = ?3
 ON CONFLICT DO UPDATE SET until_seq = excluded.until_seq WHERE until_seq < excluded.until_seq
@@ -163,7 +164,7 @@ def _append(cursor: Cursor, key: bytes, plans: list[Plan]) -> list[Plan]:
             leases.end(cursor, key, plan.append.lease.job_id, plan.append.summary)
         if plan.append.unclaimed or (has_ended and cursor.execute(HAS_CLAIMS, (plan.append.lease.job_id,)).fetchall()):
             plan.knocks = plan.knocks + _unclaim(cursor, key, plan.append, is_all=has_ended)
-        if plan.append.deliveries:
+        if any(_is_for_somebody(cursor, plan, row) for row in plan.append.deliveries):
             from fmsh.store import inbox  # a short line delivers nothing
 
             plan.knocks = plan.knocks + [
@@ -243,6 +244,12 @@ def quarantine(cursor: Cursor, owner_id: str, job_id: int, error_json: str) -> N
         WHERE id = ? AND ended_as IS NULL AND (owner_id IS NULL OR owner_id = ?)""",
         (error_json, job_id, owner_id),
     )
+
+
+def _is_for_somebody(cursor: Cursor, plan: Plan, row: NewInboxRow) -> bool:
+    if row.job_id != plan.append.lease.job_id:
+        return True
+    return bool(cursor.execute(HAS_HEARERS, (leases.topic_of_end(row.dedupe_id),)).fetchall())
 
 
 def abandon(

@@ -8,8 +8,8 @@ from _json import encode_basestring
 from fmsh.errors import StoreError, StoreMissing, StoreTaken
 from fmsh.store import chain, faults
 from fmsh.store.base import MOVED, Delivery, InboxRow, NewCallback, NewInboxRow
+from fmsh.store.leases import topic_of_end
 from fmsh.store.moving import KeptCallback
-from fmsh.store.outside import OWN_TOPICS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def deliver_if_active(cursor: Cursor, key: bytes, row: NewInboxRow) -> Knock:
     """Puts a row into the inbox of a job that is neither gone nor over."""
     if not cursor.execute("SELECT 1 FROM job WHERE id = ? AND ended_as IS NULL", (row.job_id,)).fetchall():
         return Knock(is_new=False, holder_id=None)
-    return deliver(cursor, key, row.job_id, row.kind, row.data_json, row.dedupe_id)
+    return deliver(cursor, key, row.job_id, row.kind, row.text(), row.dedupe_id)
 
 
 def deliver_news(cursor: Cursor, key: bytes, row: NewInboxRow) -> list[Knock]:
@@ -71,11 +71,6 @@ def deliver_news(cursor: Cursor, key: bytes, row: NewInboxRow) -> list[Knock]:
         for (job_id,) in cursor.execute(sql, (topic_of_end(row.dedupe_id),)).fetchall():
             told[job_id] = row.replace(job_id=job_id)
     return [deliver_if_active(cursor, key, each) for each in told.values()]
-
-
-def topic_of_end(dedupe_id: str) -> str:
-    """The topic under which jobs are noted that hear of an end; `dedupe_id`: of the row that tells of it."""
-    return f"{OWN_TOPICS}end of {dedupe_id}"
 
 
 def hear_of_end(cursor: Cursor, job_id: int, of: int) -> bool:

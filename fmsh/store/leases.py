@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fmsh.store.presence import Presence
     from fmsh.store.watch import Watch
 
+OWN_TOPICS = "fmsh."  # how names begin under which the store notes who hears of what
 OWNER_COLUMNS = ", ".join(Owner.fields)
 
 FREE = "owner_id = NULL, due_at_ms = CASE WHEN state IN ('running', 'waiting') THEN wake_at_ms END"
@@ -102,6 +103,11 @@ def release(cursor: Cursor, owner_id: str, lease: Lease, wake_at_ms: int | None)
 def free(cursor: Cursor, job_ids: list[int]) -> None:
     """Leaves jobs to nobody, to be found when they are due."""
     cursor.executemany(f"UPDATE job SET {FREE} WHERE id = ?", [(job_id,) for job_id in job_ids])
+
+
+def topic_of_end(dedupe_id: str) -> str:
+    """The topic under which jobs are noted that hear of an end; `dedupe_id`: of the row that tells of it."""
+    return f"{OWN_TOPICS}end of {dedupe_id}"
 
 
 def end(cursor: Cursor, key: bytes, job_id: int, summary: Summary) -> None:

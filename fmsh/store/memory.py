@@ -25,7 +25,7 @@ from fmsh.store.base import (
     Owner,
     StoredEvent,
 )
-from fmsh.store.inbox import topic_of_end
+from fmsh.store.leases import topic_of_end
 from fmsh.store.memory_disk import KEY, KeptJob, MemoryDisk, apply, damaged_values, kept_job
 from fmsh.store.memory_drawer import Writing
 from fmsh.store.memory_outside import MemoryCallers
@@ -185,7 +185,7 @@ class MemoryStore(MemoryCallers, Mover):
         for row in (each for news in rows for each in self._all_told(news)):
             kept = self.disk.jobs.get(row.job_id)
             if kept is not None and not kept.has_ended:
-                self.deliver(row.job_id, row.kind, row.data_json, dedupe_id=row.dedupe_id)
+                self.deliver(row.job_id, row.kind, row.text(), dedupe_id=row.dedupe_id)
 
     def _all_told(self, row: NewInboxRow) -> Iterator[NewInboxRow]:
         yield row

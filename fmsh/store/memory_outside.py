@@ -10,7 +10,8 @@ from fmsh.store.addresses import gone, opener_of
 from fmsh.store.base import KEPT, MANY, MOVED, NOTHING_CAME, Delivery, kept_handle
 from fmsh.store.calls import given_up
 from fmsh.store.claims import GRANTED, circle_of, delivery_id, grantable
-from fmsh.store.inbox import callback_json, topic_of_end
+from fmsh.store.inbox import callback_json
+from fmsh.store.leases import topic_of_end
 from fmsh.store.memory_disk import CallbackOnDisk, CallOnDisk
 from fmsh.store.memory_drawer import Drawer, Writing
 from fmsh.store.outside import JOBS, Call, Claim, LeasedCall, Place, Subscription, TopicEvent

@@ -18,7 +18,6 @@ else:
 
 
 JOBS = "jobs"  # the topic on which the store itself tells of every change of a job's state
-OWN_TOPICS = "fmsh."  # how names begin under which the store notes who hears of what
 
 
 class Call(Record):

@@ -163,6 +163,19 @@ def test_what_a_name_of_every_line_was_given_is_not_kept_and_that_is_said(shell:
     assert "ends with its line" not in at.enter("let n = $job.id")
 
 
+def test_a_line_that_went_to_the_background_is_awaited_by_its_number(shell: Shell) -> None:
+    at = Prompt(shell)
+    at.child.sendline("let news = await (inbox news); {a: $news}")
+    shell.await_state(1, "waiting")
+    at.child.sendcontrol("z")
+    assert "goes on in the background" in at._await_prompt()
+    at.child.sendline("(await %1).a")
+    shell.await_state(2, "waiting")
+    shell.ok("jobs", "signal", "1", "news", "5")
+    assert "5" in at._await_prompt().splitlines()
+    assert "error: there is no job 99" in at.enter("await %99")
+
+
 def test_what_is_sent_to_an_address_of_an_earlier_line_is_awaited_by_any_later_one(shell: Shell) -> None:
     at = Prompt(shell)
     for name in ("a", "b", "c"):

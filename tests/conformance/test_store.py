@@ -1058,6 +1058,25 @@ def test_whoever_asked_hears_of_the_end_of_a_job_in_its_commit(world: World, sto
     assert [damage.text for damage in store.verify()] == []
 
 
+def test_the_end_of_a_job_that_nobody_started_is_written_for_those_who_asked_and_for_nobody_else(
+    world: World, store: EventStore
+) -> None:
+    asked, job, alone = (start(store, uid) for uid in ("u1", "u2", "u3"))
+    written = []
+
+    def text() -> str:
+        written.append(1)
+        return '{"handle":"2"}'
+
+    assert store.hear_of_end(asked.job_id, job.job_id)
+    ended = Summary("succeeded", ended_at_ms=3)
+    for lease in (job, alone):
+        row = NewInboxRow(lease.job_id, "job", text, f"job {lease.job_id}")
+        assert store.commit([Append(lease, [event()], ended, deliveries=[row])]) == [None]
+    assert [row.data_json for row in world.open().inbox(asked.job_id)] == ['{"handle":"2"}'] and len(written) == 1
+    assert not world.open().inbox(job.job_id) and not world.open().inbox(alone.job_id)
+
+
 def test_a_subscription_begins_where_it_is_asked_to(store: EventStore) -> None:
     numbers = [publish(store, n) for n in range(3)]
     lease = start(store)

@@ -156,7 +156,7 @@ def test_an_error_is_shown_and_never_raised_again() -> None:
 
 
 def test_a_handle_is_named() -> None:
-    assert terminal(Handle("job", "7", {})) == "job 7\n" and inline([Handle("task", "0.1", {})]) == "[task 0.1]"
+    assert terminal(Handle("job", "7", {"id": 7})) == "job 7\n" and inline([Handle("task", "0.1", {})]) == "[task 0.1]"
     assert terminal(Handle("callback", "1", {"url": "http://x"})) == "kind  callback\nid    1\nurl   http://x\n"
 
 
