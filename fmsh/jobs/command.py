@@ -180,6 +180,8 @@ def _guarded(act: Callable[[], int], stderr: TextIO) -> int:
     except BrokenPipeError:  # the reader has gone, and needs no more
         return PIPE_CLOSED
     except KeyboardInterrupt:
+        if stderr.isatty():
+            stderr.write("\n")  # behind the `^C` that the terminal shows
         return INTERRUPTED
     except SourceError:  # whoever started us shows it with its lines
         raise

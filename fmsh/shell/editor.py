@@ -102,7 +102,7 @@ class Editor:
         self.world = world
         self._aside = aside
         self._choose(Look())
-        self._problem: Exception | None = None  # that ends the reading
+        self._problem: BaseException | None = None  # that ends the reading
         self._past = past
         self._search: str | None = None  # the text before a search in the history began
         completions = Completions(lambda: self.world, past, written, lambda: self._search is not None, self._lay_out)
@@ -231,7 +231,7 @@ class Editor:
             if said:
                 await run_in_terminal(partial(print, "\n".join(said)))
 
-    def leave(self, problem: Exception) -> None:
+    def leave(self, problem: BaseException) -> None:
         """Ends the reading with an exception, from a signal handler: the terminal is put back first."""
         self._problem = problem
         loop = self._session.app.loop

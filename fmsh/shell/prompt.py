@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     import signal
     from collections.abc import Callable
     from types import FrameType
+    from typing import TypeVar
 
     from fmsh.shell.session import Session
 
+    Done = TypeVar("Done")
     Guarded = Callable[[Callable[[], int]], int]
 else:
     import _signal as signal
@@ -34,8 +36,8 @@ GREETING = (  # before the first line of all
 NAME_CHARS = frozenset(string.ascii_letters + string.digits + "-%._:@+")  # of numbers, keys, names and flags of a verb
 
 
-class Left(Exception):
-    """A signal ends the prompt."""
+class Left(BaseException):
+    """A signal ends the prompt: no failure, which others would handle."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -79,7 +81,7 @@ def _tell_news(session: Session, watch: notices.Watch) -> int:
     return 0
 
 
-def _next_text(session: Session, read: Callable[[], str], leave: Callable[[Exception], None]) -> str | None:
+def _next_text(session: Session, read: Callable[[], str], leave: Callable[[BaseException], None]) -> str | None:
     """Reads the next text; None: it was given up. With the end of the input the session ends. Raises: Left."""
     try:
         return _guard_terminal(read, leave)
@@ -139,15 +141,24 @@ def _run_verb(session: Session, words: list[str], run_verb: Callable[[list[str]]
         return 0
     status = job_control.run(session, words)
     if status is None:
-        status = run_verb(words)
+        status = _guard_terminal(lambda: _let_go_of(run_verb, words), _raise)
     if words == ["jobs"] and session.foreground.aside is not None:
         for job_id in session.foreground.aside.stopped:  # to all others they run
             sys.stdout.write(session.foreground.aside.about(job_id) + "\n")
     return status
 
 
-def _guard_terminal(read: Callable[[], str], leave: Callable[[Exception], None]) -> str:
-    """Reads a text. A signal that ends us comes as an exception, so that the editor puts the terminal back."""
+def _let_go_of(run_verb: Callable[[list[str]], int], words: list[str]) -> int:
+    """Runs a verb. Unless that has a better use for it Ctrl-Z ends it as Ctrl-C does: what it waits for goes on."""
+    before = signal.signal(signal.SIGTSTP, signal.default_int_handler)
+    try:
+        return run_verb(words)
+    finally:
+        signal.signal(signal.SIGTSTP, before)
+
+
+def _guard_terminal(do: Callable[[], Done], leave: Callable[[BaseException], None]) -> Done:
+    """Reads a text, say. A signal that ends us comes as an exception, so that the editor puts the terminal back."""
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         leave(Left(number))
@@ -157,17 +168,17 @@ def _guard_terminal(read: Callable[[], str], leave: Callable[[Exception], None])
         if handler != signal.SIG_IGN:
             signal.signal(number, on_signal)
     try:
-        return read()
+        return do()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _raise(problem: Exception) -> None:
+def _raise(problem: BaseException) -> None:
     raise problem
 
 
-def _edited(session: Session) -> tuple[Callable[[], str], Callable[[Exception], None]]:
+def _edited(session: Session) -> tuple[Callable[[], str], Callable[[BaseException], None]]:
     """The line editor: what reads a text, and what ends that with an exception."""
     from fmsh.shell.chosen import Chosen
     from fmsh.shell.editor import Editor

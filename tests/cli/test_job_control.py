@@ -76,6 +76,25 @@ def test_jobs_says_which_are_stopped(shell: Shell) -> None:
     at.see(r"^N  STATE.*\n1  running .*\n\[1\] stopped: sh -c 'echo up; read line'\n~ >")
 
 
+@pytest.mark.parametrize(("key", "number"), [("\x03", 0), (CTRL_Z, 0), ("", signal.SIGTERM), ("", signal.SIGHUP)])
+def test_waiting_is_given_up_with_a_key_and_ends_with_the_shell(shell: Shell, key: str, number: int) -> None:
+    at = Screen(shell)
+    at.see("~ >")
+    at.type("sleep 1h &\r")
+    at.see(r"^id +2$")
+    shell.ok("jobs", "pause", "2")
+    shell.await_state(2, "paused")
+    at.type("wait 2\r")
+    at.see("job 2 is paused")  # so it waits
+    if number:
+        os.kill(at.child.pid, number)
+        until(lambda: not at.child.isalive())
+        assert at.child.exitstatus == 128 + number
+    else:
+        at.type(key)
+        at.see(r"\^[CZ]\n~ \[130\] >")
+
+
 def test_bg_lets_it_go_on_and_its_end_is_told(shell: Shell) -> None:
     at = Screen(shell)
     put_aside(at, "sh -c 'echo ready; while test ! -e go; do sleep 0.01; done; echo done > log'", "^ready")
