@@ -78,7 +78,7 @@ def _arguments(text: str, start: int, word: str, around: Around, world: World) -
     if offered or word.startswith("-") or (offer is not None and not word):
         return offered
     at = start + word.startswith("@")  # curl --data @file
-    return [*_subcommands(start, word, around, world), *_paths(at, word.removeprefix("@"), world)]
+    return list(_subcommands(start, word, around, world)) or list(_paths(at, word.removeprefix("@"), world))
 
 
 def _signature(around: Around, world: World) -> tuple[Signature | None, list[str]]:

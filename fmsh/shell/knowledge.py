@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 
 from fmsh.assembly import LIBRARY
-from fmsh.lang import syntax as s
 from fmsh.lang.forms import FORMS
 from fmsh.lang.keywords import KEYWORDS
 from fmsh.lang.lines import COMMAND, called_as
-from fmsh.lang.parser import parse
-from fmsh.machine.signature import Parameter, Signature
+from fmsh.machine.signature import Signature
 from fmsh.shell import help, own_arguments
 from fmsh.shell.candidates import World
 from fmsh.shell.described import Described
+from fmsh.shell.functions import functions_of
 from fmsh.shell.help import VERBS
 from fmsh.shell.outputs import Outputs
-from fmsh.spans import Source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
     from fmsh.values import Value
 
 OWN_COMPLETIONS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "completions")
+OF_SESSION = "of this session"
 BUDGET = 100_000  # instructions of a completion: a tenth of a second
 
 
@@ -40,12 +39,18 @@ class Knowledge:
         self.outputs = Outputs()
         self._described = Described([f"{session.foreground.settings.config_directory}/completions", OWN_COMPLETIONS])
         self._built_in: dict[str, str] = {}
-        self._first_words: frozenset[str] = frozenset()  # of those: asked for each word at each key
+        self._functions: dict[str, Signature] | None = None  # of this prompt, like the next two
+        self._environment: dict[str, str] = {}
+        self._first_words: frozenset[str] = frozenset()  # of commands: asked for each word at each key
         self._path = ""
         self._programs: frozenset[str] = frozenset()
 
     def world(self) -> World:
+        """What a prompt knows, which looks at the session anew."""
         session = self._session
+        self._functions, self._first_words = None, frozenset()
+        environment = session.environment()
+        self._environment = {name: text for name, text in environment.items() if isinstance(text, str)}
         return World(
             self.commands,
             self.programs,
@@ -60,7 +65,7 @@ class Knowledge:
 
     def environment(self) -> dict[str, str]:
         """That of the session, without what is secret."""
-        return {name: text for name, text in self._session.environment().items() if isinstance(text, str)}
+        return self._environment
 
     def _evaluate(self, pipeline: str) -> Value:
         return self._session.evaluate(f"let found = ({pipeline})\n$found", {}, budget=BUDGET)
@@ -71,31 +76,21 @@ class Knowledge:
             statements = {name: about for name, (_, about) in KEYWORDS.items() if name.isalpha()}
             self._built_in = statements | VERBS
             self._built_in |= {name: help.first_line(name) for name in [*FORMS, *LIBRARY.names()]}
-        return self._built_in | {called_as(name): _about(text) for name, text in self._session.definitions.items()}
+        definitions = self._session.definitions.items()
+        own = {called_as(name): _about(text) for name, text in definitions}
+        helps = {name: found.help.partition("\n")[0] for name, found in self._own_functions().items()}
+        return self._built_in | own | {name: text or OF_SESSION for name, text in helps.items()}
 
-    def _own(self) -> list[str]:
-        return [called_as(name) for name in self._session.definitions]
+    def _own_functions(self) -> dict[str, Signature]:
+        if self._functions is None:
+            self._functions = functions_of(self._session.definitions)
+        return self._functions
 
     def signature(self, name: str) -> Signature | None:
         if name in FORMS:
             return FORMS[name].signature
         found = LIBRARY.find(name)
-        return self._own_signature(name) if found is None else found.signature
-
-    def _own_signature(self, name: str) -> Signature | None:
-        """That of a function of the session, as far as completion needs it: what has no type may be a file."""
-        text = self._session.definitions.get(f"{COMMAND}{name}", "")
-        node = parse(Source("session", text)).body.statements[0] if text else None
-        if not isinstance(node, s.Def):
-            return None
-        untyped = {"flag": "bool"}
-        parameters = [
-            Parameter(
-                each.name, each.kind, each.type_name or untyped.get(each.kind, "path"), short=each.short, help=each.help
-            )
-            for each in node.parameters
-        ]
-        return Signature(name, tuple(parameters), "any", False, node.help)
+        return self._own_functions().get(name) if found is None else found.signature
 
     def arguments(self, name: str, words: list[str], word: str) -> Offer | None:
         """What may stand behind the words of a command. Raises: FmshError, NotYet."""
@@ -118,8 +113,7 @@ class Knowledge:
         return found
 
     def programs(self) -> frozenset[str]:
-        path = self._session.environment().get("PATH", "")
-        path = path if isinstance(path, str) else ""
+        path = self._environment.get("PATH", "")
         if path != self._path:
             self._path = path
             self._programs = frozenset(name for place in path.split(os.pathsep) for name in _executables(place))
@@ -131,15 +125,14 @@ class Knowledge:
             return os.access(os.path.join(self._session.directory, os.path.expanduser(name)), os.X_OK)
         if not self._first_words:
             self._first_words = frozenset(command.partition(" ")[0] for command in self.commands())
-        return name in self._first_words or name in self._own() or name in self.programs()
+        return name in self._first_words or name in self.programs()
 
 
 def _about(text: str) -> str:
-    """What a definition of the session does: its comment, or else the command that an alias stands for."""
+    """What a definition of the session is, at least."""
     if text.startswith("alias "):
         return text.partition("=")[2].strip()
-    comment = text.partition("\n")[0]
-    return comment.lstrip("# ") if comment.startswith("#") else "of this session"
+    return OF_SESSION
 
 
 def _executables(place: str) -> list[str]:

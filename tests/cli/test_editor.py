@@ -47,7 +47,7 @@ def test_colours_completion_history_and_suggestions(shell: Shell) -> None:
 
 
 def test_what_the_session_defines_is_a_command(shell: Shell) -> None:
-    (shell.directory / "lib.fmsh").write_text("def twice(n: int) { $n * 2 }\n")
+    (shell.directory / "lib.fmsh").write_text("def twice(n: int, --triple) { $n * 2 }\ndef _own() { 1 }\n")
     program = shell.directory / "bin" / "of-mine"
     program.parent.mkdir()
     program.touch(mode=0o755)
@@ -64,6 +64,13 @@ def test_what_the_session_defines_is_a_command(shell: Shell) -> None:
     at.type("mine | lib twice 2")
     at.see("twice 2$")
     assert at.style_at("mine | lib") == ("green", False) == at.style_at("lib twice")
+    at.type(CTRL_C + "lib " + TAB + "2 --t" + TAB)
+    at.see(r"> lib twice 2 --triple$")
+    at.type(CTRL_C + "use ./lib.fmsh *\r")
+    at.see(r"lib\.fmsh \*\n~ >$")
+    at.type("twic" + TAB + "5")
+    at.see(r"> twice 5$")
+    assert at.style_at("twice 5") == ("green", False)
 
 
 def test_the_arguments_of_programs_complete_and_one_that_is_slow_keeps_no_key_waiting(shell: Shell) -> None:
