@@ -219,6 +219,8 @@ def _paths(start: int, word: str, world: World, *, mark: str = "") -> Iterator[C
         return
     pattern = re.compile(fnmatch.translate(name)) if not mark and re.search(r"(?<!\\)[*?]", name) else None
     wanted = name if mark else unescaped(name)
+    if name == "..":
+        yield Candidate(start, f"{word}/")
     try:
         entries = sorted(os.scandir(place), key=lambda entry: entry.name)
     except OSError:

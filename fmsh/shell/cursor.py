@@ -30,6 +30,8 @@ BEFORE_PIPELINE = ("SEP", "ANDOR", "AMP", "BANG", "ASSIGN", "IN", "COLON", "COMM
 # Programs that run the command behind their flags and their `NAME=value`.
 WRAPPERS = ("sudo", "doas", "env", "nohup", "nice", "xargs", "watch", "strace", "setsid")
 
+UNWRITABLE = re.compile("[\0-\x1f\udc80-\udcff]")  # by a backslash; the last are bytes of no text
+
 
 class Spot(Record):
     """`code`: where the innermost code begins, 0 or behind a `$(` in quotes; `word`: where the word begins that the
@@ -155,7 +157,7 @@ def words_of(text: str) -> list[str]:
 
 def escaped(name: str) -> str:
     """A word that stands for a text. What no backslash can write stands in quotes."""
-    if not name.isprintable() and any(ord(character) < 32 for character in name):
+    if UNWRITABLE.search(name):
         return quoted(name)
     return re.sub(r"[ \"'$|&;()<>\[\]{}*?#\\`~]", r"\\\g<0>", name)
 
@@ -174,4 +176,5 @@ def quoted(text: str) -> str:
     """A text in double quotes."""
     import json
 
-    return json.dumps(text, ensure_ascii=False).replace("$", "\\$")
+    written = json.dumps(text, ensure_ascii=False).replace("$", "\\$")
+    return UNWRITABLE.sub(lambda found: f"\\u{{{ord(found[0]):x}}}", written)

@@ -32,7 +32,7 @@ FOUND_CELLS_MIN, FOUND_CELLS_MAX = 20, 100  # of a line in the menu of a search
 ABOUT_CELLS = 42  # beside it: where, how, how long, when
 ABOUT_CHARACTERS = 60  # beside another candidate
 PROGRAMS_MAX = 8  # that one completion asks for
-SOON_S = 0.1  # nobody feels it, and most programs have answered
+SOON_S = 0.25  # hardly felt, and most programs have answered
 
 
 class Offered(Completion):

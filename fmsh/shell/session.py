@@ -12,6 +12,7 @@ import sys
 from fmsh import wire
 from fmsh.assembly import make_line
 from fmsh.engine.sessions import NOT_OF_A_SESSION, SessionLine
+from fmsh.errors import UsageError
 from fmsh.shell import script
 from fmsh.shell.foreground import Foreground, Place, Start
 from fmsh.shell.options import Options
@@ -96,6 +97,14 @@ class Session:
 
     def run(self, text: str) -> int:
         """Runs a line; gives its exit status. Raises: SourceError, StoreError, and what else starting a job raises."""
+        try:
+            text.encode()
+        except UnicodeEncodeError as problem:
+            byte = f"\\u{{{ord(text[problem.start]):x}}}"
+            hint = f'in double quotes it is written "{byte}"'
+            raise UsageError(
+                f"character {problem.start + 1} of this line is a byte that is no text", hint=hint
+            ) from None
         return self._run(Source(SOURCE, text), text.strip())
 
     def run_file(self, path: str) -> int:

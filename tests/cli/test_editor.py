@@ -151,6 +151,19 @@ def test_what_is_typed_behind_tab_comes_behind_what_it_completed(shell: Shell) -
         at.see(seen)
 
 
+def test_a_name_that_is_no_text_can_be_completed_and_bytes_of_no_text_are_refused(shell: Shell) -> None:
+    with open(os.fsencode(shell.directory) + b"/odd\xff\xfe", "w"):
+        pass
+    at = Screen(shell)
+    at.see("~ >")
+    at.type("stat -c %F od" + TAB + "x")
+    at.see(r'> stat -c %F "odd\\u\{dcff\}\\u\{dcfe\}" x$')
+    at.type("\x7f\r")  # Backspace
+    at.see(r"^regular empty file\n~ >$")
+    os.write(at.child.child_fd, b"echo \xff\r")
+    at.see(r"character 6 of this line is a byte that is no text(.*\n)*~ \[2\] >$")
+
+
 def test_the_keys_of_history_and_of_several_lines(shell: Shell) -> None:
     for name in ("ac", "one/ab"):
         (shell.directory / name).mkdir(parents=True)

@@ -118,6 +118,7 @@ def world(tmp_path: Path) -> World:
         ("cat $env.NONE/", []),
         ('cat "with blank"/../no', ['"with blank"/../notes.txt']),
         ("cat *.txt", ["notes.txt"]),
+        ("cat ..", ["../"]),
         ("cat NO", ["notes.txt"]),
         ("cat otes", ["notes.txt"]),
         ("git branch mai..HE", ["HEAD"]),
