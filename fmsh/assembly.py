@@ -240,17 +240,14 @@ class Connectors:
 
     def get(self, name: str) -> Connector | None:
         if name not in self._made:
-            made = self._make(name)
-            if made is None:
+            if name.startswith(PLUGIN_PREFIX):
+                made = self._plug_in(name.removeprefix(PLUGIN_PREFIX))
+            elif name in self._makers:
+                made = self._makers[name]()
+            else:
                 return None
             self._made[name] = made if self._wrap is None else self._wrap(name, made)
         return self._made[name]
-
-    def _make(self, name: str) -> Connector | None:
-        if name.startswith(PLUGIN_PREFIX):
-            return self._plug_in(name.removeprefix(PLUGIN_PREFIX))
-        maker = self._makers.get(name)
-        return None if maker is None else maker()
 
     def close(self) -> None:
         for connector in self._made.values():
@@ -263,7 +260,7 @@ class Assembly:
     `callback_url` gives the base of callback addresses once our own listener is bound; it raises ConnectorError where
     that cannot be. `wrap` may put something around a connector that sees its attempts, such as an account of them.
     `relay` hears what captured processes say on their stderr. `umask` is for the processes of jobs that have none.
-    `on_question` is told of a job that asks a person something, `on_file` of a file that goes up or down by HTTP.
+    `on_question` hears of a job that asks a person, `on_file` of a file that goes up or down, `on_child` of a new job.
     """
 
     def __init__(
@@ -282,7 +279,9 @@ class Assembly:
         umask: int | None = None,
         on_question: Callable[[int], None] | None = None,
         on_file: Callable[[str, Progress], object] | None = None,
+        on_child: Callable[[], object] | None = None,
     ) -> None:
+        self._on_child = on_child or (lambda: None)
         self._on_question = on_question
         self._on_file = on_file
         self.settings = settings
@@ -495,6 +494,7 @@ class Assembly:
         from fmsh import child_jobs
 
         if not self.settings.may_start_daemon:
-            what = "`start`" if "command" in attempt.arguments else "`&`"
-            raise ConnectorError(f"{what} needs the daemon, and FMSH_NO_DAEMON=1 forbids it")
-        return child_jobs.start(self.engine, attempt)
+            raise ConnectorError("a job in the background needs the daemon, and FMSH_NO_DAEMON=1 forbids it")
+        handle = child_jobs.start(self.engine, attempt)
+        self._on_child()
+        return handle

@@ -8,8 +8,10 @@ import time
 
 from fmsh import __version__
 from fmsh.daemon import client
+from fmsh.daemon.sockets import note_at
 from fmsh.errors import ConnectorError, DaemonError
 from fmsh.secrets import looks_secret
+from fmsh.settings import STORE_NAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,7 +60,9 @@ def _errors_path(settings: Settings) -> str:
 def ensure_running(settings: Settings) -> dict[str, Any]:
     """Gives the status of the daemon, which is started if there is none. Raises: DaemonError with the reason."""
     status = client.status(settings.socket_path)
-    replaces = status is not None and settings.may_start_daemon and is_older(str(status["version"]))
+    if status is not None:
+        require_our_store(settings)
+    replaces = status is not None and settings.may_start_daemon and is_outdated(settings)
     if status is not None and not replaces:
         return status
     if not settings.may_start_daemon:
@@ -69,7 +73,7 @@ def ensure_running(settings: Settings) -> dict[str, Any]:
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         status = client.status(settings.socket_path)
-        if status is not None and not is_older(str(status["version"])):
+        if status is not None and not is_outdated(settings):
             return status
         ended_as = _status_of_ended(pid)
         if ended_as is not None:
@@ -82,9 +86,49 @@ def ensure_running(settings: Settings) -> dict[str, Any]:
     raise DaemonError(f"the daemon did not answer within {START_TIMEOUT_S:.0f} s", hint=f"see {settings.log_path}")
 
 
-def is_older(version: str) -> bool:
-    """Whether a daemon is of an older fmsh than ours; of what is no version of numbers that is not known."""
-    return bool(version) and _numbers(version) < _numbers(__version__)
+# ---- Whose daemon it is ----------------------------------------------------------------------------------------------
+
+
+def our_note(settings: Settings) -> str:
+    """What a daemon of ours notes beside its socket: version, file of the store, and its directory."""
+    return f"{__version__} {_store_file(settings)} {os.path.realpath(settings.state_directory)}"
+
+
+def is_outdated(settings: Settings) -> bool:
+    """Whether the daemon is of an older fmsh, or serves a store that is not there any more, but another in its place.
+
+    Of a version that is not of numbers, and of a daemon without a note, that is not known.
+    """
+    version, file, directory = _note(settings)
+    if version and _numbers(version) < _numbers(__version__):
+        return True
+    return directory == os.path.realpath(settings.state_directory) and file != _store_file(settings)
+
+
+def require_our_store(settings: Settings) -> None:
+    """Raises: DaemonError: the daemon that listens at our socket serves another store, and would not run our jobs."""
+    _, file, directory = _note(settings)
+    if directory and file != _store_file(settings) and directory != os.path.realpath(settings.state_directory):
+        raise DaemonError(
+            f"the daemon at {settings.socket_path} serves the store in {directory}, not that in"
+            f" {settings.state_directory}",
+            hint="Set FMSH_RUNTIME_DIR, too: each store has a daemon with a socket of its own.",
+        )
+
+
+def _note(settings: Settings) -> tuple[str, str, str]:
+    version, _, rest = note_at(settings.socket_path).partition(" ")
+    file, _, directory = rest.partition(" ")
+    return version, file, directory
+
+
+def _store_file(settings: Settings) -> str:
+    """Which file the store is, whatever its name; "" if there is none."""
+    try:
+        found = os.stat(settings.state_directory + STORE_NAME)
+    except OSError:
+        return ""
+    return f"{found.st_dev}:{found.st_ino}"
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -65,9 +65,8 @@ def main(arguments: list[str], settings: Settings) -> int:
 
 
 def _end_older_one(settings: Settings) -> None:
-    """Has the daemon of an older fmsh hand back its jobs, and end; one that is not older stays."""
-    status = client.status(settings.socket_path)
-    if status is not None and activate.is_older(str(status["version"])):
+    """Has a daemon hand back its jobs, and end, if it is of an older fmsh or its store is gone; others stay."""
+    if client.status(settings.socket_path) is not None and activate.is_outdated(settings):
         client.stop(settings.socket_path)
 
 

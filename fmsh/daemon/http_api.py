@@ -50,12 +50,16 @@ HEADER_BYTES_MAX = 32 << 10
 
 
 class HttpSettings(Record):
-    """`listen`: HOST:PORT, or None for the kept port of 127.0.0.1. `public_url`: how the world reaches that."""
+    """`listen`: HOST:PORT, or None for the kept port of 127.0.0.1. `public_url`: how the world reaches that.
+
+    `note`: what those who find the socket are to know of the daemon without asking it.
+    """
 
     socket_path: str
     version: str
     listen: str | None = None
     public_url: str | None = None
+    note: str = ""
     body_bytes_max: int = BODY_BYTES_MAX
     limits: ConnectionLimits = ConnectionLimits()
 
@@ -110,7 +114,7 @@ class HttpServer:
         if self._settings.listen is not None:
             parse_address(self._settings.listen)
         _check_public_url(self._settings.public_url)
-        self._control = ControlSocket(self._settings.socket_path, version=self._settings.version)
+        self._control = ControlSocket(self._settings.socket_path, note=self._settings.note)
         try:
             self._store = StoreThread(self._open_store)
             kept = self._store.call_and_wait(lambda events: events.setting(LISTEN_SETTING))

@@ -14,6 +14,7 @@ import threading
 
 import fmsh
 from fmsh.assembly import Assembly
+from fmsh.daemon import activate
 from fmsh.daemon.http_api import HttpServer, HttpSettings
 from fmsh.daemon.keeping import Keeper
 from fmsh.daemon.starting import Starting
@@ -88,7 +89,9 @@ def run(settings: Settings) -> int:
     def on_signal(number: int, frame: FrameType | None) -> None:
         stop()
 
-    http_settings = HttpSettings(settings.socket_path, fmsh.__version__, settings.listen, settings.public_url)
+    http_settings = HttpSettings(
+        settings.socket_path, fmsh.__version__, settings.listen, settings.public_url, activate.our_note(settings)
+    )
     server = HttpServer(
         settings=http_settings,
         open_store=assembly.store.reopen,

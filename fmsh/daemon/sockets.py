@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 BACKLOG = 1024  # more than the connections that one peer may hold, so that a burst queues instead of failing
 SOCKET_PATH_MAX = 100  # sun_path has 104 bytes on some systems, 108 on others
 LOCK_SUFFIX = ".lock"
-VERSION_CHARACTERS_MAX = 40
+NOTE_BYTES_MAX = 8192
 ENDING_S_MAX = 3.0  # a daemon ends within 2 s of being asked
 POLL_S = 0.02
 FREE_PORTS = range(17_000, 30_000)  # outgoing connections use 32768 and up on Linux, 49152 and up elsewhere
@@ -109,8 +109,8 @@ class ControlSocket:
 
     __slots__ = ("_lock_fd", "listener", "path")
 
-    def __init__(self, path: str, *, version: str = "") -> None:
-        """Binds it, and notes the version of who listens (`version_at`).
+    def __init__(self, path: str, *, note: str = "") -> None:
+        """Binds it, and leaves a note on who listens (`note_at`).
 
         Raises: DaemonError when a daemon listens there already, or the place is not private.
         """
@@ -118,7 +118,7 @@ class ControlSocket:
         self._lock_fd = _lock_beside(path, wait_s=ENDING_S_MAX)
         try:
             os.ftruncate(self._lock_fd, 0)
-            os.pwrite(self._lock_fd, version.encode(), 0)
+            os.pwrite(self._lock_fd, os.fsencode(note), 0)
             _remove_stale(path)
             self.listener = _bind_privately(path)
         except (OSError, DaemonError) as fault:
@@ -155,11 +155,11 @@ def is_held(path: str) -> bool:
     return False
 
 
-def version_at(path: str) -> str:
-    """The version of fmsh that listens at `path`, or was the last one there; "" if it is not known."""
+def note_at(path: str) -> str:
+    """The note of who listens at `path`, or was the last one there; "" if there is none."""
     try:
-        with open(path + LOCK_SUFFIX, encoding="utf-8", errors="replace") as lock:
-            return lock.read(VERSION_CHARACTERS_MAX)
+        with open(path + LOCK_SUFFIX, "rb") as lock:
+            return os.fsdecode(lock.read(NOTE_BYTES_MAX))
     except OSError:
         return ""
 

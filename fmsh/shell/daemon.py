@@ -19,11 +19,12 @@ def start(settings: Settings, store: EventStore) -> None:
     Raises: DaemonError: it cannot be started, or `FMSH_NO_DAEMON=1` forbids it.
     """
     from fmsh.daemon import activate
-    from fmsh.daemon.sockets import is_held, version_at
+    from fmsh.daemon.sockets import is_held
 
     try:
         if is_held(settings.socket_path):
-            if settings.may_start_daemon and activate.is_older(version_at(settings.socket_path)):
+            activate.require_our_store(settings)
+            if settings.may_start_daemon and activate.is_outdated(settings):
                 activate.spawn(settings, replaces=True)
             else:
                 store.wake_daemon()

@@ -122,6 +122,7 @@ class Foreground:
             on_stopped=self._on_stopped,
             relay=self._relay,
             on_question=self._on_question,
+            on_child=self._start_daemon,
             on_file=self._on_file if self._has_progress else None,
         )
         self._asker: Asker | None = None

@@ -28,6 +28,11 @@ def test_a_detached_job_gives_its_number_and_runs_in_the_daemon(shell: Shell) ->
     assert shell.ok("jobs", "attach", "1") == 'from x\nprocess\n{"a":1}\n'
 
 
+def test_a_job_that_a_script_starts_late_gets_a_daemon_at_once(shell: Shell) -> None:
+    shell.ok("-c", "sleep 50ms; sh -c 'echo > done' &")
+    shell.await_file("done")
+
+
 def test_start_status_and_stop(shell: Shell) -> None:
     result = shell.run("daemon", "status")
     assert (result.status, result.out) == (1, "the daemon is not running\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 
 from fmsh import __version__
 from fmsh.store.sqlite import SqliteStore
@@ -89,3 +90,27 @@ def test_an_older_shell_starts_nothing_more_and_leaves_its_job_to_the_newer_one(
 
 
 ALONE = {"FMSH_NO_DAEMON": "1"}
+
+
+def test_a_daemon_whose_store_was_removed_gives_way_to_one_of_the_store_that_is_there(shell: Shell) -> None:
+    shell.ok("daemon", "start")
+    before = shell.daemon_status()["pid"]
+    shutil.rmtree(shell.state)
+    number = shell.ok("-d", "-c", "print here").strip()
+    assert shell.ok("jobs", "wait", number) is not None and shell.ok("jobs", "output", number) == "here\n"
+    assert shell.daemon_status()["pid"] != before
+
+
+def test_a_job_is_not_left_to_a_daemon_that_serves_another_store(shell: Shell) -> None:
+    shell.ok("daemon", "start")
+    other = {"FMSH_STATE_DIR": str(shell.directory / "other")}
+    for arguments in (["-d", "-c", "print here"], ["-c", "print here &"], ["daemon", "start"]):
+        refused = shell.run(*arguments, **other)
+        assert f"serves the store in {shell.state}, not that in" in refused.err, refused
+        assert refused.status != 0 or arguments[0] == "-c", refused
+    assert shell.ok("-c", "print here", **other) == "here\n"
+    own = other | {"FMSH_RUNTIME_DIR": str(shell.directory / "other_r")}
+    try:
+        shell.ok("jobs", "wait", shell.ok("-d", "-c", "print here", **own).strip(), **own)
+    finally:
+        shell.run("daemon", "stop", **own)
