@@ -221,6 +221,7 @@ def _prompt(*, resumes: bool) -> int:
 
     for number in (_signal.SIGQUIT, _signal.SIGTSTP):  # as of every shell: they are for programs, not for us
         _signal.signal(number, _signal.SIG_IGN)
+    _signal.signal(_signal.SIGINT, _signal.default_int_handler)  # whoever started us may have ignored it: `xterm &`
     session = Session(read_settings(os.environ), resumes=resumes)
     try:
         return prompt.run(session, _guarded, _run_verb)

@@ -285,6 +285,17 @@ def test_ctrl_c_while_a_line_is_read_into_code_gives_up_that_line_alone(shell: S
     assert at.status == "130" and at.enter("echo on") == "on"
 
 
+def test_ctrl_c_is_heard_also_where_it_was_ignored_before(shell: Shell) -> None:
+    shell.prefix = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]
+    at = Prompt(shell)
+    for line in ("echo up; sleep 1h", "sh -c 'echo up; exec sleep 600'"):
+        at.child.sendline(line)
+        at.child.expect_exact("\nup\r\n")
+        at.child.sendcontrol("c")
+        at._await_prompt()
+        assert at.status == "130"
+
+
 def test_a_directory_that_is_removed_is_said_once_and_left_with_cd(shell: Shell) -> None:
     at = Prompt(shell, "--resume")
     assert "there is no session to go on with" in at.greeting
