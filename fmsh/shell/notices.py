@@ -34,6 +34,12 @@ class Watch:
         jobs = self._store.jobs(JobFilter(states=ACTIVE_STATES, limit=WATCHED_MAX))
         return {job.id: job.state for job in jobs if job.is_detached}
 
+    def saw(self, name: str) -> None:
+        """Somebody followed a job, and knows how it ended."""
+        number = name.removeprefix("%")
+        if number.isdecimal():
+            self._states.pop(int(number), None)
+
     def news(self) -> Iterator[str]:
         """Says of each job that ended, or needs a person, since the last look."""
         before, self._states = self._states, self._active()

@@ -63,7 +63,7 @@ def run(session: Session, guarded: Guarded, run_verb: Callable[[list[str]], int]
             guarded(lambda: _tell_news(session, watch))
             text = _next_text(session, read, leave)
             if text is not None and text.strip():
-                _enter(session, text, guarded, run_verb)
+                _enter(session, text, guarded, lambda words: _watched(watch, run_verb, words))
                 session.has_warned = session.has_warned and session.has_ended
         except Left as left:
             return 128 + left.number
@@ -71,6 +71,13 @@ def run(session: Session, guarded: Guarded, run_verb: Callable[[list[str]], int]
             sys.stdout.write("\n")
             session.status = INTERRUPTED
     return 128 + foreground.ended_by if foreground.ended_by else session.status
+
+
+def _watched(watch: notices.Watch, run_verb: Callable[[list[str]], int], words: list[str]) -> int:
+    status = run_verb(words)
+    if words[0] in ("fg", "attach"):
+        watch.saw(words[-1])
+    return status
 
 
 def _tell_news(session: Session, watch: notices.Watch) -> int:

@@ -81,7 +81,7 @@ def test_waiting_is_given_up_with_a_key_and_ends_with_the_shell(shell: Shell, ke
     at = Screen(shell)
     at.see("~ >")
     at.type("sleep 1h &\r")
-    at.see(r"^id +2$")
+    at.see(r"^job 2$")
     shell.ok("jobs", "pause", "2")
     shell.await_state(2, "paused")
     at.type("wait 2\r")
@@ -152,6 +152,17 @@ def test_ctrl_z_of_a_waiting_job_detaches_it(shell: Shell) -> None:
     at.type(CTRL_Z)
     at.see(r"job 1 goes on in the background")
     assert shell.await_file("log") == "went on\n"
+
+
+def test_the_end_of_a_job_that_was_followed_is_not_told_again(shell: Shell) -> None:
+    at = Screen(shell)
+    at.see("~ >")
+    at.type("sh -c 'echo up; exec sleep 600' &\r")
+    at.see(r"\n~ >$")
+    at.type("fg\r")
+    at.see(r"> fg\nup$")
+    at.type("\x03")
+    assert "[2]" not in at.see(r"\^C\n*cancelled\n(.*\n)?~ \[130\] >")
 
 
 def test_ctrl_z_at_the_prompt_itself_does_nothing(shell: Shell) -> None:
