@@ -121,11 +121,15 @@ def test_git_offers_commands_flags_branches_and_what_is_changed(prompt: Prompt) 
 
 def test_ssh_offers_the_hosts_of_its_files(prompt: Prompt) -> None:
     (prompt.directory / ".ssh").mkdir()
-    (prompt.directory / ".ssh" / "config").write_text("Host build prod-1\n  User me\nHost *\nhost other\n")
+    (prompt.directory / ".ssh" / "config").write_text(
+        "Host build prod-1\n  User me\nHost *\nhost other\nInclude more/* none\n"
+    )
+    (prompt.directory / ".ssh" / "more").mkdir()
+    (prompt.directory / ".ssh" / "more" / "one").write_text("Host included\n")
     (prompt.directory / ".ssh" / "known_hosts").write_text(
         "[a.example]:2222 ssh-rsa A\nb.example,10.0.0.1 x A\n|1|x= y\n"
     )
-    hosts = ["build", "prod-1", "other", "a.example", "b.example", "10.0.0.1"]
+    hosts = ["build", "prod-1", "other", "included", "a.example", "b.example", "10.0.0.1"]
     assert list(prompt.offer("ssh ")) == list(prompt.offer("ssh -v -J ")) == hosts
     assert prompt.offer("ssh build ") == {}
 
