@@ -29,6 +29,7 @@ FIELD = re.compile(
 OF_IT = re.compile(rf"(?:^|[\s(\[{{,|])(?P<path>(?:\.{NAME})*)\.(?P<part>[\w-]*)$")
 STEPS = re.compile(r"\.(\w+)|\.\"([^\"]*)\"|\[(-?\d+)\]")
 DECLARED = re.compile(rf"\b(?:let|catch|for)\s+({NAME})(?:\s*,\s*({NAME}))?|[|,]\s*({NAME})(?=[^|\n]*\|)")
+DECLARING = (r"\{{ *\| *{0}\b", r"\bfor +{0} +in +([^\n{{]+)", r"\blet +{0} *= *([^\n;]+)")
 OF_ITEMS = ("where", "each", "any", "all", "take-while", "sort-by", "group-by", "count-by", "unique")
 JOB = {"id": "its number", "key": "its key", "name": "its name"}
 ABOUT = {"env": "the environment", "job": "this job", "it": "the item of this block"}
@@ -43,9 +44,8 @@ def of_variables(text: str, world: World, *, in_quotes: bool) -> list[Candidate]
     if found is None:
         return None
     name, path = found["name"], _steps(found["path"])
-    value = _item(text[: found.start()], world) if name == "it" else _variable(name, world)
     try:
-        value = _at(value, path)
+        value = _at(_variable(name, text[: found.start()], world), path)
     except (KeyError, IndexError, ValueError, TypeError):
         return []
     if found["index"] is not None:
@@ -99,9 +99,22 @@ def _fields(value: Value) -> Mapping[str, Value]:
     return found
 
 
-def _variable(name: str, world: World) -> Value:
+def _variable(name: str, text: str, world: World) -> Value:
+    """That of the session, or else of what stands before in a text: a block's parameter, a loop, a `let`."""
     if name == "env":
         return dict(sorted(world.environment().items()))
+    if name == "it":
+        return _item(text, world)
+    for pattern in DECLARING:
+        declared = list(re.finditer(pattern.format(name), text))
+        value: Value = None
+        if declared and declared[-1].lastindex:
+            value = _value(declared[-1][1], world)
+            value = value if "let" in pattern else _sample(value)
+        elif declared:
+            value = _item(text[: declared[-1].end()].rpartition("|")[0], world)
+        if value is not None:
+            return value
     try:
         return world.value(name)
     except KeyError:
@@ -109,7 +122,10 @@ def _variable(name: str, world: World) -> Value:
 
 
 def _piped(text: str, stage: int, world: World) -> Value:
-    pipeline = piped_into(text, stage)
+    return _value(piped_into(text, stage), world)
+
+
+def _value(pipeline: str, world: World) -> Value:
     try:
         return world.evaluate(pipeline) if pipeline else None
     except FmshError:  # it has an effect, or is wrong

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fmsh.assembly import LIBRARY
+from fmsh.errors import FmshError
 from fmsh.lang.pages import find
 from fmsh.shell.candidates import World
 from fmsh.shell.completer import complete
@@ -29,6 +30,8 @@ COMMANDS = {"GET": "Sends a GET request.", "get": "Reads a path.", "str upper": 
 
 
 def evaluate(pipeline: str) -> object:
+    if not pipeline.startswith("$"):
+        raise FmshError("it is wrong")
     return VALUES[pipeline.partition("|")[0].strip().removeprefix("$")]
 
 
@@ -75,6 +78,10 @@ def world(tmp_path: Path) -> World:
         ("let y = $xs | where { .a > 1 } | sort-by d.", ["e"]),
         ("$xs | where { .", ["a", '"b c"', "d"]),
         ("$xs | each { echo $it.d.", ["e"]),
+        ("$xs | each { |one| echo $one.d.", ["e"]),
+        ("for one in $xs { echo $one.", ["a", '"b c"', "d"]),
+        ("let one = $build\necho $one.st", ["status"]),
+        ("let build = 1 + $build.i", ["id", "items"]),
         ("git branch x; $xs | get a ", []),
         ("$env.HOU", ["HOUSE"]),
         ("let found = 1; $fo", ["found"]),
