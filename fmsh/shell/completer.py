@@ -191,7 +191,7 @@ def _commands(start: int, word: str, world: World) -> Iterator[Candidate]:
     if word:
         programs = sorted({name for name in world.programs() if world.fits(name, word)} - first_words.keys())
         yield from (Candidate(start, name, end=" ") for name in programs)
-        if "/" in word or word.startswith((".", "~")):
+        if "/" in word or word.startswith("~"):
             yield from _paths(start, word, world)
 
 

@@ -68,7 +68,8 @@ class Knowledge:
         return self._environment
 
     def _evaluate(self, pipeline: str) -> Value:
-        return self._session.evaluate(f"let found = ({pipeline})\n$found", {}, budget=BUDGET)
+        text = f"let found = ({pipeline})\n$found"
+        return self._session.evaluate(text, {}, store=self._session.store, budget=BUDGET)
 
     def commands(self) -> dict[str, str]:
         """Names of one or two words, with what they do."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fmsh.machine.code import Program
     from fmsh.machine.effects import Effect
     from fmsh.machine.facts import Facts
+    from fmsh.store.base import EventStore
     from fmsh.values import ErrorValue, Secret, Value
 
     Answer = Callable[[Machine, Request], dict[str, Value]]
@@ -43,9 +44,13 @@ def evaluate(
     environment: Mapping[str, str | Secret],
     *,
     answer: Answer | None = None,
+    store: EventStore | None = None,
     budget: int = BUDGET,
 ) -> Value:
-    """Gives the value of a program. Raises: FmshError if it fails, has an effect, or comes to no end."""
+    """Gives the value of a program, which may see the jobs of a store that is given.
+
+    Raises: FmshError if it fails, has an effect, or comes to no end.
+    """
     machine = Machine(program, facts.replace(wanted="whole"), dict(environment))
     streams: dict[int, dict[str, Value]] = {}  # answers that are read bit by bit, as soon as somebody waits for one
     while True:
@@ -56,7 +61,7 @@ def evaluate(
                 if effect.error is not None:
                     raise ProgramFailed(effect.error)
                 return effect.value
-            _feed(machine, effect, streams, answer)
+            _feed(machine, effect, streams, answer, store)
         waiting = [step for step in hungry(machine) if step in streams]
         for step in waiting:
             outcome = streams.pop(step)
@@ -66,7 +71,13 @@ def evaluate(
             raise FmshError(f"it does not end within {budget:,} instructions")
 
 
-def _feed(machine: Machine, effect: Effect, streams: dict[int, dict[str, Value]], answer: Answer | None) -> None:
+def _feed(
+    machine: Machine,
+    effect: Effect,
+    streams: dict[int, dict[str, Value]],
+    answer: Answer | None,
+    store: EventStore | None,
+) -> None:
     """Answers what the program asks. Raises: FmshError, if that is not to be asked here."""
     if isinstance(effect, Request):
         if answer is None:
@@ -78,6 +89,11 @@ def _feed(machine: Machine, effect: Effect, streams: dict[int, dict[str, Value]]
         else:
             machine.feed(RequestCompleted(effect.step, value))
     elif isinstance(effect, Observe):
+        if effect.operation == "jobs" and store is not None:
+            from fmsh.engine.listing import jobs_seen
+
+            machine.feed(Observed(effect.number, jobs_seen(store, effect.arguments)))
+            return
         if effect.operation in (*SECRET_OPERATIONS, "jobs"):
             raise FmshError(f"it asks for something that only a job is told: `{effect.operation}`")
         machine.feed(Observed(effect.number, observe_plainly(effect.operation, effect.arguments)))

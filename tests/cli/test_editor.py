@@ -126,6 +126,7 @@ def test_jobs_apis_topics_and_flags_of_own_functions_complete(shell: Shell) -> N
         ("fmsh publish d", r"> fmsh publish deployed$"),
         ("jobs show " + str(number), rf"> jobs show {number}$"),
         ("export HOM", r"> export HOME=$"),
+        ("jobs | where { .stat", r"> jobs \| where \{ \.state$"),
         ("greet x --l", r"> greet x --loud$"),
         ("jobs wh", r"> jobs why$"),
         ("help from js", r"> help from json$|jsonl"),
