@@ -6,6 +6,7 @@ from fmsh.errors import UsageError
 from fmsh.lang.arguments import help_text
 from fmsh.lang.forms import FORMS
 from fmsh.lang.keywords import KEYWORDS, help_of_keyword
+from fmsh.lang.subjects import SUBJECTS, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,18 +14,22 @@ if TYPE_CHECKING:
     from fmsh.machine.signature import Signature
 
 NAME_CELLS = 18
+SUBJECT_CELLS = 11
+STATEMENTS = "statements"
 
 
 def help_of(name: str, library: Library) -> str:
-    """Gives the page of a command, which may have two words, or without a name the list. Raises: UsageError."""
+    """Gives the page of a command, which may have two words, or of a subject, or without a name what there is.
+
+    Raises: UsageError.
+    """
     known = names(library)
     if not name:
-        lines = "".join(_line(each, library) for each in known)
-        statements = " ".join(KEYWORDS)
-        return (
-            f"{lines}\nStatements: {statements}\n\n"
-            "`help NAME` says more of one. Everything else is a program of the system.\n"
-        )
+        return overview({})
+    if name in SUBJECTS:
+        return "".join(_line(each, library) for each in SUBJECTS[name])
+    if name == STATEMENTS:
+        return "".join(f"{word:<{NAME_CELLS}} {KEYWORDS[word][1]}\n" for word in KEYWORDS)
     signature = find(name, library)
     family = [each for each in known if each.startswith(name + " ")]
     if signature is not None:
@@ -35,9 +40,19 @@ def help_of(name: str, library: Library) -> str:
         return page + _example(name)
     from difflib import get_close_matches
 
-    near = get_close_matches(name, [*known, *KEYWORDS], 1)
+    near = get_close_matches(name, [*known, *KEYWORDS, *SUBJECTS, STATEMENTS], 1)
     hint = f"did you mean {near[0]}?" if near else "`help` lists them; a program of the system has a man page"
     raise UsageError(f"fmsh has no command {name}", hint=hint)
+
+
+def overview(more: dict[str, str]) -> str:
+    """Names all commands by what they are about; `more` are further subjects with their names."""
+    parts = {subject: shown(named) for subject, named in SUBJECTS.items()} | {STATEMENTS: " ".join(KEYWORDS)}
+    return (
+        "".join(f"{subject:<{SUBJECT_CELLS}}  {named}\n" for subject, named in (parts | more).items())
+        + "\n`help NAME` says what a command does and takes, `help lists` a line about each of that subject.\n"
+        "Everything else is a program of the system.\n"
+    )
 
 
 def find(name: str, library: Library) -> Signature | None:

@@ -29,9 +29,11 @@ VERBS = {
 }
 HELP = """usage: fmsh help [NAME] [--json]
 
-Says what a command of the language does and takes, or lists all of them.
+Says what a command of the language does and takes, or names all of them by what
+they are about.
 
 Examples: fmsh help where
+          fmsh help lists
           fmsh help str replace
 """
 
@@ -53,10 +55,10 @@ def _summary(name: str) -> dict[str, str]:
 
 
 def text(names: list[str]) -> str:
-    """Gives the help of one command, which may have two words, or the list of all. Raises: UsageError."""
+    """Gives the help of one command, which may have two words, or of a subject, or names all. Raises: UsageError."""
     name = " ".join(names)
     try:
-        return fitted(pages.help_of(name, LIBRARY))
+        return fitted(pages.help_of(name, LIBRARY) if name else pages.overview({"prompt": " ".join(VERBS)}))
     except UsageError:
         if name in VERBS:
             return f"usage: {name} [NUMBER…]\n\nAt the prompt: {VERBS[name]}.\n"

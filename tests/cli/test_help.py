@@ -14,6 +14,7 @@ from fmsh.jobs.command import VERBS
 from fmsh.lang import pages
 from fmsh.lang.examples import EXAMPLES
 from fmsh.lang.keywords import KEYWORDS
+from fmsh.lang.subjects import SUBJECTS
 from fmsh.render.cells import width
 from fmsh.shell import help
 from fmsh.spans import Source
@@ -65,6 +66,18 @@ def test_help_is_a_document_for_programs_too(capsys: pytest.CaptureFixture[str])
     assert {"name": "where", "summary": pages.first_line("where", LIBRARY)} in listed
     one = json.loads(page(capsys, "help", "str", "replace", "--json"))
     assert one == {"name": "str replace", "text": help.text(["str", "replace"])}
+
+
+def test_each_command_is_named_once_by_its_subject_and_in_a_line_on_the_page_of_that() -> None:
+    named = [name for names in SUBJECTS.values() for name in names]
+    assert sorted(named) == sorted(pages.names(LIBRARY))
+    overview = help.text([])
+    for subject, names in {**SUBJECTS, "statements": list(KEYWORDS)}.items():
+        assert f"\n{subject} " in f"\n{overview}"
+        assert [
+            line[: pages.NAME_CELLS].strip() for line in help.text([subject]).splitlines() if line[:1] != " "
+        ] == names
+    assert "\nprompt       jobs fg " in overview
 
 
 def test_the_page_of_a_command_of_the_language_fits_and_has_an_example() -> None:
