@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fmsh.assembly import LIBRARY
 from fmsh.errors import FmshError
@@ -30,9 +32,10 @@ COMMANDS = {"GET": "Sends a GET request.", "get": "Reads a path.", "str upper": 
 
 
 def evaluate(pipeline: str) -> object:
-    if not pipeline.startswith("$"):
+    name = pipeline.partition("|")[0].strip().removeprefix("$")
+    if name not in VALUES:
         raise FmshError("it is wrong")
-    return VALUES[pipeline.partition("|")[0].strip().removeprefix("$")]
+    return VALUES[name]
 
 
 @pytest.fixture
@@ -40,6 +43,10 @@ def world(tmp_path: Path) -> World:
     (tmp_path / "notes.txt").touch()
     (tmp_path / "with blank").mkdir()
     (tmp_path / ".hidden").touch()
+    return world_in(tmp_path)
+
+
+def world_in(tmp_path: Path) -> World:
     return World(
         lambda: COMMANDS,
         lambda: ["grep", "git", "ls"],
@@ -150,3 +157,34 @@ def test_a_candidate_says_what_it_is(world: World) -> None:
     assert about == {"id": "int 7", "status": "string passed", "items": "list of 1", '"odd key"': "int 1"}
     assert complete("GE", world)[0].about == "Sends a GET request."
     assert complete("GET x --ins", world)[0].about == "does not verify the certificate"
+
+
+PARTS = [
+    *("$xs", "$build", "$it", ".", "a", " ", " | ", "where { ", "get ", "{", "}", "(", ")", "[", "]", '"', "'", "$("),
+    *(
+        "${",
+        "~",
+        "/",
+        "*",
+        "\\",
+        "\n",
+        "=",
+        "..",
+        "git ",
+        "--",
+        "-",
+        "let x = ",
+        "for x in ",
+        "{ |x| ",
+        "$x.",
+        "?",
+        ">",
+        "@",
+    ),
+]
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=12).map("".join))
+def test_any_text_has_candidates_within_it(text: str) -> None:
+    for candidate in complete(text, world_in(Path("/usr"))):
+        assert 0 <= candidate.start <= len(text) and candidate.text
