@@ -31,6 +31,8 @@ REFERENCE = re.compile(r"\$\{?([A-Za-z_]\w*)((?:\.\w+)*)\}?")
 
 def complete(text: str, world: World) -> list[Candidate]:
     """The candidates for the end of a text, which is where the cursor is."""
+    if "\0" in text:  # no name of anything has it
+        return []
     for fits in (world.fits, starts_whatever_case, contains):
         found = _complete(text, world.replace(fits=fits))
         if found:

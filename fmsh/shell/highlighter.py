@@ -128,6 +128,8 @@ def _of_strings(strings: list[tuple[int, int]], pieces: list[Styled]) -> Iterato
 
 
 def _exists(word: str, directory: str) -> bool:
+    if "\0" in word:  # no name of anything has it
+        return False
     path = unescaped(word)
     path = os.path.expanduser(path) if word.startswith("~") else path
-    return "\0" not in path and os.path.exists(os.path.join(directory, path))
+    return os.path.exists(os.path.join(directory, path))

@@ -122,6 +122,8 @@ class Knowledge:
 
     def is_command(self, name: str) -> bool:
         name = name.removeprefix("^")
+        if "\0" in name:
+            return False
         if "/" in name:
             return os.access(os.path.join(self._session.directory, os.path.expanduser(name)), os.X_OK)
         if not self._first_words:

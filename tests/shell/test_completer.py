@@ -133,6 +133,7 @@ def world_in(tmp_path: Path) -> World:
         ('cat "with blank"/../no', ['"with blank"/../notes.txt']),
         ("cat *.txt", ["notes.txt"]),
         ("cat ..", ["../"]),
+        ("cat \0", []),
         ("cat NO", ["notes.txt"]),
         ("cat otes", ["notes.txt"]),
         ("git branch mai..HE", ["HEAD"]),

@@ -50,6 +50,7 @@ def test_a_path_that_exists(tmp_path: Path) -> None:
     assert paths("ls 'a b' a\\ b a\\ c ~/ ~/no/such") == ["'a b'", "a\\ b", "~", "/"]
     assert paths('ls "a $x" $x/notes notes/* $x/etc "$x/etc" "/etc$x"') == []
     assert paths("notes notes") == ["notes"]
+    assert paths("ls ~\0 \0/ a.txt") == ["a.txt"]
 
 
 @given(st.text(alphabet="abc $\"'{}()[]|&#\n.-=<>*12", max_size=60))
