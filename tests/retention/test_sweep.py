@@ -14,7 +14,7 @@ from fmsh import retention
 from fmsh.connectors import spool
 from fmsh.errors import StoreMissing
 from fmsh.retention import Limits, Sweep
-from fmsh.store.base import EventStore, Snapshot, Summary
+from fmsh.store.base import KEPT, MANY, NOTHING_CAME, EventStore, Session, SessionChange, Snapshot, Summary, kept_handle
 from tests.conformance.worlds import RUNNING, WORLDS, commit, event, history, job, start
 
 DAY_MS = 86_400_000
@@ -73,6 +73,23 @@ def test_the_time_of_completion_counts_not_that_of_the_start(store: EventStore, 
     recent = ended(store, "recent", 1, created_at_ms=1)
     sweep(store, fx)
     assert store.job(recent) is not None and has_blob(store, "value of recent")
+
+
+def test_a_line_with_an_open_address_stays_while_its_session_is_used(store: EventStore, fx: Path) -> None:
+    lines = []
+    for days_ago, came in ((40, NOTHING_CAME), (1, NOTHING_CAME), (1, MANY), (1, '"came"')):
+        id = f"session {len(lines)}"
+        store.create_session(Session(id, 10, "/", "UTC", "{}", {}))
+        line = start(store, id)
+        kept = ((f"{KEPT}{kept_handle(line.job_id, '1')}", came),)
+        at_ms = NOW_MS - 40 * DAY_MS
+        change = SessionChange(id, at_ms, "/", "{}", kept, ())
+        commit(store, line, "JobEnded", summary=Summary("succeeded", ended_at_ms=at_ms, exit_status=0), session=change)
+        used = start(store, f"used {id}")
+        change = change.replace(at_ms=NOW_MS - days_ago * DAY_MS, variables=())
+        commit(store, used, "JobEnded", summary=Summary("succeeded", ended_at_ms=NOW_MS, exit_status=0), session=change)
+        lines.append(line.job_id)
+    assert sweep(store, fx).jobs == [lines[0], lines[3]]
 
 
 def test_forever_is_for_ever(store: EventStore, fx: Path) -> None:
