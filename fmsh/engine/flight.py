@@ -60,7 +60,9 @@ class Flight:
     def is_risky(self) -> bool:
         """Whether to begin it anew elsewhere could do it twice."""
         request = self.request
-        if not self.is_running or request.arguments.get("output") == "stream":  # which goes on at its position
+        if not self.is_running or request.connector == TIMERS:
+            return False
+        if request.arguments.get("output") == "stream":  # which goes on at its position
             return False
         return request.is_once or request.arguments.get("method") in RISKY_METHODS
 

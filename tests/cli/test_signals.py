@@ -260,6 +260,15 @@ def test_ctrl_z_in_the_middle_of_a_post_hands_it_over_with_its_answer_or_at_once
     server.close()
 
 
+def test_a_sleep_inside_once_is_handed_over_at_once(shell: Shell) -> None:
+    child = shell.terminal("-c", "echo begun; once { sleep 1h }")
+    child.expect("begun")
+    shell.await_state(1, "waiting")
+    child.sendcontrol("z")
+    child.expect("job 1 goes on in the background")
+    assert end_of(child) == 148
+
+
 def test_ctrl_z_hands_a_sleeping_job_over(shell: Shell) -> None:
     child = shell.terminal("-c", "echo begun; sleep 1.5; sh -c 'echo went on > log'")
     child.expect("begun")
