@@ -31,7 +31,7 @@ else:
 
 INTERRUPTED = 130
 GREETING = (  # before the first line of all
-    "Each line is a job, which outlives this terminal. `help` shows the commands, Tab completes, Ctrl-R searches.\n"
+    "Each line is a job that outlives this terminal. `help` names the commands.\n"
 )
 NAME_CHARS = frozenset(string.ascii_letters + string.digits + "-%._:@+")  # of numbers, keys, names and flags of a verb
 

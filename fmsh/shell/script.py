@@ -8,7 +8,7 @@ import sys
 
 from fmsh.errors import UsageError
 from fmsh.settings import read_settings
-from fmsh.shell.terminal import has_colors
+from fmsh.shell.terminal import has_colors, takes_passing_lines, unended_line_mark
 from fmsh.spans import Source
 from fmsh.values import Handle
 
@@ -279,7 +279,8 @@ def _show_error(error: ErrorValue, foreground: Foreground, program: Program) -> 
     if foreground.is_prompt and _is_said_by_its_line(error, sources):
         del fields["where"]
     text = render_error(ErrorValue(fields), sources, color=has_colors(2), is_stderr_shown=was_shown)
-    sys.stderr.write(text)
+    begin = unended_line_mark() if foreground.is_prompt and takes_passing_lines(1) else ""
+    sys.stderr.write(begin + text)
 
 
 def _is_said_by_its_line(error: ErrorValue, sources: dict[str, Source]) -> bool:

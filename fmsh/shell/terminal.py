@@ -80,7 +80,7 @@ def width() -> int:
 
 
 def unended_line_mark() -> str:
-    """What to write before a prompt: behind output without a line end a mark and a new line, else nothing that stays.
+    """What to write before a prompt or an error: a mark and a new line behind output without a line end, else nothing.
 
     Blanks up to the width of the line bring the cursor into the next one only if it did not stand at the beginning.
     Source: the option PROMPT_SP of zsh.
