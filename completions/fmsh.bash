@@ -14,7 +14,7 @@ _fmsh() {
     word=''
     words+=('')
   fi
-  mapfile -t lines < <("$1" completion words "${words[@]}" 2>/dev/null)
+  mapfile -t lines < <("${1:-fmsh}" completion words "${words[@]}" 2>/dev/null)
   for line in "${lines[@]:1}"; do
     COMPREPLY+=("${line%%$'\t'*}")
   done

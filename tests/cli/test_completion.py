@@ -59,7 +59,7 @@ def test_what_is_offered_begins_as_what_is_typed_and_says_which_paths_may_stand_
 
 
 def test_bash_completes_fmsh(shell: Shell, installed: dict[str, str]) -> None:
-    script = 'eval "$(fmsh completion bash)"; ask() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _fmsh fmsh; }\n'
+    script = 'eval "$(fmsh completion bash)"; ask() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _fmsh; }\n'
     script += 'ask fmsh jo; echo "${COMPREPLY[@]}"; ask fmsh jobs list --state = fa; echo "${COMPREPLY[@]}"\n'
     done = subprocess.run(["bash", "-c", script], env=installed, cwd=shell.directory, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("jobs jot.fmsh\nfailed\n", "")
