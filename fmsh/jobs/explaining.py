@@ -237,8 +237,8 @@ class Explanation:
         """The steps that were tried more than once, the last ones, with the reasons."""
         again = [step for step in self._history.steps.values() if len(step.attempts) > 1]
         told = [self._of_step("again", step, self._attempts(step)) for step in again[-STEPS_TOLD_MAX:]]
-        if len(again) > STEPS_TOLD_MAX:
-            told.append(_reason("again", f"{len(again) - STEPS_TOLD_MAX} earlier steps ran more than once, too."))
+        if (untold := len(again) - STEPS_TOLD_MAX) > 0:
+            told.append(_reason("again", f"{untold} earlier step{'s' * (untold > 1)} ran more than once, too."))
         return told
 
     def _attempts(self, step: Step) -> str:
