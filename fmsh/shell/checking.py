@@ -78,6 +78,8 @@ def hint_for_missing(nodes: list[s.Node], offset: int) -> str:
         return f'there is no such day or time; quote it if it is a string: `"{name}"`'
     for node in nodes:
         if isinstance(node, s.For) and (words := _words_of(node.source, offset)):
+            if len(words) == 1 and words[0] in {n.name for n in nodes if isinstance(n, s.NamePattern)}:
+                return f"write `${words[0]}` for the variable"
             return f"`for` goes over one value; write a list: `[{', '.join(words)}]`"
         value = node.value if isinstance(node, s.Let | s.Assign | s.Return) else None
         value = node.subject if isinstance(node, s.Match) else value

@@ -175,6 +175,8 @@ def test_check_says_all_problems_and_runs_nothing(shell: Shell) -> None:
     assert [(p["line"], p["severity"]) for p in problems] == [(2, "warning"), (3, "error")]
     assert shell.file("marker") is None and not shell.state.exists()
     assert shell.run("--check", "-c", "nosuchprogram").status == 0
+    meant = shell.run("--check", "-c", "let hosts = [a]\nfor h in hosts { print $h }").err
+    assert "= hint: write `$hosts` for the variable" in meant
     assert shell.ok("--check", "--json", "-c", "def mine() { [1] }\necho $(mine | sort-by)\nls").strip() == "[]"
 
 
