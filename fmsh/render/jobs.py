@@ -180,6 +180,8 @@ def _wait(wait: Document, now_ms: int, *, is_short: bool = False) -> str:
     is_next_try = what == "timer" and not label.startswith("timer ")
     if what == "timer" and label:
         what = label.removeprefix("timer ")
+    elif what == "person":
+        what = f"asks: {label}"
     elif label != what:
         what = label if label.startswith(what + " ") else f"{what} {label}".rstrip()
     until = local_time(_milliseconds(wait["until"]), now_ms) if wait.get("until") else ""

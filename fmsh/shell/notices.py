@@ -21,6 +21,8 @@ LOOK_AGAIN_S = 1.0
 COMMAND_CHARACTERS = 60
 WATCHED_MAX = 1000
 WAITS_SHOWN_MAX = 3
+ASKS = "asks"  # a person; it waits for the answer
+NEEDS_A_PERSON = (ASKS, "parked")
 
 
 class Watch:
@@ -29,10 +31,15 @@ class Watch:
     def __init__(self, store: EventStore) -> None:
         self._store = store
         self._states = self._active()
+        self._newest = self._newest_id()
 
     def _active(self) -> dict[int, str]:
         jobs = self._store.jobs(JobFilter(states=ACTIVE_STATES, limit=WATCHED_MAX))
-        return {job.id: job.state for job in jobs if job.is_detached}
+        return {job.id: ASKS if _question(job) else job.state for job in jobs if job.is_detached}
+
+    def _newest_id(self) -> int:
+        newest = self._store.last_job()
+        return 0 if newest is None else newest.id
 
     def saw(self, name: str) -> None:
         """Somebody followed a job, and knows how it ended."""
@@ -43,15 +50,37 @@ class Watch:
     def news(self) -> Iterator[str]:
         """Says of each job that ended, or needs a person, since the last look."""
         before, self._states = self._states, self._active()
-        for job_id, state in before.items():
+        first, self._newest = self._newest + 1, self._newest_id()
+        begun = range(max(first, self._newest - WATCHED_MAX), self._newest + 1)
+        for job_id in sorted({*before, *self._states, *begun}):
             now = self._states.get(job_id)
-            if now == state or (now is not None and now != "parked"):
+            is_news = now in NEEDS_A_PERSON if now is not None else job_id in before or job_id in begun
+            if not is_news or now == before.get(job_id, ""):
                 continue
             job = self._store.job(job_id)
-            if job is not None:
-                command = visible(job.command.partition("\n")[0])[:COMMAND_CHARACTERS]
-                said = "needs you" if job.state == "parked" else job.state
-                yield f"[{job.id}] {said}: {command}"
+            if job is not None and job.is_detached and (now is not None or not self._is_of_a_detached_one(job)):
+                yield _notice(job)
+
+    def _is_of_a_detached_one(self, job: Job) -> bool:
+        """Whether a job was started by one that runs by itself, such as a turn of `every`: that one sees to it."""
+        parent = None if job.parent_id is None else self._store.job(job.parent_id)
+        return parent is not None and parent.is_detached
+
+
+def _notice(job: Job) -> str:
+    command = visible(job.command.partition("\n")[0])[:COMMAND_CHARACTERS]
+    question = _question(job)
+    if question:
+        return f"[{job.id}] asks: {question} (`fg {job.id}`, or `jobs answer {job.id} VALUE`): {command}"
+    return f"[{job.id}] {'needs you' if job.state == 'parked' else job.state}: {command}"
+
+
+def _question(job: Job) -> str:
+    """What a job asks a person; "" if it asks nothing."""
+    if job.state != "waiting" or '"person"' not in job.waiting_for_json:
+        return ""
+    asked = (wait["label"] for wait in wire.decode(job.waiting_for_json) if wait["kind"] == "person")
+    return visible(str(next(asked, "")))
 
 
 class Toolbar:

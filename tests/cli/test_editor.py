@@ -228,6 +228,32 @@ def test_notices_and_the_toolbar(shell: Shell) -> None:
     at.see(rf"^\[{number}\] succeeded: sh -c 'while test ! -e go; do sleep 0.01; done' &$")
 
 
+def test_a_job_in_the_background_that_asks_a_person_is_told_of_once_and_one_that_was_quick_too(shell: Shell) -> None:
+    at = Screen(shell)
+    at.see("~ >")
+    at.type("let j = ({ print (confirm 'Deploy?') } &)\r")
+    at.see(r"^1 waiting  \[2\] asks: Deploy\?$")
+    at.type("let k = (sh -c true &)\r")
+    shell.await_state(4, "succeeded")
+    at.type("\r")
+    at.see(r"^\[2\] asks: Deploy\? \(`fg 2`, or `jobs answer 2 VALUE`\): \{ print")
+    shown = at.see(r"^\[4\] succeeded: sh -c true &\n~ >$")
+    assert shown.count("[2] asks: Deploy? (`") == 1
+    at.type("jobs answer 2 yes\r")
+    shell.await_state(2, "succeeded")
+    at.type("\r")
+    at.see(r"^\[2\] succeeded: ")
+
+
+def test_turns_of_a_schedule_are_not_told_of(shell: Shell) -> None:
+    at = Screen(shell)
+    at.see("~ >")
+    at.type("let j = (every 20ms { sh -c true } &)\r")
+    until(lambda: len([job for job in shell.json("jobs", "list") if job["state"] == "succeeded"]) > 4, "its turns")
+    at.type("echo here\r")
+    assert "] succeeded" not in at.see(r"^here\n~ >$")
+
+
 def test_the_toolbar_says_what_jobs_wait_for(shell: Shell) -> None:
     at = Screen(shell)
     at.see("~ >")

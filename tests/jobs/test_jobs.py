@@ -122,7 +122,7 @@ def test_the_table_of_jobs_says_why_they_wait_or_failed(holding: EventStore, scr
     assert screen.run() == 0
     titles, waiting, failed = screen.out.splitlines()
     assert titles.split()[:5] == ["N", "STATE", "AGE", "STEPS", "COMMAND"]
-    assert "waiting" in waiting and "person Deploy?" in waiting
+    assert "waiting" in waiting and "asks: Deploy?" in waiting
     assert "failed" in failed and "release.fmsh api [bad]" in failed
     assert "\x1b" not in screen.out
 
