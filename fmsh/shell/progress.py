@@ -96,7 +96,7 @@ class ProgressLine:
             return
         if self._is_free():
             columns = terminal.width() - KEY_CELLS - 1  # in the last column the cursor would wrap
-            self._draw(self._of_transfers(columns) if self._transfers else self._of_job(columns), columns)
+            self._draw(self._of_transfers(columns) if self._transfers else self._of_job(columns))
         self._timer = self._loop.after(DRAW_EVERY_S, self._turn)
 
     def _of_job(self, columns: int) -> str:
@@ -114,12 +114,12 @@ class ProgressLine:
             total = first.bytes_all
         return transfer_text(name, done, total, self._rate(done), columns=columns)
 
-    def _draw(self, text: str, columns: int) -> None:
+    def _draw(self, text: str) -> None:
         if not text:
             self.erase()
             return
         # Behind output without a line end it begins a line of its own: blanks up to the width, as before a prompt.
-        begin = "" if self.is_drawn else " " * columns
+        begin = "" if self.is_drawn else " " * (terminal.width() - 1)
         self.is_drawn = True
         _write(f"{begin}\r{paint(text, 'dim', color=terminal.has_colors(STDERR))}\x1b[K")
 

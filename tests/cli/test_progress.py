@@ -112,6 +112,13 @@ def test_work_at_the_same_time_is_counted(shell: Shell) -> None:
     assert at.see(r"\A\Z") == ""
 
 
+def test_output_without_a_line_end_stays_above_it(shell: Shell) -> None:
+    at = Screen(shell, "-c", "printf ab; sleep 1h")
+    at.see(r"\Aab\nsleep 1h  ")
+    at.type("\x03")
+    assert at.see("^cancelled$").startswith("ab\n")
+
+
 def test_what_waits_for_others_says_for_what(shell: Shell) -> None:
     at = Screen(shell, "-c", "let hook = callback; lock deploys { await $hook --timeout 1h }")
     at.see(r"^callback hook  59m 5\ds left$")
