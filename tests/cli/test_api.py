@@ -185,7 +185,7 @@ def test_the_workers_of_the_examples_work(api: Api, worker: list[str], program: 
     if worker[0] == "sh" and not shutil.which("curl"):
         pytest.skip("curl is not here")
     fmsh = api.shell.directory / "bin" / "fmsh"
-    fmsh.parent.mkdir()
+    fmsh.parent.mkdir(exist_ok=True)
     fmsh.write_text(f'#!/bin/sh\nexec {shlex.join(api.shell.command())} "$@"\n')
     fmsh.chmod(0o755)
     environment = api.shell.environment | {"PATH": f"{fmsh.parent}:{os.environ['PATH']}"}
