@@ -80,6 +80,7 @@ class Asker:
 
     def _say(self, text: str) -> None:
         self._desk.stdout.flush()
+        self._desk.clear()
         self._desk.stderr.write(text)
         self._desk.stderr.flush()
 

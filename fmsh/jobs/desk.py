@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fmsh.builtins.text import plain_json
 from fmsh.errors import DaemonError
-from fmsh.render.cells import harmless
+from fmsh.render.cells import cut, harmless
+from fmsh.render.style import paint
 from fmsh.retention import Limits
 from fmsh.values import text_bytes
 
@@ -31,8 +32,8 @@ class Desk:
     """
 
     __slots__ = (
-        "_daemon_state", "_limits", "_start_daemon", "fx_directory", "is_json", "keep_secret", "load_program", "stderr",
-        "stdout", "store",
+        "_daemon_state", "_limits", "_passing", "_start_daemon", "fx_directory", "is_json", "keep_secret",
+        "load_program", "stderr", "stdout", "store",
     )  # fmt: skip
 
     def __init__(
@@ -59,6 +60,7 @@ class Desk:
         self._start_daemon = start_daemon
         self._daemon_state = daemon_state
         self._limits = limits
+        self._passing = ""  # the line that goes away, while it is shown
 
     @property
     def limits(self) -> Limits:
@@ -104,8 +106,34 @@ class Desk:
 
     def note(self, text: str) -> None:
         """Writes a line for people to standard error."""
+        self.clear()
         self.stderr.write(f"fmsh: {text}\n")
         self.stderr.flush()
+
+    def meanwhile(self, text: str) -> None:
+        """Shows, at a terminal, a line that goes away when something else is written here; without a text none."""
+        import os
+
+        if text == self._passing or self.is_json or os.environ.get("TERM", "dumb") in ("dumb", ""):
+            return
+        if not (self.stdout.isatty() and self.stderr.isatty()):
+            return
+        self.clear()
+        if text:
+            columns = self.width - 1  # in the last column the cursor would wrap
+            shown = paint(cut(text, columns - len("^C")), "dim", color=self.color)
+            self.stderr.write(f"{' ' * columns}\r{shown}\x1b[K")  # behind output without a line end, on the next line
+            self.stderr.flush()
+            self._passing = text
+
+    def clear(self) -> bool:
+        """Takes away the line of `meanwhile`; says whether there was one."""
+        if not self._passing:
+            return False
+        self._passing = ""
+        self.stderr.write("\r\x1b[K")
+        self.stderr.flush()
+        return True
 
     def write_document(self, document: Any) -> None:
         """Writes the one JSON document of `--json`."""
@@ -113,6 +141,7 @@ class Desk:
 
     def pass_on(self, stream: str, data: bytes | str) -> None:
         """Passes on what a job displayed: bytes of a process as they are, text made visible at a terminal."""
+        self.clear()
         target = self.stderr if stream == "err" else self.stdout
         if isinstance(data, str):
             shown = harmless(data) if target.isatty() else data

@@ -25,7 +25,7 @@ from fmsh.jobs.documents import (
 from fmsh.jobs.finding import NoSuchJob, find_job
 from fmsh.jobs.outputs import Output
 from fmsh.render.errors import render_error
-from fmsh.render.jobs import ways_text
+from fmsh.render.jobs import waits_text, ways_text
 from fmsh.spans import Source
 from fmsh.store.base import MOVED
 
@@ -318,13 +318,23 @@ def _follow(desk: Desk, job: Job, keys: Keys) -> int | None:
             runner.look([now])
             if not keys.interrupts and now.head <= seen:  # what it displayed before it asked is displayed
                 asker.look(now)
+            desk.meanwhile("" if asker.is_asking or is_cancelled else _waits(now))
+    desk.clear()
     asker.leave()
     return None
 
 
+def _waits(job: Job) -> str:
+    """What a job waits for, beside the answer of a person, which is asked for."""
+    if job.state != "waiting":
+        return ""
+    waits = [wait for wait in wire.decode(job.waiting_for_json) if wait["kind"] != "person"]
+    return waits_text(waits, time.time_ns() // 10**6)
+
+
 def _end_line_of_key(desk: Desk) -> None:
-    """Begins a new line behind the `^C` or `^Z` that a terminal shows."""
-    if desk.stderr.isatty():
+    """Begins a new line behind the `^C` or `^Z` that a terminal shows; a line that goes away takes it along."""
+    if not desk.clear() and desk.stderr.isatty():
         desk.stderr.write("\n")
 
 

@@ -135,6 +135,16 @@ def test_a_key_that_ends_a_job_has_a_line_of_its_own(shell: Shell) -> None:
     assert at.see("^cancelled$") in ("begun\n^C\nundone\ncancelled", "begun\nundone\ncancelled")
 
 
+def test_who_follows_a_job_sees_what_it_waits_for(shell: Shell) -> None:
+    shell.ok("-d", "-c", "print begun; let news = await (inbox news); print $news; sleep 1h")
+    at = Screen(shell, "jobs", "attach", "1")
+    at.see(r"\Abegun\ninbox news$")
+    shell.ok("jobs", "signal", "1", "news", "5")
+    at.see(r"\Abegun\n5\nsleep until .*\d$")
+    at.type("\x03")
+    at.see(r"\Abegun\n5\n(\^C\n)?cancelled\Z")
+
+
 def test_it_is_not_shown_without_a_terminal_nor_in_json(shell: Shell) -> None:
     def send(connection: socket.socket) -> None:
         data = answer(200, b"x" * 100)
