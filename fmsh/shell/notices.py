@@ -21,6 +21,7 @@ LOOK_AGAIN_S = 1.0
 COMMAND_CHARACTERS = 60
 WATCHED_MAX = 1000
 WAITS_SHOWN_MAX = 3
+NUMBERS_MAX = 4  # of jobs of which the same is said
 ASKS = "asks"  # a person; it waits for the answer
 NEEDS_A_PERSON = (ASKS, "parked")
 
@@ -48,7 +49,15 @@ class Watch:
             self._states.pop(int(number), None)
 
     def news(self) -> Iterator[str]:
-        """Says of each job that ended, or needs a person, since the last look."""
+        """Says which jobs ended, or need a person, since the last look; those that say the same in one line."""
+        said: dict[str, list[int]] = {}
+        for job in self._new():
+            said.setdefault(_notice(job), []).append(job.id)
+        for text, numbers in said.items():
+            shown = f"{numbers[0]} … {numbers[-1]}" if len(numbers) > NUMBERS_MAX else ", ".join(map(str, numbers))
+            yield f"[{shown}] {text}"
+
+    def _new(self) -> Iterator[Job]:
         before, self._states = self._states, self._active()
         first, self._newest = self._newest + 1, self._newest_id()
         begun = range(max(first, self._newest - WATCHED_MAX), self._newest + 1)
@@ -59,7 +68,7 @@ class Watch:
                 continue
             job = self._store.job(job_id)
             if job is not None and job.is_detached and (now is not None or not self._is_of_a_detached_one(job)):
-                yield _notice(job)
+                yield job
 
     def _is_of_a_detached_one(self, job: Job) -> bool:
         """Whether a job was started by one that runs by itself, such as a turn of `every`: that one sees to it."""
@@ -71,8 +80,8 @@ def _notice(job: Job) -> str:
     command = visible(job.command.partition("\n")[0])[:COMMAND_CHARACTERS]
     question = _question(job)
     if question:
-        return f"[{job.id}] asks: {question} (`fg {job.id}`, or `jobs answer {job.id} VALUE`): {command}"
-    return f"[{job.id}] {'needs you' if job.state == 'parked' else job.state}: {command}"
+        return f"asks: {question} (`fg {job.id}`, or `jobs answer {job.id} VALUE`): {command}"
+    return f"{'needs you' if job.state == 'parked' else job.state}: {command}"
 
 
 def _question(job: Job) -> str:

@@ -245,6 +245,17 @@ def test_a_job_in_the_background_that_asks_a_person_is_told_of_once_and_one_that
     at.see(r"^\[2\] succeeded: ")
 
 
+def test_jobs_of_which_the_same_is_to_be_said_are_told_of_in_one_line(shell: Shell) -> None:
+    at = Screen(shell)
+    at.see("~ >")
+    at.type("1..6 | each { |n| start { sh -c true } }\r")
+    at.see(r"^job 7$")
+    for number in range(2, 8):
+        shell.await_state(number, "succeeded")
+    at.type("\r")
+    at.see(r"^\[2 … 7\] succeeded: sh -c true$")
+
+
 def test_turns_of_a_schedule_are_not_told_of(shell: Shell) -> None:
     at = Screen(shell)
     at.see("~ >")
