@@ -47,12 +47,16 @@ def help_of(name: str, library: Library) -> str:
 
 def overview(more: dict[str, str]) -> str:
     """Names all commands by what they are about; `more` are further subjects with their names."""
-    parts = {subject: shown(named) for subject, named in SUBJECTS.items()} | {STATEMENTS: " ".join(KEYWORDS)}
     return (
-        "".join(f"{subject:<{SUBJECT_CELLS}}  {named}\n" for subject, named in (parts | more).items())
+        "".join(f"{subject:<{SUBJECT_CELLS}}  {named}\n" for subject, named in (subjects() | more).items())
         + "\n`help NAME` says what a command does and takes, `help lists` a line about each of that subject.\n"
         "Everything else is a program of the system.\n"
     )
+
+
+def subjects() -> dict[str, str]:
+    """What the commands and statements are about, each with their names."""
+    return {subject: shown(named) for subject, named in SUBJECTS.items()} | {STATEMENTS: " ".join(KEYWORDS)}
 
 
 def find(name: str, library: Library) -> Signature | None:

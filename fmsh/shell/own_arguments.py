@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fmsh.lang import pages
 from fmsh.lang.lines import API
 from fmsh.render.cells import visible
 from fmsh.shell.described import FILES, Offer
@@ -43,7 +44,7 @@ def offer_of(session: Session, name: str, words: list[str], word: str, knowledge
     if name == "secret" and not words:
         return Offer(dict.fromkeys(session.store.secret_names(), "a secret"))
     if name == "help":
-        return Offer(_commands(words, knowledge.commands()))
+        return Offer(_commands(words, knowledge.commands()) | ({} if words else pages.subjects()))
     if name in OF_PROGRAMS:
         return Offer(dict.fromkeys(sorted(knowledge.programs()), "") if word else {})
     if name in OF_ENVIRONMENT:

@@ -130,6 +130,7 @@ def test_jobs_apis_topics_and_flags_of_own_functions_complete(shell: Shell) -> N
         ("greet x --l", r"> greet x --loud$"),
         ("jobs wh", r"> jobs why$"),
         ("help from js", r"> help from json$|jsonl"),
+        ("help concurr", r"> help concurrency ?$"),
     ):
         at.type("\x07\x15" + typed + TAB)
         at.see(seen)
