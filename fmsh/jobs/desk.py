@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fmsh.builtins.text import plain_json
 from fmsh.errors import DaemonError
+from fmsh.render import passing
 from fmsh.render.cells import cut, harmless
-from fmsh.render.style import paint
 from fmsh.retention import Limits
 from fmsh.values import text_bytes
 
@@ -120,9 +120,8 @@ class Desk:
             return
         self.clear()
         if text:
-            columns = self.width - 1  # in the last column the cursor would wrap
-            shown = paint(cut(text, columns - len("^C")), "dim", color=self.color)
-            self.stderr.write(f"{' ' * columns}\r{shown}\x1b[K")  # behind output without a line end, on the next line
+            width = self.width
+            self.stderr.write(passing.drawn(cut(text, passing.room(width)), width, color=self.color))
             self.stderr.flush()
             self._passing = text
 
@@ -131,7 +130,7 @@ class Desk:
         if not self._passing:
             return False
         self._passing = ""
-        self.stderr.write("\r\x1b[K")
+        self.stderr.write(passing.GONE)
         self.stderr.flush()
         return True
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections import deque
 from time import monotonic
 
+from fmsh.render import passing
 from fmsh.render.doing import doing_text
-from fmsh.render.style import paint
 from fmsh.render.transfers import transfer_text
 from fmsh.shell import terminal
 from fmsh.shell.doing import count_of, doing_of
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from fmsh.engine.worker import Worker
 
 STDERR = 2
-KEY_CELLS = 2  # the `^C` that the terminal shows behind the line
 TRANSFER_AFTER_S = 0.5
 DRAW_EVERY_S = 0.2
 RATE_OVER_S = 5.0
@@ -69,7 +68,7 @@ class ProgressLine:
         """Makes room for somebody else."""
         if self.is_drawn:
             self.is_drawn = False
-            _write("\r\x1b[K")
+            _write(passing.GONE)
 
     def leave(self) -> None:
         """The job is not in the foreground any more."""
@@ -95,7 +94,7 @@ class ProgressLine:
             self._rest()
             return
         if self._is_free():
-            columns = terminal.width() - KEY_CELLS - 1  # in the last column the cursor would wrap
+            columns = passing.room(terminal.width())
             self._draw(self._of_transfers(columns) if self._transfers else self._of_job(columns))
         self._timer = self._loop.after(DRAW_EVERY_S, self._turn)
 
@@ -118,10 +117,8 @@ class ProgressLine:
         if not text:
             self.erase()
             return
-        # Behind output without a line end it begins a line of its own: blanks up to the width, as before a prompt.
-        begin = "" if self.is_drawn else " " * (terminal.width() - 1)
+        _write(passing.drawn(text, terminal.width(), color=terminal.has_colors(STDERR), is_there=self.is_drawn))
         self.is_drawn = True
-        _write(f"{begin}\r{paint(text, 'dim', color=terminal.has_colors(STDERR))}\x1b[K")
 
     def _rate(self, done: int) -> float:
         """Bytes a second, over the last seconds."""
