@@ -59,8 +59,6 @@ def change(cursor: Cursor, change: SessionChange) -> None:
     """Notes what a line leaves behind. A session that is gone takes nothing."""
     import json
 
-    from fmsh.store import addresses
-
     rows = cursor.execute("SELECT definitions_json FROM session WHERE id = ?", (change.id,)).fetchall()
     if not rows:
         return
@@ -74,8 +72,13 @@ def change(cursor: Cursor, change: SessionChange) -> None:
     )
     cursor.executemany(
         "INSERT OR REPLACE INTO session_variable VALUES (?, ?, ?)",
-        [
-            (change.id, name, addresses.settled(cursor, name, value) if name.startswith(KEPT) else value)
-            for name, value in change.variables
-        ],
+        [(change.id, name, _settled(cursor, name, value)) for name, value in change.variables],
     )
+
+
+def _settled(cursor: Cursor, name: str, value: str) -> str:
+    if not name.startswith(KEPT):
+        return value
+    from fmsh.store import addresses  # few lines leave an address
+
+    return addresses.settled(cursor, name, value)
