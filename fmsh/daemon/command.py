@@ -38,7 +38,7 @@ def main(arguments: list[str], settings: Settings) -> int:
     is_json = "--json" in arguments
     words = [argument for argument in arguments if argument != "--json"]
     if words == ["run", "--replace"]:
-        _end_older_one(settings)
+        _end_outdated(settings)
         words = ["run"]
     if words in (["--help"], ["-h"], ["help"]):
         sys.stdout.write(HELP)
@@ -64,7 +64,7 @@ def main(arguments: list[str], settings: Settings) -> int:
     return 0 if status is not None else 1
 
 
-def _end_older_one(settings: Settings) -> None:
+def _end_outdated(settings: Settings) -> None:
     """Has a daemon hand back its jobs, and end, if it is of an older fmsh or its store is gone; others stay."""
     if client.status(settings.socket_path) is not None and activate.is_outdated(settings):
         client.stop(settings.socket_path)

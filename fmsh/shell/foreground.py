@@ -395,7 +395,7 @@ class Foreground:
         try:
             daemon.start(self.settings, self.assembly.store)
         except DaemonError as error:
-            self._say(f"fmsh: {error.message}\n")
+            self._say(f"fmsh: {error.message}\n" + (f"  {error.hint}\n" if error.hint else ""))
 
     def _callback_url(self) -> str:
         from fmsh.daemon.activate import callback_url
@@ -417,7 +417,7 @@ class Foreground:
             return
         self._clear()
         if os.isatty(2 if stream == "err" else self._display_fd):
-            items_max = SHOWN_ITEMS_MAX if self.aside is not None else None
+            items_max = SHOWN_ITEMS_MAX if self.is_prompt else None
             text = _drawn(text, value, items_max, color=terminal.has_colors(2 if stream == "err" else self._display_fd))
         try:
             terminal.write(2 if stream == "err" else self._display_fd, text_bytes(text))

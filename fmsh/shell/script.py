@@ -201,7 +201,7 @@ def _leave(number: int, foreground: Foreground) -> int:
     left_by = foreground.left_by
     if left_by == signal.SIGHUP:  # nobody is there to be told
         return 128 + left_by
-    verb = "fmsh jobs attach" if foreground.aside is None else "fg"
+    verb = "fg" if foreground.is_prompt else "fmsh jobs attach"
     attach = f"`{verb} {number}` follows it"
     if left_by == signal.SIGTSTP:
         sys.stderr.write(f"fmsh: job {number} goes on in the background: {attach}\n")

@@ -107,6 +107,7 @@ def test_a_job_is_not_left_to_a_daemon_that_serves_another_store(shell: Shell) -
     for arguments in (["-d", "-c", "print here"], ["-c", "print here &"], ["daemon", "start"]):
         refused = shell.run(*arguments, **other)
         assert f"serves the store in {shell.state}, not that in" in refused.err, refused
+        assert "Set FMSH_RUNTIME_DIR, too" in refused.err, refused
         assert refused.status != 0 or arguments[0] == "-c", refused
     assert shell.ok("-c", "print here", **other) == "here\n"
     own = other | {"FMSH_RUNTIME_DIR": str(shell.directory / "other_r")}
